@@ -1,0 +1,199 @@
+"""Records: what the stages say to each other, as lines of JSON in the workspace."""
+
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from likeness.errors import WorkspaceError
+
+__all__ = [
+    "Box",
+    "Caption",
+    "Checkpoint",
+    "Picture",
+    "Reading",
+    "Record",
+    "read_records",
+    "write_atomically",
+    "write_records",
+]
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Record(BaseModel):
+    """One line of a record file: frozen, and strict about its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Box(Record):
+    """A rectangle in a picture, px; right and bottom are the first column and row outside."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+class Reading(Record):
+    """What an instrument saw in a picture. A field on which it abstains is None, or absent from `traits`.
+
+    Attributes:
+        view: "front", "three-quarter-left", "profile-right", "back" and so on, in the instrument's words.
+        yaw: degrees, in [-180, 180]; 0 faces the viewer, positive turns to the picture's right.
+        framing: "face", "upper-body" or "full-body".
+        traits: what belongs to the character, name to value in words: "hair_colour" to "blue".
+        confidence: in [0, 1], by field or trait name.
+        embedding: identity, of length 1; two pictures of one character lie close.
+        instrument: who read, by name.
+        instrument_sha256: of the weights that read, so that a stale reading can be told.
+    """
+
+    view: str | None = None
+    yaw: float | None = None
+    framing: str | None = None
+    expression: str | None = None
+    pose: str | None = None
+    background: str | None = None
+    traits: dict[str, str] = {}
+    confidence: dict[str, float] = {}
+    embedding: tuple[float, ...] | None = None
+    instrument: str
+    instrument_sha256: Sha256
+
+
+class Picture(Record):
+    """One source picture, and what became of it.
+
+    Attributes:
+        id: sha256 of the file's bytes.
+        path: relative to `images/`, with forward slashes.
+        width: px, as displayed (after EXIF rotation).
+        height: px, as displayed.
+        source: where it came from, in words or as an address; empty where nobody said.
+        rights: the licence or permission it is used under; empty where nobody said.
+        crop: the part to train on, px; None for all of it.
+        use: what it is used for; a held-out picture is never trained on.
+        reason: why, in words.
+        decided_by: "person", or the name of the rule or instrument; what a person decided stays.
+    """
+
+    id: Sha256
+    path: str
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    source: str = ""
+    rights: str = ""
+    reading: Reading | None = None
+    crop: Box | None = None
+    use: Literal["train", "held-out", "rejected"]
+    reason: str = ""
+    decided_by: str
+
+
+class Caption(Record):
+    """What is said about a picture in training.
+
+    Attributes:
+        picture: the picture's id.
+        tags: in the order in which they are to be read.
+        text: the caption as a person reads it.
+        written_by: "person", or the name of the instrument.
+    """
+
+    picture: Sha256
+    tags: tuple[str, ...]
+    text: str
+    written_by: str
+
+
+class Checkpoint(Record):
+    """An adapter file that a training run wrote.
+
+    Attributes:
+        path: relative to the workspace, with forward slashes.
+        step: how many steps it has been trained for.
+        loss: mean over the steps since the checkpoint before.
+        seconds: of training until then, over all parts of an interrupted run.
+    """
+
+    path: str
+    step: int = Field(ge=0)
+    loss: float
+    seconds: float = Field(ge=0)
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """`path` holds `data`, or what it held before: never a part, whenever the process or the machine stops.
+
+    Raises:
+        WorkspaceError: on a full disk or in a read-only folder.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        try:
+            with partial.open("xb") as file:
+                file.write(data.encode() if isinstance(data, str) else data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+    except OSError as fault:
+        raise WorkspaceError.of(path, fault) from fault
+
+
+def _sync_folder(folder: Path) -> None:
+    """Puts a rename on disk: without it, the old name may come back after a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_records(path: Path, type: type[AnyRecord]) -> list[AnyRecord]:
+    """The records of a JSONL file, in order.
+
+    Raises:
+        WorkspaceError: where the file is missing, or a line is not such a record; the line is named.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as fault:
+        raise WorkspaceError(
+            f"{path} is not a text file in UTF-8. Delete it and repeat the command that wrote it."
+        ) from fault
+    except OSError as fault:
+        raise WorkspaceError.of(path, fault) from fault
+    return [_record(path, number, line, type) for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def _record(path: Path, number: int, line: str, type: type[AnyRecord]) -> AnyRecord:
+    try:
+        return type.model_validate_json(line)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise WorkspaceError(
+            f"{path}, line {number} is not a valid {type.__name__}: {field + ': ' if field else ''}{first['msg']}. "
+            "Mend the line, or delete the file and repeat the command that wrote it."
+        ) from fault
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """`path` holds one line of JSON per record; the whole file is replaced at once.
+
+    Raises:
+        WorkspaceError: on a full disk or in a read-only folder; the file that was there stays.
+    """
+    write_atomically(path, "".join(record.model_dump_json() + "\n" for record in records))
