@@ -33,9 +33,7 @@ def read_toml(path: Path, model: type[Model], overrides: Sequence[str] = ()) -> 
     try:
         checked = model.model_validate(data)
     except ValidationError as invalid:
-        faults += [
-            _in_words(model, error) for error in invalid.errors() if error["type"] != "default_factory_not_called"
-        ]
+        faults += [_in_words(model, error) for error in invalid.errors()]
         raise RecipeError(_listed(path, faults)) from invalid
     if faults:
         raise RecipeError(_listed(path, faults))

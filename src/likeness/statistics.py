@@ -1,0 +1,76 @@
+"""Intervals: how sure a mean or a share is, by drawing the sample again from itself."""
+
+from collections.abc import Sequence
+
+import numpy
+
+from likeness.records import Record
+from likeness.seeds import stream
+
+__all__ = ["Interval", "bootstrap_mean", "bootstrap_ratio"]
+
+
+class Interval(Record):
+    """A mean and where it may lie.
+
+    Attributes:
+        low: lower end of the interval, in the unit of the mean.
+        high: upper end.
+        samples: how many values it rests on.
+    """
+
+    mean: float
+    low: float
+    high: float
+    samples: int
+
+
+def bootstrap_mean(values: Sequence[float], *, seed: int, level: float = 0.95, repeats: int = 2000) -> Interval:
+    """The mean of `values` and its percentile bootstrap interval.
+
+    Args:
+        values: independent samples, at least one, all finite.
+        seed: the same values and seed give the same interval.
+        level: share of intervals made like this that hold the true mean; 0.95 is what papers report.
+        repeats: resamples; 2000 fix the ends of a 95% interval to about a fiftieth of its width.
+
+    Raises:
+        ValueError: for no values at all, or one that is not finite.
+
+    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
+    """
+    return bootstrap_ratio(values, [1.0] * len(values), seed=seed, level=level, repeats=repeats)
+
+
+def bootstrap_ratio(
+    hits: Sequence[float], counts: Sequence[float], *, seed: int, level: float = 0.95, repeats: int = 2000
+) -> Interval:
+    """The share sum(hits) / sum(counts) and its interval, where each sample has a count of its own.
+
+    A prompt that asks for nine attributes weighs three times one that asks for three, and whole prompts are drawn again,
+    as what is in one picture is not independent.
+
+    Args:
+        hits: per sample, how much was right; finite.
+        counts: per sample, how much there was to get right; at least 0, and not all 0.
+        seed: the same samples and seed give the same interval.
+        level: as for `bootstrap_mean`.
+        repeats: as for `bootstrap_mean`.
+
+    Raises:
+        ValueError: for no samples, lengths that differ, a value that is not finite, or counts that are all 0.
+    """
+    hits_N, counts_N = numpy.asarray(hits, dtype=float), numpy.asarray(counts, dtype=float)
+    if hits_N.shape != counts_N.shape or hits_N.ndim != 1:
+        raise ValueError(f"hits and counts must be lists of one length, not {hits_N.shape} and {counts_N.shape}")
+    if not (numpy.isfinite(hits_N).all() and numpy.isfinite(counts_N).all()) or (counts_N < 0).any():
+        raise ValueError("hits and counts must be finite, and counts at least 0")
+    if not counts_N.sum() > 0:
+        raise ValueError("there is nothing to take a share of: no samples, or counts that are all 0")
+    picks_RN = stream(seed, "bootstrap").integers(len(hits_N), size=(repeats, len(hits_N)))
+    resampled_R = counts_N[picks_RN].sum(axis=1)
+    drawn_R = resampled_R > 0  # a resample of nothing but empty samples has no share; it says nothing
+    shares_R = hits_N[picks_RN].sum(axis=1)[drawn_R] / resampled_R[drawn_R]
+    low, high = numpy.quantile(shares_R, [(1 - level) / 2, (1 + level) / 2])
+    mean = hits_N.sum() / counts_N.sum()
+    return Interval(mean=float(mean), low=float(low), high=float(high), samples=int((counts_N > 0).sum()))

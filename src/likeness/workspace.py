@@ -1,0 +1,214 @@
+"""The workspace: one folder per character, where every stage finds what it reads and leaves what it makes."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from likeness.errors import WorkspaceError
+from likeness.records import Record, write_atomically
+
+__all__ = ["Done", "Run", "Workspace"]
+
+
+class Done(Record):
+    """What a step read and made when it was last finished.
+
+    Attributes:
+        inputs: digest of everything it read, by name: "captions.jsonl", "[train]".
+        outputs: paths of what it made, relative to the workspace; one that is gone makes the step stale.
+    """
+
+    inputs: dict[str, str]
+    outputs: tuple[str, ...] = ()
+
+
+class Run:
+    """One training run's folder: `runs/0001` and so on."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe as run."""
+        return self.root / "recipe.toml"
+
+    @property
+    def events(self) -> Path:
+        """What training reported, a line of JSON per event."""
+        return self.root / "events.jsonl"
+
+    @property
+    def state(self) -> Path:
+        """The folder from which an interrupted run goes on."""
+        return self.root / "state"
+
+    @property
+    def samples(self) -> Path:
+        """The folder of sample strips."""
+        return self.root / "samples"
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The adapter files written so far, by step."""
+        return sorted(self.root.glob("step-*.safetensors"))
+
+    def checkpoint(self, step: int) -> Path:
+        """Where the adapter goes after `step` steps; six digits, so that names sort as numbers do."""
+        return self.root / f"step-{step:06d}.safetensors"
+
+
+class Workspace:
+    """The folder of one character. Nothing is read or made until it is asked for.
+
+    Attributes:
+        root: absolute, so that it holds wherever the process goes.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root).expanduser().absolute()
+
+    @classmethod
+    def create(cls, root: Path | str) -> Self:
+        """A workspace with its folder and an `images` folder to fill; what is there already stays.
+
+        Raises:
+            WorkspaceError: where the folder cannot be made.
+        """
+        workspace = cls(root)
+        _make_folder(workspace.images)
+        return workspace
+
+    @property
+    def recipe(self) -> Path:
+        """`likeness.toml`, the only file that a person must write."""
+        return self.root / "likeness.toml"
+
+    @property
+    def images(self) -> Path:
+        """The originals: never changed, never deleted."""
+        return self.root / "images"
+
+    @property
+    def images_jsonl(self) -> Path:
+        """A `Picture` record per original."""
+        return self.root / "images.jsonl"
+
+    @property
+    def captions_jsonl(self) -> Path:
+        """A `Caption` record per picture in use."""
+        return self.root / "captions.jsonl"
+
+    @property
+    def cache(self) -> Path:
+        """Latents and text embeddings; may be deleted at any time."""
+        return self.root / "cache"
+
+    @property
+    def runs(self) -> Path:
+        """A folder per training run."""
+        return self.root / "runs"
+
+    @property
+    def samples(self) -> Path:
+        """What `likeness sample` drew."""
+        return self.root / "samples"
+
+    @property
+    def done_json(self) -> Path:
+        """For each step, digests of what it read."""
+        return self.root / "done.json"
+
+    @contextmanager
+    def lock(self, command: str) -> Iterator[None]:
+        """The workspace is this process's alone, until the block ends or the process dies, however it dies.
+
+        The system holds the lock, not the file's being there: what a killed process leaves behind locks nothing.
+
+        Args:
+            command: what is running, for the message that a second command gets.
+
+        Raises:
+            WorkspaceError: where another process has it, with that process's id and command.
+        """
+        path = self.root / ".lock"
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as fault:
+            raise WorkspaceError.of(path, fault) from fault
+        try:
+            _take(handle, self.root, f"{os.getpid()} {command}")
+            yield
+        finally:
+            os.close(handle)
+
+    def new_run(self) -> Run:
+        """The next run, with its folder made: one more than the highest number there is.
+
+        Raises:
+            WorkspaceError: where the folder cannot be made.
+        """
+        latest = self.latest_run()
+        run = Run(self.runs / f"{int(latest.root.name) + 1 if latest else 1:04d}")
+        _make_folder(run.root)
+        return run
+
+    def latest_run(self) -> Run | None:
+        """The run with the highest number; None before the first."""
+        numbers = [int(folder.name) for folder in self.runs.glob("[0-9]*") if folder.name.isdecimal()]
+        return Run(self.runs / f"{max(numbers):04d}") if numbers else None
+
+    def is_fresh(self, step: str, inputs: Mapping[str, str]) -> bool:
+        """Whether `step` was finished with just these inputs, and all that it made then is still there."""
+        done = self._done().get(step)
+        if done is None or done.inputs != dict(inputs):
+            return False
+        return all((self.root / path).exists() for path in done.outputs)
+
+    def mark_done(self, step: str, inputs: Mapping[str, str], outputs: Iterable[Path] = ()) -> None:
+        """Remembers that `step` was finished, for `is_fresh`.
+
+        Args:
+            step: its name, as in "encode".
+            inputs: digest of everything it read, by name.
+            outputs: what it made, in this workspace.
+        """
+        made = tuple(sorted(path.absolute().relative_to(self.root).as_posix() for path in outputs))
+        finished = self._done() | {step: Done(inputs=dict(inputs), outputs=made)}
+        lines = {name: done.model_dump() for name, done in sorted(finished.items())}
+        write_atomically(self.done_json, json.dumps(lines, indent=2) + "\n")
+
+    def _done(self) -> dict[str, Done]:
+        try:
+            return {name: Done.model_validate(done) for name, done in json.loads(self.done_json.read_bytes()).items()}
+        except FileNotFoundError:
+            return {}
+        except (ValueError, AttributeError) as fault:
+            raise WorkspaceError(
+                f"{self.done_json} cannot be read. Delete it: the steps are then run again, and nothing is lost."
+            ) from fault
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise WorkspaceError.of(folder, fault) from fault
+
+
+def _take(handle: int, root: Path, holder: str) -> None:
+    """Locks an open lock file and writes down who has it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as busy:
+        pid, _, command = os.pread(handle, 4096, 0).decode(errors="replace").partition(" ")
+        raise WorkspaceError(
+            f"{root} is in use: `{command or 'another command'}` (process {pid or 'unknown'}) is at work there. "
+            "Wait until it has finished, or stop it."
+        ) from busy
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, holder.encode(), 0)
