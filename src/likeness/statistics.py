@@ -47,8 +47,8 @@ def bootstrap_ratio(
 ) -> Interval:
     """The share sum(hits) / sum(counts) and its interval, where each sample has a count of its own.
 
-    A prompt that asks for nine attributes weighs three times one that asks for three, and whole prompts are drawn again,
-    as what is in one picture is not independent.
+    A prompt that asks for nine attributes weighs three times one that asks for three. Whole prompts are drawn again, as
+    what is in one picture is not independent.
 
     Args:
         hits: per sample, how much was right; finite.

@@ -141,7 +141,7 @@ class Workspace:
         except OSError as fault:
             raise WorkspaceError.of(path, fault) from fault
         try:
-            _take(handle, self.root, f"{os.getpid()} {command}")
+            _take(handle, path, f"{os.getpid()} {command}")
             yield
         finally:
             os.close(handle)
@@ -200,15 +200,18 @@ def _make_folder(folder: Path) -> None:
         raise WorkspaceError.of(folder, fault) from fault
 
 
-def _take(handle: int, root: Path, holder: str) -> None:
+def _take(handle: int, path: Path, holder: str) -> None:
     """Locks an open lock file and writes down who has it."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as busy:
         pid, _, command = os.pread(handle, 4096, 0).decode(errors="replace").partition(" ")
         raise WorkspaceError(
-            f"{root} is in use: `{command or 'another command'}` (process {pid or 'unknown'}) is at work there. "
+            f"{path.parent} is in use: `{command or 'another command'}` (process {pid or 'unknown'}) is at work there. "
             "Wait until it has finished, or stop it."
         ) from busy
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, holder.encode(), 0)
+    try:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, holder.encode(), 0)
+    except OSError as fault:
+        raise WorkspaceError.of(path, fault) from fault

@@ -1,0 +1,196 @@
+"""Pictures: decoding files that nobody vouches for, fitting them to a size, and saving our own.
+
+In memory a picture is `Pixels`: uint8, shape (height, width, 3), sRGB.
+"""
+
+import hashlib
+import io
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin, UnidentifiedImageError
+
+from likeness.errors import PictureError, WorkspaceError
+from likeness.records import write_atomically
+
+__all__ = ["FORMATS", "MAX_PIXELS", "Pixels", "fit", "open_pixels", "save_png", "sha256_of"]
+
+Pixels = NDArray[numpy.uint8]
+
+MAX_PIXELS = 200_000_000
+"""The largest picture that is decoded; the largest phone cameras make 199.8 million, 600 MB in memory."""
+
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+"""What is decoded, by Pillow's names. Others that Pillow knows run programs (EPS) or have seldom-tested decoders."""
+
+# What Pillow's decoders raise on broken bytes: documented are OSError and SyntaxError, the others escape from parsing.
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # EXIF orientation -> what turns the picture upright; EXIF 2.32, section 4.6.4
+
+_pillow = threading.Lock()
+
+
+def open_pixels(path: Path) -> Pixels:
+    """The picture in a file as a viewer shows it, in sRGB; the file is only read.
+
+    It is turned as its EXIF block says and converted from its ICC profile (one that is broken counts as absent, as in
+    browsers). 16 bits are scaled to 8. What is transparent is laid on white. Of an animation it is the first frame.
+
+    Raises:
+        PictureError: where the file is missing, no picture of one of `FORMATS`, damaged, or of over `MAX_PIXELS`, which
+            is seen from its header, before anything is decoded.
+    """
+    if not path.is_file():
+        raise PictureError(f"{path} is {'not a file' if path.exists() else 'missing'}. Check the path.")
+    try:
+        with _limited_pillow(), Image.open(path, formats=_formats()) as image:
+            if image.width * image.height > MAX_PIXELS:  # a plugin whose size is known only after its own check
+                raise Image.DecompressionBombError
+            image.load()
+            return numpy.array(_turned_upright(image, _flattened(image)))
+    except Image.DecompressionBombError as bomb:
+        raise PictureError(
+            f"{path} has more than {MAX_PIXELS // 1_000_000} megapixels, enough to fill the memory; it is not decoded. "
+            "Scale it down, or remove it."
+        ) from bomb
+    except UnidentifiedImageError as unknown:
+        raise PictureError(
+            f"{path} is not a picture that can be read. Use one of {', '.join(FORMATS)}, or remove it."
+        ) from unknown
+    except PermissionError as fault:
+        raise PictureError(f"{path} may not be read. Change its permissions.") from fault
+    except _BROKEN as fault:
+        raise PictureError(f"{path} is damaged or cut short ({fault}). Get it again, or remove it.") from fault
+
+
+@contextmanager
+def _limited_pillow() -> Iterator[None]:
+    """Pillow with our limit instead of its own, and without talk: what a broken file deserves is said once, by us.
+
+    Pillow keeps both for the whole process, so they are put back, and one picture is decoded at a time.
+    """
+    with _pillow, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses at twice this, and warns at once
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]  # a Pillow built without AVIF or WebP has fewer
+
+
+def _flattened(image: Image.Image) -> Image.Image:
+    """The picture as opaque 8-bit sRGB."""
+    if image.mode == "F":
+        raise ValueError("it holds floating-point numbers; save it with 8 or 16 bits a channel")
+    if image.mode.startswith("I"):
+        deep_HW = numpy.asarray(image).astype(numpy.float64)
+        image = _with_profile_of(image, Image.fromarray((deep_HW / 257).round().clip(0, 255).astype(numpy.uint8)))
+    if not image.has_transparency_data:
+        return _to_srgb(image)
+    seen = _with_profile_of(image, image.convert("RGBA"))
+    alpha, colours = seen.getchannel("A"), _with_profile_of(image, seen.convert("RGB"))
+    return Image.composite(_to_srgb(colours), Image.new("RGB", image.size, "white"), alpha)
+
+
+def _with_profile_of(source: Image.Image, image: Image.Image) -> Image.Image:
+    image.info["icc_profile"] = source.info.get("icc_profile")
+    return image
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """An opaque picture in sRGB, by its ICC profile where it has one."""
+    profile = image.info.get("icc_profile")
+    if image.mode in ("1", "P"):
+        image = image.convert("RGB")
+    if not profile:
+        return image.convert("RGB")
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return image.convert("RGB")
+    assert converted is not None, "not in place, so a picture comes back"
+    return converted
+
+
+def _turned_upright(image: Image.Image, decoded: Image.Image) -> Image.Image:
+    """`decoded`, turned as the EXIF block of `image` says; a broken block is no reason to lose a picture."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except _BROKEN:
+        return decoded
+    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return decoded if turn is None else decoded.transpose(turn)
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes, in lower-case hexadecimal.
+
+    Raises:
+        WorkspaceError: where the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as fault:
+        raise WorkspaceError.of(path, fault) from fault
+
+
+def fit(pixels: Pixels, width: int, height: int) -> Pixels:
+    """The largest centred part of a picture with the shape width : height, resized to it without aliasing (Lanczos)."""
+    rows, columns = pixels.shape[:2]
+    scale = min(columns / width, rows / height)
+    left, top = (columns - width * scale) / 2, (rows - height * scale) / 2
+    box = (left, top, min(left + width * scale, columns), min(top + height * scale, rows))
+    return numpy.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, box=box))
+
+
+def save_png(path: Path, pixels: Pixels, text: Mapping[str, str] | None = None) -> None:
+    """`path` is a PNG of `pixels`, written atomically.
+
+    Args:
+        text: kept in the file by key, as other tools keep a picture's prompt under "parameters".
+
+    Raises:
+        WorkspaceError: on a full disk or in a read-only folder.
+    """
+    info = PngImagePlugin.PngInfo()
+    for key, value in (text or {}).items():
+        info.add_text(key, value)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", pnginfo=info)
+    write_atomically(path, file.getvalue())

@@ -1,0 +1,21 @@
+"""What every test runs under: one thread, no network, and a folder of its own."""
+
+import os
+import socket
+
+import pytest
+
+os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false", NO_COLOR="1")
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")  # read when torch and numpy load; two test processes share two cores
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that reaches for the network fails, also where there is one."""
+
+    def refused(self: socket.socket, address: object) -> None:
+        if self.family != socket.AF_UNIX:
+            raise AssertionError(f"a test opened a connection to {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
