@@ -1,0 +1,356 @@
+"""Adapter files: kohya-ss's names and metadata, which every tool that people use reads.
+
+Sources: kohya-ss/sd-scripts `networks/lora.py` and `train_network.py` for names, `ss_*` and `sshs_*`;
+Stability-AI/ModelSpec 1.0.1 for `modelspec.*`.
+"""
+
+import hashlib
+import json
+import re
+import struct
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from likeness.diffusion.checkpoints import Header, Kind, kind_of, read_header
+from likeness.diffusion.family import Prediction
+from likeness.diffusion.lora import Adapter, LoraLayer
+from likeness.errors import CheckpointError
+from likeness.records import write_atomically
+
+__all__ = [
+    "BlockSummary",
+    "FileReport",
+    "LoraFile",
+    "LoraMetadata",
+    "adapter_from",
+    "inspect_file",
+    "load_lora",
+    "save_lora",
+]
+
+PARTS = ("lora_down.weight", "lora_up.weight", "alpha")
+LONGEST_HEADER = 1 << 20  # bytes; ComfyUI shows no metadata of a file with a longer one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraMetadata:
+    """What a file says about its LoRA; an empty field is left out of the file.
+
+    Attributes:
+        title: for people.
+        base_name: of the base it was trained on.
+        base_version: as kohya-ss names it: "sd_v1", "sd_v2", "sdxl_base_v1-0".
+        base_sha256: the base's fingerprint.
+        architecture: as ModelSpec names the base: "stable-diffusion-v1".
+        prediction: what the base predicts.
+        resolution: trained at, width and height, px.
+        trigger: the words that call the character.
+        date: ISO 8601. Not filled in, so that two equal runs write equal files.
+        thumbnail: a data: address of a JPEG of 256 px.
+        tag_frequency: how often each tag was seen, by folder of pictures.
+        training: further `ss_*` values, named without the prefix: {"steps": 300, "learning_rate": 1e-3}. Tables and
+            lists are written as JSON.
+    """
+
+    title: str
+    base_name: str
+    prediction: Prediction
+    resolution: tuple[int, int]
+    base_version: str = "sd_v1"
+    base_sha256: str = ""
+    architecture: str = "stable-diffusion-v1"
+    trigger: str = ""
+    tags: tuple[str, ...] = ()
+    description: str = ""
+    usage_hint: str = ""
+    author: str = ""
+    license: str = ""
+    date: str = ""
+    implementation_version: str = ""
+    thumbnail: str = ""
+    tag_frequency: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LoraFile:
+    """What a LoRA file holds: every layer's down, up and alpha by their names in the file, and the file's notes."""
+
+    tensors: Mapping[str, Tensor]
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSummary:
+    """The adapted layers in one block of the base; ranks and alphas are those that occur, ascending."""
+
+    block: str
+    layers: int
+    ranks: tuple[int, ...]
+    alphas: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """What a weights file is.
+
+    Attributes:
+        size: of the file, bytes.
+        kind: what it holds, in words.
+        dtypes: how many tensors of each, by safetensors' names.
+        parameters: numbers in all tensors.
+        blocks: of a LoRA, by block of the base.
+        metadata: the file's own notes.
+        sha256: of the whole file.
+        tail_sha256: of the tensors alone: the same after an edit of the metadata.
+        auto_v2: the short hash by which Civitai knows a file.
+        auto_v3: the short hash by which A1111 and Civitai know a LoRA, whatever its metadata.
+    """
+
+    path: Path
+    size: int
+    kind: Kind
+    dtypes: Mapping[str, int]
+    parameters: int
+    blocks: tuple[BlockSummary, ...]
+    metadata: Mapping[str, str]
+    sha256: str
+    tail_sha256: str
+
+    @property
+    def auto_v2(self) -> str:
+        """First 10 digits of the whole file's sha256."""
+        return self.sha256[:10]
+
+    @property
+    def auto_v3(self) -> str:
+        """First 12 digits of the tensors' sha256."""
+        return self.tail_sha256[:12]
+
+
+def save_lora(
+    path: Path,
+    adapter: Adapter | Mapping[str, Tensor],
+    *,
+    metadata: LoraMetadata,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """`path` holds the adapter, whole or not at all; equal weights and metadata give equal bytes.
+
+    Args:
+        path: its stem becomes the name in the file.
+        adapter: the adapter, or tensors named as in its `state_dict()`.
+        metadata: what the file says about itself.
+        dtype: of the weights; alphas are float32.
+
+    Raises:
+        CheckpointError: for a weight that is not finite, or that `dtype` cannot hold; nothing is written.
+        WorkspaceError: on a full disk or in a read-only folder.
+    """
+    tensors = adapter.state_dict() if isinstance(adapter, Adapter) else adapter
+    packed = save({name: _in_dtype(name, tensor, dtype) for name, tensor in sorted(tensors.items())})
+    (length,) = struct.unpack("<Q", packed[:8])
+    places, tail = json.loads(packed[8 : 8 + length]), packed[8 + length :]
+    notes = _network_notes(tensors) | _kohya_notes(metadata, path.stem)
+    notes |= _hashes(notes, places, tail) | _modelspec_notes(metadata, tail)
+    front = _header(notes, places)
+    if len(front) > LONGEST_HEADER:
+        raise CheckpointError(
+            f"{path} would have a header of {len(front):,} bytes; some tools read {LONGEST_HEADER:,} at most. "
+            "Shorten its thumbnail, description or tag table."
+        )
+    write_atomically(path, front + tail)
+
+
+def load_lora(path: Path) -> LoraFile:
+    """A plain LoRA by us or by others, complete: an alpha that the file leaves out is the layer's rank.
+
+    Raises:
+        CheckpointError: for a file that is no plain LoRA under kohya-ss's names; the first stranger is named.
+    """
+    header = read_header(path)
+    for name in header.tensors:
+        layer, _, part = name.partition(".")
+        if not layer.startswith(("lora_unet_", "lora_te_")) or part not in PARTS:
+            raise CheckpointError(f"{path} holds {name!r}, which is not read: {_why_not(name, kind_of(header))}")
+    tensors = load_file(path)
+    for layer in {name.partition(".")[0] for name in tensors}:
+        down, up = (tensors.get(f"{layer}.{part}") for part in PARTS[:2])
+        if down is None or up is None or down.ndim < 2 or up.ndim != down.ndim or up.shape[1] != len(down):
+            raise CheckpointError(f"{path}: the down and up weights of {layer!r} do not belong together.")
+        alpha = tensors.setdefault(f"{layer}.alpha", torch.tensor(float(len(down))))
+        if alpha.numel() != 1:
+            raise CheckpointError(f"{path}: the alpha of {layer!r} is not one number.")
+        tensors[f"{layer}.alpha"] = alpha.float().reshape(())
+    return LoraFile(tensors, header.metadata)
+
+
+def adapter_from(lora: LoraFile, targets: Mapping[str, nn.Module], *, weight: float = 1.0) -> Adapter:
+    """The adapter of a file, beside the layers of a base, with the ranks and alphas of the file.
+
+    Raises:
+        CheckpointError: for a layer that this base does not have, or has in another size; it is named.
+    """
+    layers = {}
+    for layer in sorted({name.partition(".")[0] for name in lora.tensors}):
+        if layer not in targets:
+            raise CheckpointError(
+                f"The LoRA adapts {layer!r}, a layer that this base does not have: it is for another."
+            )
+        down, up, alpha = (lora.tensors[f"{layer}.{part}"] for part in PARTS)
+        made = LoraLayer(targets[layer], len(down), alpha.item())
+        shapes = tuple(down.shape[1:]), len(up)
+        if shapes != (tuple(made.lora_down["weight"].shape[1:]), len(made.lora_up["weight"])):
+            raise CheckpointError(f"The LoRA's {layer!r} is of another size than the base's: it is for another base.")
+        layers[layer] = made
+    adapter = Adapter(layers, targets)
+    adapter.load(lora.tensors)
+    adapter.weight = weight
+    return adapter
+
+
+def inspect_file(path: Path) -> FileReport:
+    """What a safetensors file is, by its header, its alphas and its bytes.
+
+    Raises:
+        CheckpointError: for a pickle, a file of another kind, one cut short, or one that lies about itself.
+    """
+    header = read_header(path)
+    whole, tail = hashlib.sha256(), hashlib.sha256()
+    with path.open("rb") as file:
+        whole.update(file.read(header.data))
+        while piece := file.read(1 << 20):
+            whole.update(piece)
+            tail.update(piece)
+    return FileReport(
+        path=path,
+        size=header.size,
+        kind=kind_of(header),
+        dtypes=dict(Counter(tensor.dtype for tensor in header.tensors.values())),
+        parameters=sum(torch.Size(tensor.shape).numel() for tensor in header.tensors.values()),
+        blocks=_blocks(path, header),
+        metadata=header.metadata,
+        sha256=whole.hexdigest(),
+        tail_sha256=tail.hexdigest(),
+    )
+
+
+def _in_dtype(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    kept = tensor.detach().cpu().to(torch.float32 if name.endswith(".alpha") else dtype).contiguous()
+    if not torch.isfinite(kept).all():
+        largest = tensor.detach().abs().max().item()
+        raise CheckpointError(
+            f"{name} holds a weight of size {largest:g}, which {str(dtype).removeprefix('torch.')} cannot hold; the "
+            "adapter was not saved. Train with a lower learning rate, or save in another precision."
+        )
+    return kept
+
+
+def _header(notes: Mapping[str, str], places: Mapping[str, Any]) -> bytes:
+    """The front of a file. safetensors itself orders metadata by chance; here equal runs write equal files."""
+    table = {"__metadata__": dict(sorted(notes.items())), **places}
+    text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8, as the library writes them
+    return struct.pack("<Q", len(text)) + text
+
+
+def _network_notes(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Rank and alpha as kohya-ss tells them: those of most layers, and those of wide convolutions beside them."""
+    plain: Counter[tuple[int, float]] = Counter()
+    wide: Counter[tuple[int, float]] = Counter()
+    for name, tensor in tensors.items():
+        if name.endswith(PARTS[0]):
+            alpha = tensors[name.removesuffix(PARTS[0]) + "alpha"].item()
+            (wide if tensor.shape[2:].numel() > 1 else plain)[len(tensor), alpha] += 1
+    (rank, alpha), _ = (plain or wide).most_common(1)[0]
+    arguments = {}
+    if wide:
+        (conv_rank, conv_alpha), _ = wide.most_common(1)[0]
+        arguments = {"conv_dim": str(conv_rank), "conv_alpha": f"{conv_alpha:g}"}
+    notes = {"module": "networks.lora", "dim": str(rank), "alpha": f"{alpha:g}", "args": json.dumps(arguments)}
+    return {f"ss_network_{name}": value for name, value in notes.items()}
+
+
+def _kohya_notes(metadata: LoraMetadata, stem: str) -> dict[str, str]:
+    notes = {
+        "output_name": stem,
+        "sd_model_name": metadata.base_name,
+        "new_sd_model_hash": metadata.base_sha256,
+        "base_model_version": metadata.base_version,
+        "v2": str(metadata.base_version.startswith("sd_v2")),
+        "resolution": str(metadata.resolution),
+        "tag_frequency": json.dumps({folder: dict(tags) for folder, tags in metadata.tag_frequency.items()}),
+    }
+    for name, value in metadata.training.items():
+        notes[name] = json.dumps(value) if isinstance(value, Mapping | list | tuple) else str(value)
+    return {f"ss_{name}": value for name, value in notes.items() if value}
+
+
+def _modelspec_notes(metadata: LoraMetadata, tail: bytes) -> dict[str, str]:
+    copied = ("title", "description", "author", "date", "implementation_version", "license", "usage_hint", "thumbnail")
+    notes = {name: getattr(metadata, name) for name in copied}
+    notes |= {
+        "sai_model_spec": "1.0.1",
+        "architecture": f"{metadata.architecture}/lora",
+        "implementation": "diffusers",
+        "resolution": f"{metadata.resolution[0]}x{metadata.resolution[1]}",
+        "prediction_type": metadata.prediction,
+        "trigger_phrase": metadata.trigger,
+        "tags": ", ".join(metadata.tags),
+        "hash_sha256": "0x" + hashlib.sha256(tail).hexdigest(),
+    }
+    return {f"modelspec.{name}": value for name, value in notes.items() if value}
+
+
+def _hashes(notes: Mapping[str, str], places: Mapping[str, Any], tail: bytes) -> dict[str, str]:
+    """The tensors' hash, and the one of older tools: of 64 kB behind the first megabyte of a file with `ss_*` alone."""
+    hashes = {"sshs_model_hash": hashlib.sha256(tail).hexdigest()}
+    if window := (_header(notes, places) + tail)[0x100000:0x110000]:
+        hashes["sshs_legacy_hash"] = hashlib.sha256(window).hexdigest()[:8]
+    return hashes
+
+
+def _why_not(name: str, kind: Kind) -> str:
+    """What a stranger among the names tells about its file."""
+    others = {"dora_scale": "DoRA", "hada_": "LoHa", "lokr_": "LoKr", "lora_mid": "Tucker LoCon", "oft_": "OFT"}
+    for part, method in others.items():
+        if part in name:
+            return f"it belongs to a {method}. Plain LoRA is what is read."
+    if name.startswith("lora_te1_") or "_input_blocks_" in name or "_output_blocks_" in name:
+        return "it is named as for SDXL. LoRAs of Stable Diffusion 1.x are what is read."
+    if kind != "LoRA":
+        return f"the file is not a LoRA ({kind})."
+    return "a name is lora_unet_... or lora_te_..., then .lora_down.weight, .lora_up.weight or .alpha (kohya-ss)."
+
+
+def _blocks(path: Path, header: Header) -> tuple[BlockSummary, ...]:
+    """A LoRA's layers by block of the base, under any of the names in use."""
+    downs = re.compile(r"(.+?)[._](lora_down\.weight|lora_A\.weight|lora\.down\.weight|lora_A\.default\.weight)")
+    found: dict[str, list[tuple[int, float]]] = {}
+    with safe_open(path, framework="pt") as file:
+        for name, tensor in header.tensors.items():
+            if (match := downs.fullmatch(name)) and tensor.shape:
+                rank = tensor.shape[0]
+                alpha = f"{match[1]}.alpha"
+                value = file.get_tensor(alpha).float().mean().item() if alpha in header.tensors else float(rank)
+                found.setdefault(_block_of(match[1]), []).append((rank, value))
+    return tuple(
+        BlockSummary(block, len(pairs), tuple(sorted({r for r, _ in pairs})), tuple(sorted({a for _, a in pairs})))
+        for block, pairs in sorted(found.items())
+    )
+
+
+def _block_of(layer: str) -> str:
+    name = layer.replace(".", "_")
+    blocks = r"(down_blocks|up_blocks|input_blocks|output_blocks)_(\d+)|(mid_block|middle_block)"
+    if match := re.search(blocks, name):
+        return match[0] if match[3] else f"{match[1]}.{match[2]}"
+    return "text encoder" if "text" in name or name.startswith("lora_te") else "other"

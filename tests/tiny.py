@@ -1,0 +1,108 @@
+"""Tiny real models for tests: folders written by the very classes that write Stable Diffusion's."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.schedulers.scheduling_pndm import PNDMScheduler
+from transformers import CLIPTextConfig, CLIPTextModel
+from transformers.models.clip.tokenization_clip import CLIPTokenizer
+
+WIDTH = 16
+
+
+def byte_letters() -> list[str]:
+    """The 256 printable letters that stand for bytes in a CLIP vocabulary (the bytes_to_unicode of GPT-2)."""
+    kept = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    return [chr(byte) for byte in kept] + [chr(256 + n) for n in range(256 - len(kept))]
+
+
+def clip_tokenizer(folder: Path) -> CLIPTokenizer:
+    """A byte-level BPE of its own with a few merges, in `folder` as vocab.json and merges.txt."""
+    letters = byte_letters()
+    merges = [("b", "l"), ("bl", "u"), ("blu", "e</w>"), ("e", "a"), ("ea", "r"), ("f", "o"), ("fo", "x</w>")]
+    words = [*letters, *(letter + "</w>" for letter in letters), *("".join(pair) for pair in merges)]
+    words += ["<|startoftext|>", "<|endoftext|>"]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.json").write_text(json.dumps({word: index for index, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
+    limits = {"model_max_length": 77, "tokenizer_class": "CLIPTokenizer", "do_lower_case": True, "errors": "replace"}
+    special = {"bos_token": words[-2], "eos_token": words[-1], "unk_token": words[-1], "pad_token": words[-1]}
+    (folder / "tokenizer_config.json").write_text(json.dumps({**limits, **special}))
+    return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def tiny_unet() -> UNet2DConditionModel:
+    """A denoiser with attention where Stable Diffusion 1.x has it: at every level but the lowest."""
+    return UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(16, 16, 32),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=WIDTH,
+        attention_head_dim=2,
+        norm_num_groups=8,
+    )
+
+
+def tiny_vae() -> AutoencoderKL:
+    """An autoencoder of 4 px per latent."""
+    kind: Any = AutoencoderKL  # its own annotations ask for one level
+    return kind(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(8, 8, 16),
+        norm_num_groups=8,
+        latent_channels=4,
+        sample_size=32,
+        scaling_factor=0.5,
+        mid_block_add_attention=False,
+    )
+
+
+def tiny_text_encoder(words: int) -> CLIPTextModel:
+    """A CLIP text encoder of two layers."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=words,
+            hidden_size=WIDTH,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=77,
+            bos_token_id=words - 2,
+            eos_token_id=words - 1,
+            pad_token_id=words - 1,
+        )
+    )
+
+
+def tiny_sd15(folder: Path, *, prediction: Literal["epsilon", "v_prediction"] = "epsilon", seed: int = 0) -> Path:
+    """A whole SD 1.x pipeline folder: 32 px pictures, latents 4 x 8 x 8; the same every time."""
+    parts = {name: ["diffusers", kind] for name, kind in (("unet", "UNet2DConditionModel"), ("vae", "AutoencoderKL"))}
+    parts |= {"scheduler": ["diffusers", "PNDMScheduler"]}
+    parts |= {"text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"]}
+    empty = {"safety_checker": [None, None], "feature_extractor": [None, None], "requires_safety_checker": False}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        tokenizer = clip_tokenizer(folder / "tokenizer")
+        tiny_unet().save_pretrained(folder / "unet")
+        tiny_vae().save_pretrained(folder / "vae")
+        tiny_text_encoder(len(tokenizer)).save_pretrained(folder / "text_encoder")
+    scheduler = PNDMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type=prediction,
+        skip_prk_steps=True,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+    scheduler.save_pretrained(folder / "scheduler")
+    index = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.35.0", **parts, **empty}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
