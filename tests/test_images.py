@@ -225,13 +225,13 @@ def test_a_picture_that_was_cut_short_is_refused(tmp_path: Path, name: str, shar
     Image.fromarray(noise(100, 80)).save(tmp_path / name)
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(PictureError, match="damaged|not a picture"):
+    with pytest.raises(PictureError, match=r"damaged|not a picture"):
         open_pixels(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.gif", "a.tiff", "a.webp", "a.avif"])
 def test_damaged_bytes_give_a_picture_or_words_and_never_a_traceback(tmp_path: Path, name: str):
-    """50 files of each format with a few bytes changed: what can still be decoded is pixels, all else a PictureError."""
+    """50 files per format with a few bytes changed: what can still be decoded is pixels, all else a PictureError."""
     Image.fromarray(noise(24, 16)).save(tmp_path / name)
     whole, rng = (tmp_path / name).read_bytes(), numpy.random.default_rng(0)
     refused = 0

@@ -14,6 +14,7 @@ from likeness.errors import RecipeError, WorkspaceError
 __all__ = ["commented_toml", "plain_toml", "read_toml"]
 
 Model = TypeVar("Model", bound=BaseModel)
+UNKNOWN_DEFAULT = "default_factory_not_called"  # a default that depends on a field at fault: that fault is told already
 
 
 def read_toml(path: Path, model: type[Model], overrides: Sequence[str] = ()) -> Model:
@@ -33,7 +34,8 @@ def read_toml(path: Path, model: type[Model], overrides: Sequence[str] = ()) -> 
     try:
         checked = model.model_validate(data)
     except ValidationError as invalid:
-        faults += [_in_words(model, error) for error in invalid.errors()]
+        told = [error for error in invalid.errors() if error["type"] != UNKNOWN_DEFAULT]
+        faults += [_in_words(model, error) for error in told]
         raise RecipeError(_listed(path, faults)) from invalid
     if faults:
         raise RecipeError(_listed(path, faults))

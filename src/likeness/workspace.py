@@ -144,6 +144,7 @@ class Workspace:
             _take(handle, path, f"{os.getpid()} {command}")
             yield
         finally:
+            fcntl.flock(handle, fcntl.LOCK_UN)  # closing alone would leave it with a child that has the file open still
             os.close(handle)
 
     def new_run(self) -> Run:
