@@ -216,9 +216,7 @@ def _load(kind: Any, folder: Path, weights: Path, dtype: torch.dtype) -> Any:
     except (OSError, ValueError, RuntimeError) as fault:
         raise CheckpointError(f"{folder} cannot be loaded as {kind.__name__}: {fault}") from fault
     if missing := sorted(told["missing_keys"]):  # else the libraries draw them at random and go on
-        raise CheckpointError(
-            f"{weights} lacks {len(missing)} tensors that its config.json asks for: {missing[0]}, ..."
-        )
+        raise CheckpointError(f"{weights} lacks {len(missing)} tensor(s) that its config.json asks for: {missing[0]}.")
     return part
 
 
