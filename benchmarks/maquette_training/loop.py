@@ -1,0 +1,92 @@
+"""One training loop for all of the maquette's parts: bfloat16 where it helps, EMA, saved state that resumes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+__all__ = ["train_part"]
+
+
+def rate_at(done: float, *, warm: float = 0.01, decay: float = 0.25) -> float:
+    """Share of the peak rate after a share `done` of the steps: warm-up, plateau, straight decay to nothing."""
+    return min(1.0, done / warm, (1 - done) / decay)
+
+
+def train_part(
+    model: nn.Module,
+    loss_of: Callable[[], Tensor],
+    folder: Path,
+    *,
+    steps: int,
+    peak: float,
+    average: float = 0.999,
+    report: Callable[[int], str] = lambda step: "",
+    every: int = 500,
+    share_gradients: Callable[[list[Tensor]], None] = lambda parameters: None,
+    keeps_state: bool = True,
+) -> None:
+    """Run `steps` of AdamW on `loss_of()`; leave the averaged weights in the model.
+
+    State goes to `folder` every `every` steps through a rename, and is taken up from there. A finished part returns at once.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    averaged = {name: p.detach().clone() for name, p in parameters.items()}
+    optimizer = torch.optim.AdamW(parameters.values(), lr=peak, weight_decay=0.01, betas=(0.9, 0.99))
+    first = _resume(folder, parameters, averaged, optimizer)
+    started, total = time.monotonic(), 0.0
+    for step in range(first, steps):
+        for group in optimizer.param_groups:
+            group["lr"] = peak * rate_at((step + 1) / steps)
+        loss = loss_of()
+        loss.backward()
+        share_gradients(list(parameters.values()))
+        nn.utils.clip_grad_norm_(parameters.values(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            share = min(average, (step + 1) / (step + 10))
+            torch._foreach_lerp_(list(averaged.values()), list(parameters.values()), 1 - share)
+        total += float(loss.detach())
+        if (step + 1) % every == 0 or step + 1 == steps:
+            if keeps_state:
+                _save(folder, step + 1, parameters, averaged, optimizer)
+            count = (step - first) % every + 1
+            print(f"{folder.name} {step + 1}/{steps} loss {total / count:.4f} {(step + 1 - first) / (time.monotonic() - started):.2f} steps/s "
+                  f"{report(step + 1)}", flush=True)  # fmt: skip
+            total = 0.0
+    with torch.no_grad():
+        for name, p in parameters.items():
+            p.copy_(averaged[name])
+
+
+def _save(folder: Path, step: int, parameters: dict, averaged: dict, optimizer: torch.optim.Optimizer) -> None:
+    state = {f"weight.{n}": p.detach() for n, p in parameters.items()} | {f"average.{n}": p for n, p in averaged.items()}
+    for name, p in parameters.items():
+        state |= {f"{key}.{name}": optimizer.state[p][key] for key in ("exp_avg", "exp_avg_sq")}
+    temporary = folder / "state.partial"
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary, metadata={"step": str(step)})
+    temporary.replace(folder / "state.safetensors")
+
+
+def _resume(folder: Path, parameters: dict, averaged: dict, optimizer: torch.optim.Optimizer) -> int:
+    path = folder / "state.safetensors"
+    if not path.exists():
+        return 0
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        step = int((file.metadata() or {})["step"])
+    state = load_file(path)
+    with torch.no_grad():
+        for name, p in parameters.items():
+            p.copy_(state[f"weight.{name}"])
+            averaged[name].copy_(state[f"average.{name}"])
+            optimizer.state[p] = {"step": torch.tensor(float(step)), "exp_avg": state[f"exp_avg.{name}"], "exp_avg_sq": state[f"exp_avg_sq.{name}"]}
+    return step

@@ -1,0 +1,86 @@
+"""A supersampled picture and the camera in front of it: what the drawing code draws with.
+
+Coordinates: x to the picture's right, y up, z towards the viewer; the figure stands on y = 0 and is about one unit high.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import cos, radians, sin
+
+from PIL import Image, ImageDraw
+
+from likeness.maquette.world import Scene
+
+__all__ = ["Canvas", "Colour", "shade"]
+
+Colour = tuple[int, int, int]
+EDGE = 0.012  # figure units: about two thirds of a pixel at 64 px
+
+
+class Canvas:
+    """A supersampled picture with the camera's projection: turns by yaw, shifts, and scales to pixels.
+
+    Args:
+        size: side in supersampled px.
+        height: figure units that the picture shows.
+        top: the figure's y at the picture's upper edge.
+    """
+
+    def __init__(self, size: int, scene: Scene, *, height: float, top: float) -> None:
+        self.size = size
+        self.image = Image.new("RGB", (size, size))
+        self.pen = ImageDraw.Draw(self.image)
+        self.scene = scene
+        self.scale = size / height * scene.zoom
+        self.middle = top - height / 2
+        self.cosine, self.sine = cos(radians(scene.yaw)), sin(radians(scene.yaw))
+
+    def turn(self, x: float, y: float, z: float) -> tuple[float, float, float]:
+        """The point after the character has turned by the scene's yaw."""
+        return x * self.cosine - z * self.sine, y, x * self.sine + z * self.cosine
+
+    def pixel(self, x: float, y: float) -> tuple[float, float]:
+        """Where an already turned point falls on the picture, in supersampled px."""
+        return (
+            self.size * (0.5 + self.scene.shift_x) + x * self.scale,
+            self.size * (0.5 + self.scene.shift_y) - (y - self.middle) * self.scale,
+        )
+
+    def polygon(self, points: Sequence[tuple[float, float]], fill: Colour, *, outline: float = EDGE) -> None:
+        """Fill a polygon of turned points, with a darker edge of `outline` figure units."""
+        pixels = [self.pixel(*point) for point in points]
+        self.pen.polygon(pixels, fill=fill)
+        if outline:
+            self.pen.line([*pixels, pixels[0], pixels[1]], fill=shade(fill, 0.55), width=self.width(outline), joint="curve")
+
+    def ellipse(self, x: float, y: float, rx: float, ry: float, fill: Colour, *, outline: float = EDGE) -> None:
+        """Fill an axis-aligned ellipse around a turned point; radii in figure units."""
+        (left, top), (right, bottom) = self.pixel(x - rx, y + ry), self.pixel(x + rx, y - ry)
+        if right - left < 1 or bottom - top < 1:
+            return
+        edge = {"outline": shade(fill, 0.55), "width": self.width(outline)} if outline else {}
+        self.pen.ellipse([left, top, right, bottom], fill=fill, **edge)
+
+    def stroke(self, points: Sequence[tuple[float, float]], fill: Colour, width: float) -> None:
+        """A thick line with round ends through turned points."""
+        pixels = [self.pixel(*point) for point in points]
+        self.pen.line(pixels, fill=fill, width=self.width(width), joint="curve")
+        radius = width * self.scale / 2
+        for x, y in (pixels[0], pixels[-1]):
+            self.pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=fill)
+
+    def limb(self, points: Sequence[tuple[float, float]], fill: Colour, width: float) -> None:
+        """A stroke with a darker edge."""
+        self.stroke(points, shade(fill, 0.55), width + 0.022)
+        self.stroke(points, fill, width)
+
+    def width(self, units: float) -> int:
+        """Figure units as a line width in supersampled px, at least 1."""
+        return max(1, round(units * self.scale))
+
+
+def shade(colour: Colour, share: float) -> Colour:
+    """The colour darkened towards black; a share of 1 leaves it as it is."""
+    red, green, blue = colour
+    return int(red * share), int(green * share), int(blue * share)
