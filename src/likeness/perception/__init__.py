@@ -1,0 +1,45 @@
+"""Perception: instruments that look at pictures. A reader is one file with one method, chosen by name in the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Protocol, cast
+
+from likeness.errors import MissingExtra, RecipeError
+from likeness.images import Pixels
+from likeness.records import Reading
+
+__all__ = ["READERS", "Reader", "load_reader"]
+
+
+class Reader(Protocol):
+    """What looks at pictures of a character."""
+
+    def read(self, pictures: Sequence[Pixels]) -> list[Reading]:
+        """One reading per picture, in order; a field that cannot be told is left out."""
+        ...
+
+
+READERS: dict[str, tuple[str, str]] = {  # name: where it lives, and the extra that brings what it needs
+    "maquette": ("likeness.perception.maquette:MaquetteReader", "perception"),
+}
+
+
+def load_reader(name: str) -> Reader:
+    """The reader of this name from `READERS`, or one of your own as "package.module:Class".
+
+    Raises:
+        RecipeError: for an unknown name.
+        MissingExtra: where a library that the reader needs is not installed.
+    """
+    address, extra = READERS.get(name, (name, ""))
+    module, colon, cls = address.partition(":")
+    if not colon:
+        raise RecipeError(f"perception.reader = {name!r} is not known. Use one of {', '.join(READERS)}; or package.module:Class for your own.")
+    try:
+        return cast(Reader, getattr(import_module(module), cls)())
+    except ModuleNotFoundError as missing:
+        if not extra:
+            raise
+        raise MissingExtra(missing.name or module, extra, why=f"by perception.reader = {name!r}") from missing
