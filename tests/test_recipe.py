@@ -290,7 +290,8 @@ def test_a_set_value_wins_over_the_file_and_the_last_over_the_first(file: Path):
 
 
 def test_a_value_cannot_smuggle_in_a_second_field(file: Path):
-    assert load_recipe(file, ["character.class_words='a'\ntrigger='b'"]).character.trigger == "mira"
+    character = load_recipe(file, ["character.class_words='a'\ntrigger='b'"]).character
+    assert (character.class_words, character.trigger) == ("'a'\ntrigger='b'", "mira")
 
 
 def test_a_deeper_section_is_made_where_it_is_not(file: Path):
