@@ -27,7 +27,7 @@ from maquette_training.loop import train_part
 from likeness.maquette.world import random_identity, random_scene
 
 HOME = Path(__file__).parents[1] / "src" / "likeness" / "maquette"
-COUNTS = {"whole": (30_000, 1, False), "valid": (2_000, 7, False), "seen": (90_000, 2, True)}  # drawings, seed, without held-out values
+COUNTS = {"whole": (30_000, 1, False), "valid": (2_000, 7, False), "seen": (60_000, 2, True)}  # drawings, seed, without held-out values
 STEPS = {"autoencoder": 7_000, "reader": 6_000, "text": 1_500, "denoiser": 14_000}
 STAGES = ("drawings", "autoencoder", "reader", "text", "latents", "denoiser", "package")
 

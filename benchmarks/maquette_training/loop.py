@@ -40,7 +40,7 @@ def train_part(
     averaged = {name: p.detach().clone() for name, p in parameters.items()}
     optimizer = torch.optim.AdamW(parameters.values(), lr=peak, weight_decay=0.01, betas=(0.9, 0.99))
     first = _resume(folder, parameters, averaged, optimizer)
-    started, total = time.monotonic(), 0.0
+    started, total, count = time.monotonic(), 0.0, 0
     for step in range(first, steps):
         for group in optimizer.param_groups:
             group["lr"] = peak * rate_at((step + 1) / steps)
@@ -53,14 +53,13 @@ def train_part(
         with torch.no_grad():
             share = min(average, (step + 1) / (step + 10))
             torch._foreach_lerp_(list(averaged.values()), list(parameters.values()), 1 - share)
-        total += float(loss.detach())
+        total, count = total + float(loss.detach()), count + 1
         if (step + 1) % every == 0 or step + 1 == steps:
             if keeps_state:
                 _save(folder, step + 1, parameters, averaged, optimizer)
-            count = (step - first) % every + 1
             print(f"{folder.name} {step + 1}/{steps} loss {total / count:.4f} {(step + 1 - first) / (time.monotonic() - started):.2f} steps/s "
                   f"{report(step + 1)}", flush=True)  # fmt: skip
-            total = 0.0
+            total, count = 0.0, 0
     with torch.no_grad():
         for name, p in parameters.items():
             p.copy_(averaged[name])

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from maquette_training.drawings import AXES
 
-BATCH, PEAK, WIDTH = 64, 2e-3, 64  # pictures (32 pairs), AdamW, numbers in the embedding
+BATCH, PEAK, WIDTH = 64, 6e-4, 64  # pictures (32 pairs), AdamW, numbers in the embedding
 
 
 class _Block(nn.Module):

@@ -8,7 +8,7 @@ from math import cos, pi, sin
 
 from PIL import Image, ImageDraw
 
-from likeness.maquette.canvas import Canvas, Colour, shade
+from likeness.maquette.canvas import EDGE_SHADE, Canvas, Colour, shade
 from likeness.maquette.world import Identity
 
 __all__ = ["CLOTH", "SKIN", "Body", "draw_arms", "draw_body", "draw_tail", "measure"]
@@ -100,17 +100,17 @@ def _draw_pattern(canvas: Canvas, outline: Sequence[tuple[float, float]], identi
     elif pattern == "striped":
         y = top - 0.075
         while y > bottom:
-            xy = [canvas.pixel(-half, y), canvas.pixel(half, y - 0.034)]
+            xy = [canvas.pixel(-half, y), canvas.pixel(half, y - 0.044)]
             pen.rectangle([*xy[0], *xy[1]], fill=255)
-            y -= 0.088
+            y -= 0.105
     else:
-        spacing, radius, y, odd = 0.092, 0.022 * canvas.scale, top - 0.07, False
+        spacing, radius, y, odd = 0.112, 0.03 * canvas.scale, top - 0.07, False
         while y > bottom:
             columns = int(half / spacing) + 1
             for column in range(-columns, columns + 1):
                 cx, cy = canvas.pixel((column + 0.5 * odd) * spacing, y)
                 pen.ellipse([cx - radius, cy - radius, cx + radius, cy + radius], fill=255)
-            y, odd = y - 0.07, not odd
+            y, odd = y - 0.085, not odd
     inside = Image.new("L", canvas.image.size)
     ImageDraw.Draw(inside).polygon([canvas.pixel(*point) for point in outline], fill=255)
     canvas.image.paste(contrast, mask=Image.composite(cover, Image.new("L", cover.size), inside))
@@ -221,7 +221,7 @@ def draw_tail(canvas: Canvas, identity: Identity, body: Body, *, behind: bool) -
         canvas.limb(middle, fill, 0.052)
         return
     for step, (x, y) in enumerate(middle):  # a chain of discs: an edge first, then the fill
-        canvas.ellipse(x, y, _bulge(kind, step / steps) + 0.011, _bulge(kind, step / steps) + 0.011, shade(fill, 0.55), outline=0)
+        canvas.ellipse(x, y, _bulge(kind, step / steps) + 0.011, _bulge(kind, step / steps) + 0.011, shade(fill, EDGE_SHADE), outline=0)
     for step, (x, y) in enumerate(middle):
         colour = (250, 244, 230) if kind == "fox" and step >= steps - 3 else fill
         canvas.ellipse(x, y, _bulge(kind, step / steps), _bulge(kind, step / steps), colour, outline=0)

@@ -12,10 +12,11 @@ from PIL import Image, ImageDraw
 
 from likeness.maquette.world import Scene
 
-__all__ = ["Canvas", "Colour", "shade"]
+__all__ = ["EDGE_SHADE", "Canvas", "Colour", "shade"]
 
 Colour = tuple[int, int, int]
 EDGE = 0.012  # figure units: about two thirds of a pixel at 64 px
+EDGE_SHADE = 0.74  # of the fill: a darker edge would be most of what a small autoencoder has to learn
 
 
 class Canvas:
@@ -52,14 +53,14 @@ class Canvas:
         pixels = [self.pixel(*point) for point in points]
         self.pen.polygon(pixels, fill=fill)
         if outline:
-            self.pen.line([*pixels, pixels[0], pixels[1]], fill=shade(fill, 0.55), width=self.width(outline), joint="curve")
+            self.pen.line([*pixels, pixels[0], pixels[1]], fill=shade(fill, EDGE_SHADE), width=self.width(outline), joint="curve")
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, fill: Colour, *, outline: float = EDGE) -> None:
         """Fill an axis-aligned ellipse around a turned point; radii in figure units."""
         (left, top), (right, bottom) = self.pixel(x - rx, y + ry), self.pixel(x + rx, y - ry)
         if right - left < 1 or bottom - top < 1:
             return
-        edge = {"outline": shade(fill, 0.55), "width": self.width(outline)} if outline else {}
+        edge = {"outline": shade(fill, EDGE_SHADE), "width": self.width(outline)} if outline else {}
         self.pen.ellipse([left, top, right, bottom], fill=fill, **edge)
 
     def stroke(self, points: Sequence[tuple[float, float]], fill: Colour, width: float) -> None:
@@ -72,7 +73,7 @@ class Canvas:
 
     def limb(self, points: Sequence[tuple[float, float]], fill: Colour, width: float) -> None:
         """A stroke with a darker edge."""
-        self.stroke(points, shade(fill, 0.55), width + 0.022)
+        self.stroke(points, shade(fill, EDGE_SHADE), width + 0.022)
         self.stroke(points, fill, width)
 
     def width(self, units: float) -> int:

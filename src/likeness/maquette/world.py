@@ -31,6 +31,7 @@ __all__ = [
     "trait_tags",
     "visible_traits",
     "vocabulary",
+    "with_view",
 ]
 
 KINDS: dict[str, tuple[str, ...]] = {
