@@ -1,0 +1,164 @@
+"""Batches: the whole data set on the device, and what each step takes of it.
+
+What a step takes depends on the seed and the step's number alone, so that a run that goes on needs no history.
+
+Shapes: P pictures, V variants, R rows of text, B batch, D h w latent, L tokens, E width.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from likeness.diffusion.checkpoints import read_header
+from likeness.diffusion.family import Conditioning, DiffusionModel, Schedule
+from likeness.errors import WorkspaceError
+from likeness.seeds import seed_of
+
+__all__ = ["Batch", "DataSet", "draw", "load_data"]
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """All that is trained on, on the device.
+
+    Attributes:
+        mean_PDhw: of the posterior of each picture's latents, float32.
+        std_PDhw: its standard deviation.
+        conditioning: a row for each text of any picture; the shared ones first.
+        told_PV: the row of each variant of each picture's caption; where a picture has fewer than others, they repeat.
+        bare_PV: the row of the same variant without the trigger.
+        counts_P: how many variants a picture has.
+        shared_2: the rows of no words and of the trigger with the class words.
+        bare_2: the rows of the same two without the trigger.
+        caption_dropout: share of examples that see one of `shared_2` and not their caption.
+        digest: sha256 of the index: of all pictures, captions and settings that went into the cache.
+    """
+
+    mean_PDhw: Tensor
+    std_PDhw: Tensor
+    conditioning: Conditioning
+    told_PV: Tensor
+    bare_PV: Tensor
+    counts_P: Tensor
+    shared_2: Tensor
+    bare_2: Tensor
+    caption_dropout: float
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.mean_PDhw)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one step sees.
+
+    Attributes:
+        clean_BDhw: latents, drawn from their posteriors.
+        noise_BDhw: to be added to them.
+        t_B: timesteps.
+        told_B: rows of the data set's conditioning.
+        bare_B: rows of the same texts without the trigger.
+    """
+
+    clean_BDhw: Tensor
+    noise_BDhw: Tensor
+    t_B: Tensor
+    told_B: Tensor
+    bare_B: Tensor
+
+
+def load_data(cache: Path, model: DiffusionModel) -> DataSet:
+    """The data set in a cache folder, on the model's device.
+
+    Raises:
+        WorkspaceError: where the cache is not whole, or was encoded with another base.
+    """
+    index, digest = _index(cache)
+    if (index["model"], index["dtype"]) != (model.fingerprint, str(model.dtype)):
+        raise WorkspaceError(
+            f"{cache} was encoded with another base, or in another precision (now {model.dtype}). Encode again."
+        )
+    pictures, device = index["pictures"], model.device
+    latents = [_tensors(cache, entry["latents"]) for entry in pictures]
+    texts = [_tensors(cache, entry["texts"])["tokens"] for entry in (index["shared"], *pictures)]
+    starts = torch.tensor([0, *(len(rows) for rows in texts[:-1])]).cumsum(0).tolist()
+    rows = [
+        [[start + row for row in pair] for pair in entry["variants"]]
+        for start, entry in zip(starts, (index["shared"], *pictures), strict=True)
+    ]
+    longest = max(map(len, rows[1:]))
+    table_PV2 = torch.tensor([[some[at % len(some)] for at in range(longest)] for some in rows[1:]], device=device)
+    shared_22 = torch.tensor(rows[0], device=device)
+    return DataSet(
+        mean_PDhw=torch.stack([each["mean"] for each in latents]).to(device),
+        std_PDhw=torch.stack([each["std"] for each in latents]).to(device),
+        conditioning=Conditioning(torch.cat(texts).to(device)),
+        told_PV=table_PV2[..., 0].contiguous(),
+        bare_PV=table_PV2[..., 1].contiguous(),
+        counts_P=torch.tensor([len(some) for some in rows[1:]], device=device),
+        shared_2=shared_22[:, 0].contiguous(),
+        bare_2=shared_22[:, 1].contiguous(),
+        caption_dropout=index["caption_dropout"],
+        digest=digest,
+    )
+
+
+def draw(data: DataSet, schedule: Schedule, count: int, *, seed: int, step: int) -> Batch:
+    """What step number `step` sees: pictures in turn, shuffled anew each time all were seen, and noise of its own.
+
+    Nothing waits for the device.
+    """
+    device = data.mean_PDhw.device
+    generator = torch.Generator(device).manual_seed(seed_of(seed, "step", step))
+    chosen_B = _in_turn(len(data), count, seed=seed, step=step, device=device)
+    shares_3B = torch.rand(3, count, generator=generator, device=device)
+    variant_B = (shares_3B[0] * data.counts_P[chosen_B]).long()
+    dropped_B = shares_3B[1] < data.caption_dropout
+    which_B = (shares_3B[2] < 0.5).long()  # no words, for guidance; or the trigger alone, to which all must then hold
+    mean_BDhw, std_BDhw = data.mean_PDhw[chosen_B], data.std_PDhw[chosen_B]
+    drawn_2BDhw = torch.randn(2, *mean_BDhw.shape, generator=generator, device=device)
+    return Batch(
+        clean_BDhw=mean_BDhw + std_BDhw * drawn_2BDhw[0],
+        noise_BDhw=drawn_2BDhw[1],
+        t_B=schedule.draw(count, generator),
+        told_B=torch.where(dropped_B, data.shared_2[which_B], data.told_PV[chosen_B, variant_B]),
+        bare_B=torch.where(dropped_B, data.bare_2[which_B], data.bare_PV[chosen_B, variant_B]),
+    )
+
+
+def _in_turn(pictures: int, count: int, *, seed: int, step: int, device: torch.device) -> Tensor:
+    """The pictures of a step, where every round of all pictures has an order of its own."""
+    first = step * count
+    rounds = range(first // pictures, (first + count - 1) // pictures + 1)
+    orders = []
+    for number in rounds:
+        generator = torch.Generator(device).manual_seed(seed_of(seed, "round", number))
+        orders.append(torch.randperm(pictures, generator=generator, device=device))
+    start = first - rounds.start * pictures
+    return torch.cat(orders)[start : start + count]
+
+
+def _index(cache: Path) -> tuple[dict[str, Any], str]:
+    path = cache / "index.json"
+    try:
+        text = path.read_bytes()
+        return json.loads(text), hashlib.sha256(text).hexdigest()
+    except OSError as fault:
+        raise WorkspaceError.of(path, fault) from fault
+    except ValueError as fault:
+        raise WorkspaceError(f"{path} is damaged. Delete the folder {cache} and encode again.") from fault
+
+
+def _tensors(cache: Path, key: str) -> dict[str, Tensor]:
+    path = cache / f"{key}.safetensors"
+    if not path.is_file():
+        raise WorkspaceError(f"{path} is missing. Encode again; only what is missing is made.")
+    read_header(path)
+    return load_file(path)

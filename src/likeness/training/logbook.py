@@ -1,0 +1,183 @@
+"""The logbook of a run: what is written down between steps, and when."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from likeness.diffusion.lora_files import LoraMetadata, save_lora
+from likeness.errors import Diverged, Interrupted
+from likeness.events import Event, Report
+from likeness.records import Checkpoint
+from likeness.training.optimizers import rate_at
+from likeness.training.state import Learner, Origin, Saved, load_state, save_state
+from likeness.workspace import Run
+
+__all__ = ["Logbook"]
+
+EVENTS = 100  # of a run: enough for a curve, and few enough that waiting for the device costs nothing
+MOST_STEPS_UNTOLD = 50  # so that a long run, too, is heard of every minute or so
+STATE_SECONDS = 60.0  # between saved states: what a crash can cost; saving takes some hundredths of a second
+
+
+class Logbook:
+    """What is written down between steps, and when: events, checkpoints, strips, the state.
+
+    Args:
+        run: the run's folder.
+        origin: what it is started from.
+        learner: what is trained; its `sums` are this page's: loss and gradient since they were last told, loss since
+            the last checkpoint, and how many steps were finite.
+        metadata: what every file says about itself.
+        strip: draws samples, where that is wanted.
+        report: told of what is done.
+
+    Attributes:
+        step: how many steps are done.
+        checkpoints: so far, of this run's earlier parts too.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        origin: Origin,
+        learner: Learner,
+        metadata: LoraMetadata,
+        strip: Callable[[int], None] | None,
+        report: Report,
+    ) -> None:
+        self.run, self.origin, self.config, self.learner = run, origin, origin.train, learner
+        self.metadata, self.strip, self.report = metadata, strip, report
+        self.step, self.checkpoints, self._seconds = 0, list[Checkpoint](), 0.0
+        self._told_every = min(max(1, self.config.steps // EVENTS), MOST_STEPS_UNTOLD)
+
+    def open(self) -> None:
+        """The run stands where it was left, or at its beginning; the clock runs.
+
+        Raises:
+            ResumeError: where it was started from something else.
+        """
+        for partial in self.run.root.glob(".*.partial"):  # what a killed process left
+            partial.unlink(missing_ok=True)
+        saved = load_state(self.run.state, self.origin, self.learner)
+        if saved:
+            self.step, self.checkpoints, self._seconds = saved.step, list(saved.checkpoints), saved.seconds
+        note = f"going on after step {self.step}" if saved else ""
+        self.report(Event(stage="train", done=self.step, total=self.config.steps, note=note))
+        self._first, self._started = self.step, time.perf_counter()
+        self._saved_at = self._started
+
+    def note(self, loss: Tensor, norm: Tensor) -> None:
+        """One step more is done. Its numbers stay on the device until they are told, so that nothing waits for it."""
+        is_finite = torch.isfinite(loss + norm).float()
+        self.learner.sums.add_(torch.stack([loss, norm, loss, is_finite]))
+        self.step += 1
+
+    def do_what_is_due(self, *, stopping: bool) -> None:
+        """Tells, draws and saves what this step is due for; ends the run where that was asked for.
+
+        Raises:
+            Diverged: where a step since the last look was not finite; nothing of it is saved.
+            Interrupted: where `stopping`, when all is saved.
+        """
+        step, config = self.step, self.config
+        is_last = step == config.steps
+        saves = is_last or _is_due(step, config.save_every)
+        keeps = saves or stopping or time.perf_counter() - self._saved_at > STATE_SECONDS
+        tells = is_last or _is_due(step, self._told_every)
+        if not (tells or keeps or _is_due(step, config.sample_every)):
+            return
+        sums = self._finite_sums()
+        if tells:
+            self._tell(*sums[:2])
+        if saves:
+            self._save_checkpoint(sums[2])
+        if keeps:
+            self._save_state()
+        if self.strip and _is_due(step, config.sample_every):
+            with self._averaged():
+                self.strip(step)
+        if stopping and not is_last:
+            raise Interrupted(
+                f"Stopped after step {step} of {config.steps}; all of it is saved in {self.run.root}. "
+                "Repeat the command to go on from there."
+            )
+
+    def _finite_sums(self) -> list[float]:
+        """What was measured and not yet told, once it is known to be finite; this waits for the device."""
+        *sums, finite = self.learner.sums.tolist()
+        if finite == self.step:
+            return sums
+        last = self.checkpoints[-1].path if self.checkpoints else "none: none was due yet"
+        raise Diverged(
+            f"The loss, or its gradient, is not a finite number from step {finite + 1:.0f} on. The last good "
+            f"checkpoint is {last}. Lower train.learning_rate (now {self.config.learning_rate:g}) and start a new run."
+        )
+
+    def _tell(self, loss: float, norm: float) -> None:
+        count = self.step % self._told_every or self._told_every
+        passed = time.perf_counter() - self._started
+        numbers = {
+            "loss": loss / count,
+            "gradient": norm / count,
+            "learning_rate": rate_at(self.step - 1, self.config),
+            "steps_per_second": (self.step - self._first) / passed,
+            "memory_bytes": _memory(self.learner.sums.device),
+        }
+        self.report(Event(stage="train", done=self.step, total=self.config.steps, numbers=numbers))
+        self.learner.sums[:2] = 0
+
+    def _save_checkpoint(self, loss: float) -> None:
+        before = self.checkpoints[-1].step if self.checkpoints else 0
+        path = self.run.checkpoint(self.step)
+        metadata = replace(self.metadata, training={**self.metadata.training, "steps": self.step})
+        with self._averaged():
+            save_lora(path, self.learner.adapter, metadata=metadata, dtype=getattr(torch, self.config.save_dtype))
+        place = "/".join(path.parts[-3:])  # runs/0001/step-000250.safetensors
+        self.checkpoints.append(
+            Checkpoint(path=place, step=self.step, loss=loss / (self.step - before), seconds=self._seconds_so_far())
+        )
+        self.learner.sums[2] = 0
+
+    def _save_state(self) -> None:
+        tensors = f"{self.step:06d}.safetensors"
+        saved = Saved(
+            origin=self.origin,
+            step=self.step,
+            seconds=self._seconds_so_far(),
+            checkpoints=tuple(self.checkpoints),
+            tensors=tensors,
+        )
+        save_state(self.run.state, saved, self.learner)
+        self._saved_at = time.perf_counter()
+
+    def _seconds_so_far(self) -> float:
+        return self._seconds + time.perf_counter() - self._started
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """With the adapter's running average in its place, where there is one."""
+        average = self.learner.average
+        if average:
+            average.swap()
+        try:
+            yield
+        finally:
+            if average:
+                average.swap()
+
+
+def _is_due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _memory(device: torch.device) -> int:
+    """The most memory that this process has held so far, bytes: the device's, or the computer's for the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,197 @@
+"""The state of a run: all that it needs to go on as if it had never stopped, and the proof that nothing else changed.
+
+A step's randomness depends on the seed and its number alone, so no generator is part of the state.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from likeness.diffusion.checkpoints import read_header
+from likeness.diffusion.lora import Adapter
+from likeness.errors import CheckpointError, ResumeError, WorkspaceError
+from likeness.recipe import TrainConfig
+from likeness.records import Checkpoint, Record, write_atomically
+from likeness.training.optimizers import Average
+
+__all__ = ["Learner", "Origin", "Saved", "load_state", "save_state", "stop_requests"]
+
+
+class Origin(Record):
+    """What a run was started from; it cannot go on from anything else.
+
+    Attributes:
+        seed: of the recipe.
+        base: the model's fingerprint.
+        data: sha256 of the cache's index.
+        train: the section of the recipe.
+    """
+
+    seed: int
+    base: str
+    data: str
+    train: TrainConfig
+
+
+class Saved(Record):
+    """Where a run stood, apart from its tensors.
+
+    Attributes:
+        origin: what it was started from.
+        step: how many steps are done.
+        seconds: that they took.
+        checkpoints: written until then.
+        tensors: name of the file, in the same folder, that holds the rest.
+    """
+
+    origin: Origin
+    step: int
+    seconds: float
+    checkpoints: tuple[Checkpoint, ...]
+    tensors: str
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """What changes from step to step.
+
+    Attributes:
+        adapter: what is trained.
+        optimizer: its moments.
+        average: the running average of the adapter, where there is one.
+        sums: what is measured and not yet told, on the device.
+    """
+
+    adapter: Adapter
+    optimizer: torch.optim.Optimizer
+    average: Average | None
+    sums: Tensor
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it by name, on the CPU, as it is now."""
+        named = {f"adapter.{name}": tensor for name, tensor in self.adapter.state_dict().items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            named |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
+        averages = self.average.tensors if self.average else []
+        named |= {f"average.{index}": tensor for index, tensor in enumerate(averages)}
+        named["sums"] = self.sums
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """It is as it was when `tensors` were taken."""
+        of: dict[str, dict[str, Tensor]] = {"adapter": {}, "optimizer": {}, "average": {}}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition(".")
+            of.setdefault(part, {})[rest] = tensor
+        self.adapter.load(of["adapter"])
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in of["optimizer"].items():
+            index, _, moment = name.partition(".")
+            moments.setdefault(int(index), {})[moment] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        for index, average in enumerate(self.average.tensors if self.average else []):
+            average.copy_(of["average"][str(index)])
+        self.sums.copy_(tensors["sums"])
+
+
+def save_state(folder: Path, saved: Saved, learner: Learner) -> None:
+    """`folder` holds this state, or the one before: never a mixture, whenever the process stops.
+
+    The tensors go into a new file first; the rename of `state.json`, which names it, is the moment that counts.
+
+    Raises:
+        WorkspaceError: on a full disk or in a read-only folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise WorkspaceError.of(folder, fault) from fault
+    write_atomically(folder / saved.tensors, save(learner.tensors()))
+    write_atomically(folder / "state.json", saved.model_dump_json(indent=1) + "\n")
+    _sweep(folder, saved.tensors)
+
+
+def load_state(folder: Path, origin: Origin, learner: Learner) -> Saved | None:
+    """Where the run stood, with `learner` as it was then; None where nothing is saved and `learner` is new.
+
+    Raises:
+        ResumeError: where the run was started from something else, with each difference; or the state is damaged.
+    """
+    path = folder / "state.json"
+    if not path.exists():
+        return None
+    again = f"Delete {folder.parent} to train from the start."
+    try:
+        saved = Saved.model_validate_json(path.read_bytes())
+        read_header(folder / saved.tensors)
+    except (ValidationError, CheckpointError) as fault:
+        raise ResumeError(
+            f"The state in {folder} cannot be read: it is damaged, or of another version. {again}"
+        ) from fault
+    if changes := _changes(saved.origin, origin):
+        lines = "".join(f"\n  {change}" for change in changes)
+        raise ResumeError(
+            f"{folder.parent} cannot go on after step {saved.step}, because what it was started from has changed:"
+            f"{lines}\nPut it back as it was, or start a new run."
+        )
+    learner.load(load_file(folder / saved.tensors))
+    _sweep(folder, saved.tensors)
+    return saved
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM has come: the first is noted and asks for an end, a second one acts as it always does.
+
+    In another thread than the main one, where a program gets no signals, nobody ever asks.
+    """
+    came = threading.Event()
+    before = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.set()
+        for kind, action in before.items():
+            signal.signal(kind, action)
+
+    if threading.current_thread() is threading.main_thread():
+        before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
+        for kind in before:
+            signal.signal(kind, note)
+    try:
+        yield came.is_set
+    finally:
+        for kind, action in before.items():
+            signal.signal(kind, action)
+
+
+def _changes(old: Origin, new: Origin) -> list[str]:
+    """Each value that differs, as "field: old -> new"."""
+    named = {"seed": "seed", "base": "the base (fingerprint)", "data": "the pictures or captions (index of the cache)"}
+    pairs = [(words, getattr(old, field), getattr(new, field)) for field, words in named.items()]
+    pairs += [
+        (f"train.{name}", getattr(old.train, name), getattr(new.train, name)) for name in TrainConfig.model_fields
+    ]
+    return [f"{name}: {_short(before)} -> {_short(after)}" for name, before, after in pairs if before != after]
+
+
+def _short(value: object) -> str:
+    """A value in words; of a digest, the front."""
+    return f"{value[:12]}..." if isinstance(value, str) and len(value) == 64 else f"{value!r}"
+
+
+def _sweep(folder: Path, kept: str) -> None:
+    """Removes the tensors of states before, and what a killed process left half written."""
+    for path in (*folder.glob("*.safetensors"), *folder.glob(".*.partial")):
+        if path.name != kept:
+            path.unlink(missing_ok=True)
