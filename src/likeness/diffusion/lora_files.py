@@ -145,6 +145,9 @@ def save_lora(
 ) -> None:
     """`path` holds the adapter, whole or not at all; equal weights and metadata give equal bytes.
 
+    All layers of a file have one alpha, that of most of the adapter's; where a layer's own differs, its up weights are
+    scaled to make up for it. Every tool but diffusers reads an alpha per layer; diffusers loses those of attention.
+
     Args:
         path: its stem becomes the name in the file.
         adapter: the adapter, or tensors named as in its `state_dict()`.
@@ -155,7 +158,7 @@ def save_lora(
         CheckpointError: for a weight that is not finite, or that `dtype` cannot hold; nothing is written.
         WorkspaceError: on a full disk or in a read-only folder.
     """
-    tensors = adapter.state_dict() if isinstance(adapter, Adapter) else adapter
+    tensors = _with_one_alpha(adapter.state_dict() if isinstance(adapter, Adapter) else adapter)
     packed = save({name: _in_dtype(name, tensor, dtype) for name, tensor in sorted(tensors.items())})
     (length,) = struct.unpack("<Q", packed[:8])
     places, tail = json.loads(packed[8 : 8 + length]), packed[8 + length :]
@@ -241,6 +244,18 @@ def inspect_file(path: Path) -> FileReport:
         sha256=whole.hexdigest(),
         tail_sha256=tail.hexdigest(),
     )
+
+
+def _with_one_alpha(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same change of the base, (alpha / rank) * up @ down, written with the alpha that most layers have."""
+    alphas = {name.removesuffix(".alpha"): tensor.item() for name, tensor in tensors.items() if name.endswith(".alpha")}
+    (shared, _), *_ = Counter(alphas.values()).most_common(1)
+    written = dict(tensors)
+    for layer, alpha in alphas.items():
+        if alpha != shared:
+            written[f"{layer}.lora_up.weight"] = tensors[f"{layer}.lora_up.weight"].detach() * (alpha / shared)
+            written[f"{layer}.alpha"] = torch.tensor(shared)
+    return written
 
 
 def _in_dtype(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
