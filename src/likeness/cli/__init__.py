@@ -1,0 +1,158 @@
+"""The command line. Each command calls what a program would call; results go to stdout, talk goes to stderr.
+
+What a command needs is imported when it runs, so that `likeness --help` answers at once.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from likeness.errors import LikenessError
+
+__all__ = ["app", "demo", "doctor", "encode", "init", "inspect", "main", "run", "sample", "show", "train"]
+
+app = typer.Typer(
+    name="likeness",
+    help="Pictures of one character in, a LoRA that keeps its likeness out, with numbers to prove it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+NewFolder = Annotated[Path, typer.Argument(help="The character's folder.", show_default=False)]
+Folder = Annotated[Path, typer.Argument(help="The character's folder.", show_default="here")]
+File = Annotated[Path, typer.Argument(help="A .safetensors file.", show_default=False)]
+DemoFolder = Annotated[Path, typer.Argument(help="Where the demo keeps its files.")]
+Seed = Annotated[int, typer.Option(min=0, help="Which character: each number is another, unseen one.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Lays a value over the recipe. May be repeated."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, JSON events on stderr.")]
+HERE = Path()
+WIDTH_OF_A_LOG = 120  # columns, where there is no terminal to ask
+
+
+@app.command()
+def init(folder: NewFolder, settings: Settings = None, as_json: AsJson = False) -> None:
+    """Start a character: a folder for its pictures, and a recipe to fill in."""
+    from likeness.cli.beginnings import begin
+
+    workspace = begin(folder, settings or ())
+    _tell(
+        as_json,
+        {"workspace": str(workspace.root), "recipe": str(workspace.recipe), "images": str(workspace.images)},
+        f"Put 20 to 50 pictures into {workspace.images}, look at {workspace.recipe}, then: likeness run {folder}",
+    )
+
+
+@app.command()
+def encode(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
+    """Caption the pictures, and encode both for training."""
+    _run(("collect", "caption", "encode"), folder, settings, as_json)
+
+
+@app.command()
+def train(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
+    """Train the LoRA, or go on with an interrupted run; encodes first what is new."""
+    _run(("collect", "caption", "encode", "train"), folder, settings, as_json)
+
+
+@app.command()
+def sample(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
+    """Draw pictures with the newest LoRA."""
+    _run(("sample",), folder, settings, as_json)
+
+
+@app.command()
+def run(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
+    """All of it: caption, encode, train, sample. What is done and unchanged is skipped."""
+    _run(("collect", "caption", "encode", "train", "sample"), folder, settings, as_json)
+
+
+@app.command()
+def show(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
+    """What is in a character's folder: recipe, pictures, captions, runs."""
+    from likeness.cli.tables import state_table
+    from likeness.cli.views import state_of
+    from likeness.recipe import load_recipe
+    from likeness.workspace import Workspace
+
+    workspace = Workspace(folder)
+    state = state_of(workspace, load_recipe(workspace.recipe, settings or ()))
+    _tell(as_json, state, state_table(state))
+
+
+@app.command()
+def inspect(file: File, as_json: AsJson = False) -> None:
+    """What a LoRA file holds: ranks per block, metadata, hashes."""
+    from likeness.cli.tables import file_table
+    from likeness.cli.views import facts_of
+
+    facts = facts_of(file)
+    _tell(as_json, facts, file_table(facts))
+
+
+@app.command()
+def demo(folder: DemoFolder = Path("demo"), seed: Seed = 1, settings: Settings = None, as_json: AsJson = False) -> None:
+    """Draw a character that nobody has seen, teach it to the embedded base, and measure whether the likeness holds."""
+    from likeness import demo
+    from likeness.cli.progress import reporting
+    from likeness.cli.tables import demo_table
+
+    with reporting(as_json) as report:
+        result = demo.demo(folder, seed, settings=settings or (), report=report)
+    _tell(as_json, result.summary(), demo_table(result))
+
+
+@app.command()
+def doctor(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
+    """Versions, device, memory; what is missing, and the command that mends it."""
+    from likeness.cli.checks import check_all
+    from likeness.cli.tables import check_table
+
+    checks = check_all(folder, settings or ())
+    _tell(as_json, {"checks": [check.model_dump() for check in checks]}, check_table(checks))
+    if any(check.is_missing for check in checks):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """The command that the process was called with. An expected error is one message and its own exit status."""
+    try:
+        app()
+    except LikenessError as error:
+        told = json.dumps({"error": str(error)}) if "--json" in sys.argv else f"likeness: {error}"
+        typer.echo(told, err=True)
+        sys.exit(error.exit_status)
+
+
+def _run(steps: tuple[str, ...], folder: Path, settings: list[str] | None, as_json: bool) -> None:
+    from likeness import pipeline
+    from likeness.cli.progress import reporting
+    from likeness.cli.tables import outcome_table
+    from likeness.recipe import load_recipe
+    from likeness.workspace import Workspace
+
+    workspace = Workspace(folder)
+    recipe = load_recipe(workspace.recipe, settings or ())
+    with reporting(as_json) as report:
+        outcomes = pipeline.run(workspace, recipe, steps, report=report)
+    steps_told = [outcome.model_dump() for outcome in outcomes]
+    _tell(as_json, {"workspace": str(workspace.root), "steps": steps_told}, outcome_table(workspace, outcomes))
+
+
+def _tell(as_json: bool, result: dict[str, Any], words: Any) -> None:
+    """The result on stdout: as one line of JSON for a program, or as words or a table for a person."""
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else WIDTH_OF_A_LOG
+    Console(width=width).print(words, markup=False, highlight=False, soft_wrap=isinstance(words, str))

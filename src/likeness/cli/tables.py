@@ -1,0 +1,128 @@
+"""Tables for people: what `show`, `inspect`, `doctor`, `demo` and the steps found, as rich draws it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from likeness.workspace import Workspace
+
+if TYPE_CHECKING:
+    from likeness.cli.checks import Check
+    from likeness.demo import DemoResult
+    from likeness.evaluation.axes import Gauge
+    from likeness.pipeline import Outcome
+
+__all__ = ["check_table", "demo_table", "file_table", "outcome_table", "state_table"]
+
+
+def outcome_table(workspace: Workspace, outcomes: Sequence["Outcome"]) -> RenderableType:
+    """What became of each step, and what it made."""
+    table = _plain("step", "", "seconds", "made")
+    for outcome in outcomes:
+        made = outcome.made[-1] if outcome.made else ""
+        more = f" and {len(outcome.made) - 1} more" if len(outcome.made) > 1 else ""
+        state = "unchanged" if outcome.is_fresh else "done"
+        _add(table, outcome.step, state, f"{outcome.seconds:.1f}", made + more)
+    return Group(Text(str(workspace.root)), table)
+
+
+def state_table(state: dict[str, Any]) -> RenderableType:
+    """A workspace at a glance."""
+    who = state["character"]
+    facts = [
+        ("folder", state["workspace"]),
+        ("character", f"{who['name']} ({who['kind']})"),
+        ("prompt", ", ".join(filter(None, (who["trigger"], who["class_words"])))),
+        ("base", state["base"]),
+        ("pictures", _counts(state["pictures"]) or "not collected yet"),
+        ("captions", _counts(state["captions"], "by ") or "none yet"),
+    ]
+    parts: list[RenderableType] = [_facts(facts)]
+    if state["rejected"]:
+        rejected = _plain("rejected", "why")
+        for path, reason in state["rejected"].items():
+            _add(rejected, path, reason)
+        parts.append(rejected)
+    if state["runs"]:
+        runs = _plain("run", "steps", "loss", "checkpoints")
+        for run in state["runs"]:
+            loss = "" if run["loss"] is None else f"{run['loss']:.4f}"
+            _add(runs, run["run"], f"{run['steps']} of {run['of']}", loss, ", ".join(run["checkpoints"]))
+        parts.append(runs)
+    return Group(*parts)
+
+
+def file_table(facts: dict[str, Any]) -> RenderableType:
+    """A weights file: what it is, its ranks per block, its metadata."""
+    known = [
+        ("file", facts["path"]),
+        ("holds", f"{facts['kind']}, {facts['parameters']:,} numbers, {_counts(facts['dtypes'])}"),
+        ("size", f"{facts['size']:,} bytes"),
+        ("sha256", facts["sha256"]),
+        ("of its tensors", facts["tail_sha256"]),
+        ("AutoV2, AutoV3", f"{facts['auto_v2']}, {facts['auto_v3']}"),
+    ]
+    blocks = _plain("block", "layers", "rank", "alpha")
+    for block in facts["blocks"]:
+        ranks, alphas = (", ".join(f"{value:g}" for value in block[name]) for name in ("ranks", "alphas"))
+        _add(blocks, block["block"], str(block["layers"]), ranks, alphas)
+    notes = _facts(sorted(facts["metadata"].items()), "metadata")
+    return Group(_facts(known), *([blocks] if facts["blocks"] else []), *([notes] if facts["metadata"] else []))
+
+
+def check_table(checks: Sequence["Check"]) -> RenderableType:
+    """What was found, and under it what is to be done."""
+    table = _plain("", "found", "to do")
+    for check in checks:
+        name = Text(check.name, style="red" if check.is_missing else "green")
+        table.add_row(name, Text(check.found), Text(check.mend))
+    return table
+
+
+def demo_table(result: "DemoResult") -> RenderableType:
+    """The proof in a dozen lines, and where its files are."""
+    table = _plain("", "base", "LoRA", "gain, points (95%)", "prompts")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    found = result.comparison
+    rows = {"identity": found.identity, **{f"  {kind}": gauge for kind, gauge in found.by_kind.items()}}
+    rows |= {f"{axis} as asked": gauge for axis, gauge in found.adherence.items()}
+    for name, gauge in {**rows, "other characters": result.others}.items():
+        _add(table, name, *_gauge(gauge))
+    took = ", ".join(f"{part} {seconds:.0f} s" for part, seconds in result.seconds.items())
+    paths = [("LoRA", str(result.lora)), ("page", str(result.page)), ("grid", str(result.grid)), ("time", took)]
+    return Group(Text(f"{result.name}: does the likeness hold?", style="bold"), table, _facts(paths))
+
+
+def _gauge(gauge: "Gauge") -> tuple[str, str, str, str]:
+    gain = f"{100 * gauge.gain.mean:+.0f} ({100 * gauge.gain.low:+.0f} to {100 * gauge.gain.high:+.0f})"
+    return f"{gauge.base.mean:.0%}", f"{gauge.lora.mean:.0%}", gain, str(gauge.lora.samples)
+
+
+def _plain(*columns: str) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _add(table: Table, *cells: str) -> None:
+    """A row of plain text: brackets in a path or a reason are no markup."""
+    table.add_row(*map(Text, cells))
+
+
+def _facts(pairs: Sequence[tuple[str, str]], heading: str = "") -> Table:
+    """Names and values."""
+    table = Table(box=None, pad_edge=False, show_header=bool(heading), header_style="dim")
+    table.add_column(heading, style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in pairs:
+        _add(table, name, value)
+    return table
+
+
+def _counts(counts: dict[str, int], before: str = "") -> str:
+    return ", ".join(f"{count} {before}{name}" for name, count in counts.items())

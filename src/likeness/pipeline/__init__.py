@@ -1,0 +1,77 @@
+"""The bench: the one place that turns names of the recipe into objects, and that knows which step needs what."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from likeness.events import Event, Report, silent
+from likeness.pipeline.instruments import adapted, base_folder, draw_pictures, open_base, open_reader
+from likeness.pipeline.steps import STEPS, Bench, newest_checkpoint
+from likeness.recipe import Recipe, check_may_train
+from likeness.records import Record
+from likeness.workspace import Workspace
+
+__all__ = [
+    "STEPS",
+    "Outcome",
+    "adapted",
+    "base_folder",
+    "draw_pictures",
+    "newest_checkpoint",
+    "open_base",
+    "open_reader",
+    "run",
+]
+
+
+class Outcome(Record):
+    """What became of a step.
+
+    Attributes:
+        step: its name.
+        is_fresh: it was skipped, because nothing that it reads has changed and all that it made is there.
+        seconds: it took.
+        made: paths relative to the workspace, with forward slashes.
+    """
+
+    step: str
+    is_fresh: bool
+    seconds: float
+    made: tuple[str, ...]
+
+
+def run(
+    workspace: Workspace, recipe: Recipe, steps: Sequence[str] = tuple(STEPS), *, report: Report = silent
+) -> list[Outcome]:
+    """What became of each of `steps`; those whose inputs have not changed since they last finished are skipped.
+
+    No other command can use the workspace meanwhile. An interrupted training run is gone on with.
+
+    Args:
+        steps: names in `STEPS`; they run in that order.
+
+    Raises:
+        ConsentError: where training is asked for and a real person's consent is not on record; before anything else.
+        WorkspaceError: where the workspace is in use, or cannot be written.
+        LikenessError: what the steps themselves raise.
+    """
+    assert set(steps) <= STEPS.keys(), f"steps are {tuple(STEPS)}"
+    if "train" in steps:
+        check_may_train(recipe.character)
+    bench = Bench(workspace, recipe, report)
+    with workspace.lock(f"likeness, at {steps[-1]}"):
+        return [_outcome(bench, step) for step in STEPS if step in steps]
+
+
+def _outcome(bench: Bench, step: str) -> Outcome:
+    workspace, started = bench.workspace, time.monotonic()
+    inputs = STEPS[step].inputs(bench)
+    is_fresh = workspace.is_fresh(step, inputs)
+    if is_fresh:
+        bench.report(Event(stage=step, done=1, total=1, note="nothing has changed"))
+        made: list[Path] = []
+    else:
+        made = STEPS[step].act(bench)
+        workspace.mark_done(step, inputs, made)
+    places = tuple(path.relative_to(workspace.root).as_posix() for path in made)
+    return Outcome(step=step, is_fresh=is_fresh, seconds=round(time.monotonic() - started, 3), made=places)

@@ -1,0 +1,107 @@
+"""Names to objects: the base, the reader, a base with a LoRA beside it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from likeness.diffusion import load_model
+from likeness.errors import CheckpointError
+from likeness.events import Report, silent
+from likeness.images import Pixels
+from likeness.perception import Reader, load_reader
+from likeness.recipe import BaseConfig, PerceptionConfig, SampleConfig
+
+if TYPE_CHECKING:
+    from likeness.diffusion.family import DiffusionModel
+
+__all__ = ["adapted", "base_folder", "draw_pictures", "open_base", "open_reader"]
+
+
+def base_folder(base: BaseConfig) -> Path:
+    """Where the base lies that `base.path` names.
+
+    Raises:
+        CheckpointError: where it is nowhere.
+    """
+    if base.path != "maquette":
+        path = Path(base.path).expanduser()
+        if not path.exists():
+            raise CheckpointError(
+                f"base.path = {base.path!r} is not there. Name a folder as diffusers writes it, or 'maquette'."
+            )
+        return path
+    path = Path(str(files("likeness.maquette") / "base"))
+    if not (path / "model_index.json").is_file():
+        raise CheckpointError(
+            f"base.path = 'maquette', but its weights are not in {path}: this installation is not whole. "
+            "Install likeness again."
+        )
+    return path
+
+
+def open_base(base: BaseConfig) -> "DiffusionModel":
+    """The base that the recipe names, frozen and on its device.
+
+    Raises:
+        CheckpointError: where it is missing, or cannot be read.
+        MissingExtra: where torch, diffusers or transformers is not installed.
+    """
+    return load_model(base_folder(base), device=base.device, dtype=base.dtype)
+
+
+def open_reader(perception: PerceptionConfig) -> Reader | None:
+    """The reader that the recipe names; None for "none".
+
+    Raises:
+        RecipeError: for a name that is not known.
+        MissingExtra: where a library that it needs is not installed.
+    """
+    return None if perception.reader == "none" else load_reader(perception.reader)
+
+
+@contextmanager
+def adapted(model: "DiffusionModel", lora: Path, *, weight: float = 1.0) -> Iterator[None]:
+    """The base draws with a LoRA until the block ends.
+
+    Raises:
+        CheckpointError: for a file that is no LoRA, or one for another base.
+    """
+    from likeness.diffusion.lora_files import adapter_from, load_lora
+
+    adapter = adapter_from(load_lora(lora), model.adapter_targets(), weight=weight)
+    try:
+        yield
+    finally:
+        adapter.detach()
+
+
+def draw_pictures(
+    model: "DiffusionModel",
+    prompts: Sequence[str],
+    config: SampleConfig,
+    *,
+    seeds: Sequence[int],
+    report: Report = silent,
+) -> list[Pixels]:
+    """A picture per prompt, each from its own seed, in the size that `config` says or else the base's own.
+
+    Raises:
+        RecipeError: for a size or number of steps that this base cannot do.
+    """
+    from likeness.diffusion.sampling import sample
+
+    width, height = model.native_size
+    return sample(
+        model,
+        prompts,
+        seeds=seeds,
+        steps=config.steps,
+        guidance=config.guidance,
+        width=config.width or width,
+        height=config.height or height,
+        negative=config.negative,
+        sampler=config.sampler,
+        report=report,
+    )

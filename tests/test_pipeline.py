@@ -1,0 +1,239 @@
+"""The wiring: steps in order, skipped while nothing changes, and refused where they must be."""
+
+import json
+import shutil
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy
+import pytest
+from PIL import Image
+from tiny import tiny_sd15
+
+from likeness import pipeline
+from likeness.errors import (
+    CheckpointError,
+    ConsentError,
+    Interrupted,
+    PictureError,
+    RecipeError,
+    ResumeError,
+    WorkspaceError,
+)
+from likeness.events import Event, Report, read_events
+from likeness.images import open_pixels, save_png
+from likeness.pipeline import adapted, draw_pictures, newest_checkpoint, open_base, open_reader, run
+from likeness.recipe import BaseConfig, PerceptionConfig, Recipe, SampleConfig
+from likeness.records import Caption, Picture, read_records, write_records
+from likeness.workspace import Run, Workspace
+
+TO_ENCODE = ("collect", "caption", "encode")
+TO_TRAIN = (*TO_ENCODE, "train")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_sd15(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    made = Workspace.create(tmp_path / "mira")
+    for number in range(3):
+        save_png(made.images / f"{number}.png", numpy.full((32, 32, 3), 60 * number, numpy.uint8))
+    return made
+
+
+@pytest.fixture
+def recipe(base: Path) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "character": {"name": "Mira", "trigger": "mirachar", "class_words": "1girl", "kind": "original"},
+            "base": {"path": str(base), "device": "cpu"},
+            "perception": {"reader": "fake_reader:FakeReader"},
+            "encode": {"variants": 2},
+            "train": {"steps": 3, "batch": 1, "rank": 2, "save_every": 2},
+            "sample": {"steps": 2, "count": 2, "seed": 5, "sampler": "ddim"},
+        }
+    )
+
+
+def changed(recipe: Recipe, section: str, **values: object) -> Recipe:
+    before = recipe.model_dump()
+    return Recipe.model_validate({**before, section: {**before[section], **values}})
+
+
+def fresh_steps(workspace: Workspace, recipe: Recipe, steps: Sequence[str]) -> dict[str, bool]:
+    return {outcome.step: outcome.is_fresh for outcome in run(workspace, recipe, steps)}
+
+
+def test_all_steps_leave_what_they_promise(workspace: Workspace, recipe: Recipe):
+    outcomes = run(workspace, recipe)
+    assert [outcome.step for outcome in outcomes] == ["collect", "caption", "encode", "train", "sample"]
+    assert not any(outcome.is_fresh for outcome in outcomes)
+    assert len(read_records(workspace.images_jsonl, Picture)) == 3
+    assert read_records(workspace.captions_jsonl, Caption)[0].text.startswith("mirachar, 1girl, ")
+    assert [path.name for path in Run(workspace.runs / "0001").checkpoints] == [
+        "step-000002.safetensors",
+        "step-000003.safetensors",
+    ]
+    assert len(list((workspace.samples / "0001-step-000003").glob("*.png"))) == 2
+    assert read_events(workspace.runs / "0001" / "events.jsonl")[-1].done == 3
+    assert all((workspace.root / path).exists() for outcome in outcomes for path in outcome.made)
+
+
+def test_what_has_not_changed_is_skipped_and_nothing_is_written(workspace: Workspace, recipe: Recipe):
+    run(workspace, recipe)
+    before = {path: path.stat().st_mtime_ns for path in workspace.root.rglob("*.*") if path.name != ".lock"}
+    assert set(fresh_steps(workspace, recipe, tuple(pipeline.STEPS)).values()) == {True}
+    assert {path: path.stat().st_mtime_ns for path in workspace.root.rglob("*.*") if path.name != ".lock"} == before
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "stale"),
+    [
+        ("sample", {"seed": 6}, {"sample"}),
+        ("train", {"learning_rate": 2e-4}, {"train", "sample"}),
+        ("encode", {"variants": 3}, {"encode", "train", "sample"}),
+        ("caption", {"add": ("drawing",)}, {"caption", "encode", "train", "sample"}),
+    ],
+)
+def test_a_changed_section_makes_its_own_step_and_those_after_it_stale(
+    workspace: Workspace, recipe: Recipe, section: str, values: dict[str, object], stale: set[str]
+):
+    run(workspace, recipe)
+    again = fresh_steps(workspace, changed(recipe, section, **values), tuple(pipeline.STEPS))
+    assert {step for step, is_fresh in again.items() if not is_fresh} == stale
+
+
+def test_an_edited_picture_is_seen_and_only_it_is_encoded_again(workspace: Workspace, recipe: Recipe):
+    run(workspace, recipe, TO_ENCODE)
+    files = set(workspace.cache.glob("*.safetensors"))
+    save_png(workspace.images / "1.png", numpy.full((32, 32, 3), 255, numpy.uint8))
+    assert not any(fresh_steps(workspace, recipe, TO_ENCODE).values())
+    assert len(set(workspace.cache.glob("*.safetensors")) - files) == 2, "its latents and its texts"
+
+
+def test_what_a_person_decided_about_a_picture_reaches_the_cache(workspace: Workspace, recipe: Recipe):
+    run(workspace, recipe, TO_ENCODE)
+    first, *others = read_records(workspace.images_jsonl, Picture)
+    rejected = first.model_copy(update={"use": "rejected", "decided_by": "person", "reason": "another character"})
+    write_records(workspace.images_jsonl, [rejected, *others])
+    run(workspace, recipe, TO_ENCODE)
+    index = json.loads((workspace.cache / "index.json").read_text())
+    assert [entry["path"] for entry in index["pictures"]] == ["1.png", "2.png"]
+
+
+def test_a_caption_file_is_read_when_it_appears(workspace: Workspace, recipe: Recipe):
+    run(workspace, recipe, TO_ENCODE)
+    (workspace.images / "0.txt").write_text("a red scarf")
+    run(workspace, recipe, TO_ENCODE)
+    assert read_records(workspace.captions_jsonl, Caption)[0].tags == ("mirachar", "1girl", "a red scarf")
+
+
+def test_a_deleted_cache_is_made_again(workspace: Workspace, recipe: Recipe):
+    run(workspace, recipe, TO_ENCODE)
+    shutil.rmtree(workspace.cache)
+    assert fresh_steps(workspace, recipe, TO_ENCODE) == {"collect": True, "caption": True, "encode": False}
+
+
+def test_a_real_person_without_consent_is_refused_before_anything_is_done(workspace: Workspace, recipe: Recipe):
+    real = changed(recipe, "character", kind="real-person")
+    with pytest.raises(ConsentError, match="consent"):
+        run(workspace, real, TO_TRAIN)
+    assert not workspace.images_jsonl.exists()
+    assert run(workspace, real, TO_ENCODE)[-1].step == "encode"
+
+
+def test_a_workspace_in_use_is_refused(workspace: Workspace, recipe: Recipe):
+    with workspace.lock("likeness train"), pytest.raises(WorkspaceError, match="in use"):
+        run(workspace, recipe, ("collect",))
+
+
+def test_sampling_before_training_says_what_to_do(workspace: Workspace, recipe: Recipe):
+    with pytest.raises(WorkspaceError, match="likeness train"):
+        run(workspace, recipe, ("sample",))
+
+
+def test_an_empty_folder_says_what_to_do(tmp_path: Path, recipe: Recipe):
+    with pytest.raises(PictureError, match="holds no pictures"):
+        run(Workspace.create(tmp_path / "empty"), recipe, TO_ENCODE)
+
+
+def test_a_second_training_with_another_setting_is_a_run_of_its_own(workspace: Workspace, recipe: Recipe):
+    run(workspace, recipe, TO_TRAIN)
+    first = newest_checkpoint(workspace).read_bytes()
+    run(workspace, changed(recipe, "train", rank=1), TO_TRAIN)
+    assert newest_checkpoint(workspace).parent.name == "0002"
+    assert (workspace.runs / "0001" / "step-000003.safetensors").read_bytes() == first
+
+
+def interrupted_after(step: int) -> Report:
+    """A report that stops training as Ctrl-C does, when `step` steps are told."""
+
+    def report(event: Event) -> None:
+        if event.stage == "train" and event.done == step:
+            signal.raise_signal(signal.SIGINT)
+
+    return report
+
+
+def test_an_interrupted_run_goes_on_in_its_own_folder(workspace: Workspace, recipe: Recipe):
+    with pytest.raises(Interrupted, match="Stopped after step"):
+        run(workspace, recipe, TO_TRAIN, report=interrupted_after(1))
+    run(workspace, recipe, TO_TRAIN)
+    assert [folder.name for folder in workspace.runs.iterdir()] == ["0001"]
+    assert newest_checkpoint(workspace).name == "step-000003.safetensors"
+
+
+def test_an_interrupted_run_whose_recipe_changed_is_refused_with_a_way_on(workspace: Workspace, recipe: Recipe):
+    with pytest.raises(Interrupted):
+        run(workspace, recipe, TO_TRAIN, report=interrupted_after(1))
+    other = changed(recipe, "train", learning_rate=0.01)
+    with pytest.raises(ResumeError, match=r"learning_rate[\s\S]*delete .*state"):
+        run(workspace, other, TO_TRAIN)
+    shutil.rmtree(workspace.runs / "0001" / "state")
+    run(workspace, other, TO_TRAIN)
+    assert newest_checkpoint(workspace).parent.name == "0002"
+
+
+def test_a_sample_strip_has_a_picture_per_prompt(workspace: Workspace, recipe: Recipe):
+    run(workspace, changed(recipe, "train", sample_every=2, sample_prompts=("one", "two")), TO_TRAIN)
+    strip = open_pixels(workspace.runs / "0001" / "samples" / "step-000002.png")
+    assert strip.shape == (32, 64, 3)
+
+
+def test_a_sample_says_how_it_was_made(workspace: Workspace, recipe: Recipe):
+    run(workspace, changed(recipe, "sample", prompts=("mirachar, waving",), negative="blurry", count=1))
+    (path,) = (workspace.samples / "0001-step-000003").iterdir()
+    with Image.open(path) as picture:
+        told = picture.info["parameters"]
+    assert told == (
+        "mirachar, waving\nNegative prompt: blurry\nSteps: 2, Sampler: DDIM, CFG scale: 5, Seed: 5, Size: 32x32"
+    )
+
+
+def test_a_lora_acts_inside_its_block_and_not_after_it(workspace: Workspace, recipe: Recipe):
+    run(workspace, changed(recipe, "train", learning_rate=0.1), TO_TRAIN)
+    model, config = open_base(recipe.base), SampleConfig(steps=2, sampler="ddim")
+    before = draw_pictures(model, ["a fox"], config, seeds=[1])[0]
+    with adapted(model, newest_checkpoint(workspace)):
+        inside = draw_pictures(model, ["a fox"], config, seeds=[1])[0]
+    after = draw_pictures(model, ["a fox"], config, seeds=[1])[0]
+    assert (before != inside).any()
+    assert (before == after).all()
+
+
+def test_names_that_are_not_there_are_refused_in_words(tmp_path: Path):
+    with pytest.raises(CheckpointError, match=r"base\.path"):
+        open_base(BaseConfig(path=str(tmp_path / "nowhere")))
+    with pytest.raises(RecipeError, match=r"perception\.reader = 'nobody'"):
+        open_reader(PerceptionConfig(reader="nobody"))
+    assert open_reader(PerceptionConfig(reader="none")) is None
+
+
+def test_another_base_makes_the_cache_stale(workspace: Workspace, recipe: Recipe, tmp_path: Path):
+    run(workspace, recipe, TO_ENCODE)
+    other = tiny_sd15(tmp_path / "other", seed=1)
+    assert fresh_steps(workspace, changed(recipe, "base", path=str(other)), TO_ENCODE)["encode"] is False
