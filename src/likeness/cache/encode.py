@@ -98,7 +98,7 @@ def encode(
     chunks = max(model.count_chunks(told.text) for some in (shared, *wordings) for told in some)
     _make_folder(to)
     writer = _Writer(to, model, config.size or model.native_size[0], chunks)
-    entries = []
+    common, entries = writer.texts(shared), []
     for done, (picture, some) in enumerate(zip(chosen, wordings, strict=True), start=1):
         entries.append({"path": picture.path, "latents": writer.latents(picture, images), **writer.texts(some)})
         report(Event(stage="encode", done=done, total=len(chosen), numbers={"made": writer.made}))
@@ -108,7 +108,7 @@ def encode(
         "dtype": str(model.dtype),
         "size": writer.side,
         "caption_dropout": config.caption_dropout,
-        "shared": writer.texts(shared),
+        "shared": common,
         "pictures": entries,
     }
     write_atomically(to / "index.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")

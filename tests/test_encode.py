@@ -1,0 +1,233 @@
+"""The cache: it holds what the model answers, is made again just where something changed, and no held-out picture."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import tiny_sd15
+from tiny_data import FRONT, tiny_pictures
+
+from likeness.cache.encode import encode, variants
+from likeness.diffusion import load_model
+from likeness.diffusion.family import DiffusionModel
+from likeness.errors import PictureError, WorkspaceError
+from likeness.events import Event
+from likeness.images import fit, open_pixels, save_png, sha256_of
+from likeness.recipe import EncodeConfig
+from likeness.records import Box, Caption
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> DiffusionModel:
+    return load_model(tiny_sd15(tmp_path_factory.mktemp("sd15")), device="cpu", dtype="float32")
+
+
+class Shelf:
+    """A folder of pictures with their records and captions, and the cache made of them."""
+
+    def __init__(self, folder: Path, model: DiffusionModel) -> None:
+        self.images, self.cache, self.model = folder / "images", folder / "cache", model
+        self.pictures, self.captions = tiny_pictures(self.images, 3)
+
+    def encode(self, **fields: Any) -> int:
+        """How many files had to be made."""
+        told: list[Event] = []
+        config = EncodeConfig(**{"variants": 3, **fields})
+        options = {"model": self.model, "images": self.images, "to": self.cache, "front": FRONT}
+        assert encode(self.pictures, self.captions, config, **options, report=told.append) == self.cache
+        self.index = json.loads((self.cache / "index.json").read_text())
+        return int(told[-1].numbers["made"])
+
+    def tensors(self, key: str) -> dict[str, torch.Tensor]:
+        return load_file(self.cache / f"{key}.safetensors")
+
+    def change(self, number: int, **fields: Any) -> None:
+        self.pictures[number] = self.pictures[number].model_copy(update=fields)
+
+    def files(self) -> set[str]:
+        return {path.name for path in self.cache.iterdir()}
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, model: DiffusionModel) -> Shelf:
+    return Shelf(tmp_path, model)
+
+
+def test_latents_are_the_posterior_of_the_picture_fitted_to_the_bases_size(shelf: Shelf) -> None:
+    shelf.encode()
+    entry = shelf.index["pictures"][1]
+    kept = shelf.tensors(entry["latents"])
+    pixels = torch.from_numpy(fit(open_pixels(shelf.images / "1.png"), 32, 32)).permute(2, 0, 1)[None] / 127.5 - 1
+    with torch.no_grad():
+        mean, std = shelf.model.encode_posterior(pixels)
+    assert (entry["path"], shelf.index["size"]) == ("1.png", 32)
+    assert torch.equal(kept["mean"], mean[0])
+    assert torch.equal(kept["std"], std[0])
+    assert kept["mean"].dtype == torch.float32
+
+
+def test_texts_are_what_the_text_encoder_says_to_the_prompts_in_the_index(shelf: Shelf) -> None:
+    shelf.encode()
+    for entry in (shelf.index["shared"], shelf.index["pictures"][0]):
+        with torch.no_grad():
+            told = shelf.model.encode_prompts(entry["prompts"])
+        assert torch.equal(shelf.tensors(entry["texts"])["tokens"], told.tokens_BLE)
+    assert shelf.index["shared"]["prompts"] == ["", "mira, fox", "fox"]
+    assert shelf.index["shared"]["variants"] == [[0, 0], [1, 2]]
+
+
+def test_each_wording_has_a_twin_that_differs_by_the_trigger_alone(shelf: Shelf) -> None:
+    shelf.encode(variants=4)
+    for entry in shelf.index["pictures"]:
+        assert len(entry["variants"]) == 4
+        for told, bare in entry["variants"]:
+            assert entry["prompts"][told] == "mira, " + entry["prompts"][bare]
+
+
+def test_a_second_time_nothing_is_made_and_the_index_is_the_same_bytes(shelf: Shelf) -> None:
+    assert shelf.encode() == 7  # latents and texts of three pictures, and what they share
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in shelf.cache.glob("*.safetensors")}
+    index = (shelf.cache / "index.json").read_bytes()
+    assert shelf.encode() == 0
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in before} == before
+    assert (shelf.cache / "index.json").read_bytes() == index
+
+
+def test_an_edited_picture_is_encoded_again_and_nothing_else(shelf: Shelf) -> None:
+    shelf.encode()
+    before, keys = shelf.files(), [entry["latents"] for entry in shelf.index["pictures"]]
+    save_png(shelf.images / "1.png", numpy.zeros((36, 40, 3), numpy.uint8))
+    edited = sha256_of(shelf.images / "1.png")
+    shelf.change(1, id=edited)
+    shelf.captions[1] = shelf.captions[1].model_copy(update={"picture": edited})
+    shelf.encode(shuffle=False, tag_dropout=0)  # so that wordings do not hang on the picture's id
+    after = [entry["latents"] for entry in shelf.index["pictures"]]
+    assert [old == new for old, new in zip(keys, after, strict=True)] == [True, False, True]
+    assert f"{after[1]}.safetensors" not in before
+
+
+def test_an_edited_caption_is_encoded_again_and_nothing_else(shelf: Shelf) -> None:
+    shelf.encode()
+    before = shelf.files()
+    shelf.captions[2] = shelf.captions[2].model_copy(update={"tags": (*FRONT, "frown")})
+    assert shelf.encode() == 1
+    assert len(shelf.files() - before) == 1
+
+
+@pytest.mark.parametrize("fields", [{"size": 16}, {"size": 64}])
+def test_another_size_is_other_latents_and_the_same_texts(shelf: Shelf, fields: dict[str, Any]) -> None:
+    shelf.encode()
+    assert shelf.encode(**fields) == 3
+
+
+def test_a_crop_is_all_that_is_encoded_and_has_a_key_of_its_own(shelf: Shelf) -> None:
+    shelf.encode()
+    shelf.change(0, crop=Box(left=4, top=2, right=34, bottom=32))
+    assert shelf.encode() == 1
+    cut = fit(open_pixels(shelf.images / "0.png")[2:32, 4:34], 32, 32)
+    with torch.no_grad():
+        mean, _ = shelf.model.encode_posterior(torch.from_numpy(cut).permute(2, 0, 1)[None] / 127.5 - 1)
+    assert torch.equal(shelf.tensors(shelf.index["pictures"][0]["latents"])["mean"], mean[0])
+
+
+def test_a_crop_that_is_not_inside_is_an_error_in_words(shelf: Shelf) -> None:
+    shelf.change(0, crop=Box(left=4, top=2, right=41, bottom=32))
+    with pytest.raises(PictureError, match=r"The crop of 0\.png.*not inside the picture, which is 40 x 36 px"):
+        shelf.encode()
+
+
+def test_another_base_has_other_keys(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.encode()
+    before = shelf.files()
+    shelf.model = load_model(tiny_sd15(tmp_path / "other", seed=1), device="cpu", dtype="float32")
+    shelf.encode()
+    assert len(shelf.files() - before) == 7
+
+
+def test_a_file_that_is_cut_short_is_made_again(shelf: Shelf) -> None:
+    shelf.encode()
+    path = shelf.cache / f"{shelf.index['pictures'][1]['latents']}.safetensors"
+    whole = path.read_bytes()
+    os.truncate(path, len(whole) - 7)
+    assert shelf.encode() == 1
+    assert path.read_bytes() == whole
+
+
+def test_held_out_and_rejected_pictures_are_never_encoded(shelf: Shelf) -> None:
+    shelf.change(0, use="held-out")
+    shelf.change(1, use="rejected", reason="blurred")
+    shelf.encode()
+    assert [entry["path"] for entry in shelf.index["pictures"]] == ["2.png"]
+    assert len(shelf.files()) == 4  # latents, texts, shared texts, index
+    shelf.change(2, use="held-out")
+    with pytest.raises(
+        PictureError, match=r"None of 3 pictures is for training\. The first was rejected: 1\.png, blur"
+    ):
+        shelf.encode()
+
+
+def test_a_picture_without_a_caption_is_an_error_that_names_it(shelf: Shelf) -> None:
+    del shelf.captions[1]
+    with pytest.raises(WorkspaceError, match=r"1 of 3 pictures have no caption; the first is 1\.png"):
+        shelf.encode()
+
+
+def test_a_file_that_is_not_the_one_of_its_record_is_refused(shelf: Shelf) -> None:
+    save_png(shelf.images / "1.png", numpy.zeros((36, 40, 3), numpy.uint8))
+    with pytest.raises(PictureError, match=r"1\.png is not the picture that its record is about"):
+        shelf.encode()
+
+
+def test_a_caption_too_long_for_one_window_makes_all_rows_as_long(shelf: Shelf) -> None:
+    long = (*FRONT, *(f"word{number}" for number in range(30)))
+    shelf.captions[0] = shelf.captions[0].model_copy(update={"tags": long})
+    shelf.encode()
+    lengths = {
+        shelf.tensors(entry["texts"])["tokens"].shape[1] for entry in (shelf.index["shared"], *shelf.index["pictures"])
+    }
+    (length,) = lengths
+    assert length > 77
+    assert length % 77 == 0
+
+
+# -- wordings ----------------------------------------------------------------------------------------------------------
+
+TAGS = tuple(f"tag{number}" for number in range(12))
+CAPTION = Caption(picture="0" * 64, tags=(*FRONT, *TAGS), text="", written_by="person")
+
+
+def test_the_first_wording_is_the_caption_and_the_others_are_shuffled_and_thinned() -> None:
+    first, *others = variants(CAPTION, EncodeConfig(variants=20, tag_dropout=0.25), FRONT)
+    assert first.text == ", ".join(CAPTION.tags)
+    kept = [told.text.split(", ") for told in others]
+    assert all(tags[:2] == ["mira", "fox"] for tags in kept)
+    assert all(set(tags) <= set(CAPTION.tags) and tags[2:] != sorted(tags[2:], key=TAGS.index) for tags in kept)
+    assert 0.65 < sum(len(tags) - 2 for tags in kept) / (len(kept) * len(TAGS)) < 0.85
+
+
+def test_the_trigger_is_shuffled_too_where_asked_but_never_left_out() -> None:
+    config = EncodeConfig(variants=20, tag_dropout=0.5, trigger_first=False)
+    texts = [told.text.split(", ") for told in variants(CAPTION, config, FRONT)[1:]]
+    assert all({"mira", "fox"} <= set(tags) for tags in texts)
+    assert sum(tags[0] == "mira" for tags in texts) < 10
+    assert all("mira" not in told.without_trigger for told in variants(CAPTION, config, FRONT))
+
+
+def test_without_shuffling_tags_keep_their_order() -> None:
+    for told in variants(CAPTION, EncodeConfig(variants=8, tag_dropout=0.3, shuffle=False), FRONT):
+        tags = told.text.split(", ")
+        assert tags == sorted(tags, key=CAPTION.tags.index)
+
+
+def test_wordings_are_the_same_every_time_and_each_once() -> None:
+    config = EncodeConfig(variants=6)
+    assert variants(CAPTION, config, FRONT) == variants(CAPTION, config, FRONT)
+    short = Caption(picture="0" * 64, tags=("smile",), text="", written_by="person")
+    assert [told.text for told in variants(short, EncodeConfig(variants=6, tag_dropout=0), FRONT)] == [
+        "mira, fox, smile"
+    ]
