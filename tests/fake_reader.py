@@ -1,4 +1,4 @@
-"""A reader in five lines, for tests that must not depend on weights. Named in a recipe as `fake_reader:FakeReader`."""
+"""A reader that needs no weights, for tests. Named in a recipe as `fake_reader:FakeReader`."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,16 @@ class FakeReader:
     """Sees the front view of the same character in every picture, and its mean brightness as its background."""
 
     def read(self, pictures: Sequence[Pixels]) -> list[Reading]:
-        seen: dict[str, object] = {"view": "front", "framing": "face", "expression": "smile", "pose": "standing"}
-        traits = {name: values[0] for name, values in TRAITS.items()}
         return [
             Reading(
-                **seen, background=f"grey {p.mean():.0f}", traits=traits, instrument="fake", instrument_sha256="0" * 64
+                view="front",
+                framing="face",
+                expression="smile",
+                pose="standing",
+                background=f"grey {picture.mean():.0f}",
+                traits={name: values[0] for name, values in TRAITS.items()},
+                instrument="fake",
+                instrument_sha256="0" * 64,
             )
-            for p in pictures
+            for picture in pictures
         ]

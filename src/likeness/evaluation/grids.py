@@ -65,7 +65,7 @@ def _draw_block(page: Image.Image, block: Block, corner: tuple[int, int], side: 
     left, top = _front(block)
     pen.text((x + left, y), block.title, fill=INK, font=ImageFont.load_default(HEADING))
     for column, words in enumerate(block.columns):
-        pen.text((x + left + column * (side + GAP) + side / 2, y + top - 8), words, FAINT, label, anchor="mb")
+        pen.text((x + left + column * (side + GAP) + side / 2, y + top - 10), words, FAINT, label, anchor="ms")
     for row, words in enumerate(block.rows):
         upper = y + top + row * (side + GAP)
         pen.text((x + left - 10, upper + side / 2), words, fill=INK, font=label, anchor="rm")

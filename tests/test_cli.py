@@ -1,0 +1,299 @@
+"""The command line: what it prints, where, and with what exit status."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+from tiny import tiny_sd15
+from typer.testing import CliRunner
+
+from likeness import cli
+from likeness.cli.checks import check_all
+from likeness.cli.progress import BarReport, JsonReport, LineReport, reporting
+from likeness.errors import Interrupted, WorkspaceError
+from likeness.events import Event
+from likeness.images import save_png
+from likeness.recipe import load_recipe
+from likeness.workspace import Workspace
+
+COMMANDS = ("init", "encode", "train", "sample", "run", "show", "inspect", "demo", "doctor")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_sd15(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture
+def mira(tmp_path: Path, base: Path) -> Path:
+    """A workspace with three pictures, a tiny base and a reader that needs no weights."""
+    folder = tmp_path / "mira"
+    settings = ["character.class_words=1girl", f"base.path={base}", "base.device=cpu", "encode.variants=1"]
+    settings += ["perception.reader=fake_reader:FakeReader", "train.steps=2", "train.batch=1", "train.rank=1"]
+    settings += ["sample.steps=1", "sample.count=1", "sample.sampler=ddim"]
+    assert called("init", str(folder), *(part for setting in settings for part in ("--set", setting))).exit_code == 0
+    for number in range(3):
+        save_png(folder / "images" / f"{number}.png", numpy.full((32, 32, 3), 60 * number, numpy.uint8))
+    return folder
+
+
+def called(*arguments: str):
+    return CliRunner().invoke(cli.app, list(arguments))
+
+
+def main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The exit status of the command as a shell sees it."""
+    monkeypatch.setattr(sys, "argv", ["likeness", *arguments])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    return int(left.value.code or 0)
+
+
+# -- the commands ------------------------------------------------------------------------------------------------------
+
+
+def test_help_names_every_command():
+    told = called("--help").stdout
+    assert [command for command in COMMANDS if f" {command} " not in told] == []
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "inspect"])
+def test_every_command_with_a_recipe_takes_set_and_json(command: str):
+    told = called(command, "--help").stdout
+    assert "--set" in told
+    assert "--json" in told
+
+
+def test_help_loads_nothing_that_is_slow():
+    program = (
+        "import sys; sys.argv = ['likeness', '--help']\nfrom likeness.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "slow = {'torch', 'diffusers', 'transformers', 'onnxruntime', 'numpy', 'PIL', 'pydantic'}\n"
+        "print(*sorted(slow & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ""
+
+
+def test_every_command_fits_on_a_screen():
+    import inspect
+
+    for command in cli.app.registered_commands:
+        assert command.callback
+        assert len(inspect.getsource(command.callback).splitlines()) <= 16, command.callback.__name__
+
+
+def test_init_makes_a_workspace_whose_recipe_is_valid(tmp_path: Path):
+    done = called("init", str(tmp_path / "Mira Fox"))
+    workspace = Workspace(tmp_path / "Mira Fox")
+    assert done.exit_code == 0
+    assert workspace.images.is_dir()
+    recipe = load_recipe(workspace.recipe)
+    assert (recipe.character.name, recipe.character.trigger) == ("Mira Fox", "mirafoxchar")
+    assert "likeness run" in done.stdout
+
+
+def test_init_writes_what_set_says_into_the_recipe(tmp_path: Path):
+    called("init", str(tmp_path), "--set", "train.batch=2", "--set", "character.trigger=vix")
+    recipe = load_recipe(tmp_path / "likeness.toml")
+    assert (recipe.train.batch, recipe.character.trigger) == (2, "vix")
+
+
+def test_init_with_a_setting_that_is_not_valid_leaves_no_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert main(monkeypatch, "init", str(tmp_path), "--set", "train.rnk=2") == 2
+    assert not (tmp_path / "likeness.toml").exists()
+
+
+def test_init_never_overwrites_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    called("init", str(tmp_path))
+    (tmp_path / "likeness.toml").write_text("# mine\n")
+    assert main(monkeypatch, "init", str(tmp_path)) == 2
+    assert (tmp_path / "likeness.toml").read_text() == "# mine\n"
+
+
+def test_run_does_all_and_says_what_it_made(mira: Path):
+    done = called("run", str(mira), "--json")
+    told = json.loads(done.stdout)
+    assert [step["step"] for step in told["steps"]] == ["collect", "caption", "encode", "train", "sample"]
+    assert told["steps"][3]["made"] == ["runs/0001/step-000002.safetensors"]
+    assert (mira / "samples" / "0001-step-000002" / "001-seed-0.png").exists()
+
+
+def test_with_json_every_line_is_an_object(mira: Path):
+    done = called("encode", str(mira), "--json")
+    assert len(done.stdout.splitlines()) == 1
+    events = [Event.model_validate_json(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    assert {event.stage for event in events} == {"collect", "caption", "encode"}
+
+
+def test_set_reaches_the_step(mira: Path):
+    called("train", str(mira), "--set", "train.steps=1")
+    assert (mira / "runs" / "0001" / "step-000001.safetensors").exists()
+
+
+def test_show_tells_pictures_captions_and_runs(mira: Path):
+    (mira / "images" / "broken.png").write_bytes(b"no picture")
+    called("train", str(mira))
+    told = json.loads(called("show", str(mira), "--json").stdout)
+    assert told["pictures"] == {"train": 3, "rejected": 1}
+    assert told["captions"] == {"fake": 3}
+    assert told["runs"][0]["checkpoints"] == ["step-000002.safetensors"]
+    assert told["runs"][0]["steps"] == 2
+    words = called("show", str(mira)).stdout
+    assert "3 train, 1 rejected" in words
+    assert "broken.png" in words
+
+
+def test_show_of_a_new_workspace_says_that_there_is_nothing_yet(tmp_path: Path):
+    called("init", str(tmp_path / "new"))
+    assert "not collected yet" in called("show", str(tmp_path / "new")).stdout
+
+
+def test_inspect_prints_ranks_metadata_and_hashes(mira: Path):
+    called("train", str(mira))
+    lora = mira / "runs" / "0001" / "step-000002.safetensors"
+    told = json.loads(called("inspect", str(lora), "--json").stdout)
+    assert {rank for block in told["blocks"] for rank in block["ranks"]} == {1}
+    assert told["metadata"]["modelspec.trigger_phrase"] == "mirachar"
+    assert told["auto_v3"] == told["metadata"]["sshs_model_hash"][:12]
+    words = called("inspect", str(lora)).stdout
+    assert told["sha256"] in words
+    assert "up_blocks.1" in words
+
+
+def test_doctor_names_what_is_missing_and_the_command_that_mends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from importlib.metadata import PackageNotFoundError, version
+
+    def without_onnxruntime(name: str) -> str:
+        if name == "onnxruntime":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr("likeness.cli.checks.version", without_onnxruntime)
+    checks = {check.name: check for check in check_all(tmp_path)}
+    assert checks["onnxruntime"].mend == "pip install 'likeness[perception]'"
+    assert not checks["torch"].is_missing
+    assert "GB free" in checks["memory"].found
+    assert "none in" in checks["recipe"].found
+    assert called("doctor", str(tmp_path)).exit_code == 1
+
+
+def test_doctor_lists_the_faults_of_a_recipe(mira: Path):
+    told = json.loads(called("doctor", str(mira), "--set", "train.rank=0", "--json").stdout)
+    (recipe,) = [check for check in told["checks"] if check["name"] == "recipe"]
+    assert "train.rank" in recipe["mend"]
+
+
+# -- what goes wrong ---------------------------------------------------------------------------------------------------
+
+
+def test_an_expected_error_is_one_message_and_status_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    assert main(monkeypatch, "train", str(tmp_path)) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("likeness: ")
+    assert "likeness init" in told.err
+    assert "Traceback" not in told.err
+
+
+def test_an_expected_error_is_an_object_with_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    assert main(monkeypatch, "show", str(tmp_path), "--json") == 2
+    assert "likeness.toml" in json.loads(capsys.readouterr().err)["error"]
+
+
+def test_an_interruption_has_the_status_that_shells_give_it(mira: Path, monkeypatch: pytest.MonkeyPatch):
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("likeness.pipeline.run", stopped)
+    assert main(monkeypatch, "train", str(mira)) == 130
+
+
+def test_a_bug_keeps_its_traceback(mira: Path, monkeypatch: pytest.MonkeyPatch):
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("likeness.pipeline.run", broken)
+    monkeypatch.setattr(sys, "argv", ["likeness", "train", str(mira)])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+def test_an_unknown_option_is_refused_with_status_2(monkeypatch: pytest.MonkeyPatch):
+    assert main(monkeypatch, "train", "--steps", "3") == 2
+
+
+# -- readers of events -------------------------------------------------------------------------------------------------
+
+
+def event(done: int, **more: object) -> Event:
+    return Event.model_validate({"stage": "train", "done": done, "total": 100, **more})
+
+
+def test_a_log_gets_the_first_line_the_last_and_one_in_ten_seconds():
+    log, seconds = io.StringIO(), iter(range(0, 1000))
+    report = LineReport(log, clock=lambda: float(next(seconds)))
+    for done in range(1, 101):
+        report(event(done))
+    lines = log.getvalue().splitlines()
+    assert lines[0].startswith("train: 1/100")
+    assert lines[-1] == "train: 100/100"
+    assert len(lines) == 11
+
+
+def test_a_line_tells_the_time_left_and_the_numbers():
+    log, seconds = io.StringIO(), iter([0.0, 30.0])
+    report = LineReport(log, clock=lambda: next(seconds))
+    report(event(0))
+    report(event(25, numbers={"loss": 0.12345}))
+    assert log.getvalue().splitlines()[1] == "train: 25/100, 1:30 left, loss 0.1235"
+
+
+def test_a_note_is_told_at_once():
+    log = io.StringIO()
+    report = LineReport(log, clock=lambda: 0.0)
+    report(event(1))
+    report(event(2, note="a.png: damaged"))
+    assert "a.png: damaged" in log.getvalue()
+
+
+def test_a_program_gets_one_object_a_line():
+    out = io.StringIO()
+    JsonReport(out)(event(7, numbers={"loss": 0.5}, note="first\nsecond"))
+    assert Event.model_validate_json(out.getvalue()) == event(7, numbers={"loss": 0.5}, note="first\nsecond")
+    assert out.getvalue().count("\n") == 1
+
+
+def test_a_terminal_gets_a_bar_per_stage():
+    with BarReport() as bars:
+        for done in (1, 50, 100):
+            bars(event(done, numbers={"loss": 0.25}))
+        bars(Event(stage="sample", done=1, total=0))
+    (train, sample) = bars.progress.tasks
+    assert (train.description, train.completed, train.total) == ("train", 100, 100)
+    assert "loss 0.25" in train.fields["numbers"]
+    assert sample.total is None
+
+
+def test_talk_in_a_log_is_plain(capsys: pytest.CaptureFixture[str]):
+    with reporting(False) as report:
+        report(event(100))
+    assert capsys.readouterr().err == "train: 100/100\n"
+
+
+def test_ctrl_c_says_that_what_was_finished_is_kept():
+    with pytest.raises(Interrupted, match="kept"), reporting(False):
+        raise KeyboardInterrupt
+
+
+def test_an_error_passes_through_the_reporting():
+    with pytest.raises(WorkspaceError, match="as it was"), reporting(False):
+        raise WorkspaceError("as it was")

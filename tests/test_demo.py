@@ -1,0 +1,152 @@
+"""The demo: an unseen character, drawn, learnt, measured and shown."""
+
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import numpy
+import pytest
+from tiny import tiny_sd15
+
+from likeness.demo import OTHERS, PICTURES, PROMPTS, SETTINGS, DemoResult, demo
+from likeness.errors import WorkspaceError
+from likeness.evaluation import grids
+from likeness.evaluation.axes import ADHERENCE
+from likeness.events import Event
+from likeness.images import Pixels, open_pixels
+from likeness.maquette.world import KINDS, SCENE_AXES, character, is_unseen, trait_tags
+from likeness.recipe import Recipe, load_recipe
+from likeness.records import Caption, read_records
+from likeness.workspace import Workspace
+
+NUMBER = 7
+MAQUETTE = Path(str(files("likeness.maquette")))
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    base = tiny_sd15(tmp_path_factory.mktemp("base"))
+    quick = ("train.steps=2", "train.batch=2", "train.rank=1", "encode.variants=1", "sample.steps=1")
+    fakes = (f"base.path={base}", "base.device=cpu", "perception.reader=fake_reader:FakeReader", "sample.sampler=ddim")
+    return (*quick, *fakes)
+
+
+@pytest.fixture(scope="module")
+def events() -> list[Event]:
+    """What `result` reported."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory, settings: tuple[str, ...], events: list[Event]) -> DemoResult:
+    return demo(tmp_path_factory.mktemp("demo") / "seven", NUMBER, settings=settings, report=events.append)
+
+
+def test_it_leaves_pictures_a_lora_a_page_and_a_grid(result: DemoResult):
+    workspace = Workspace(result.workspace)
+    pictures = sorted(workspace.images.glob("*.png"))
+    assert len(pictures) == PICTURES
+    assert {open_pixels(path).shape for path in pictures} == {(64, 64, 3)}
+    assert len({path.read_bytes() for path in pictures}) == PICTURES
+    assert result.lora.suffix == ".safetensors"
+    assert result.grid.exists()
+    assert result.page.read_text().startswith("<!doctype html>")
+
+
+def test_its_summary_has_every_number_that_a_program_wants(result: DemoResult):
+    told = json.loads(json.dumps(result.summary()))
+    assert {"workspace", "lora", "page", "grid"} <= told.keys()
+    assert told["seconds"].keys() == {"encode", "train", "sample", "total"}
+    assert told["identity"].keys() == {"base", "lora", "by_kind"}
+    assert told["identity"]["by_kind"].keys() == KINDS.keys()
+    assert told["adherence"].keys() == set(ADHERENCE)
+    for pair in (*told["identity"]["by_kind"].values(), *told["adherence"].values(), told["others"]):
+        assert pair.keys() == {"base", "lora"}
+        assert all(0 <= share <= 1 for share in pair.values())
+    assert told == json.loads((result.workspace / "proof.json").read_text())
+
+
+def test_its_numbers_are_what_the_reader_saw(result: DemoResult):
+    """The fake reader always sees a smile, from the front: a sixth of the prompts ask for each."""
+    assert result.comparison.adherence["view"].lora.mean == pytest.approx(1 / 6)
+    assert result.comparison.adherence["expression"].base.samples == PROMPTS - PROMPTS // 6, "not asked from behind"
+    assert result.comparison.adherence["view"].base.samples == PROMPTS
+    assert result.others.base.samples == OTHERS
+
+
+def test_nothing_of_the_character_is_said_in_its_captions(result: DemoResult):
+    captions = read_records(Workspace(result.workspace).captions_jsonl, Caption)
+    own = set(trait_tags(character(NUMBER).traits))
+    assert len(captions) == PICTURES
+    assert all(
+        caption.tags[0] == load_recipe(Workspace(result.workspace).recipe).character.trigger for caption in captions
+    )
+    assert not own & {tag for caption in captions for tag in caption.tags}
+
+
+def test_its_recipe_is_the_demo_s_own_without_what_was_laid_over_it(result: DemoResult):
+    recipe = load_recipe(result.workspace / "likeness.toml")
+    assert recipe.train.steps == SETTINGS["train"]["steps"]
+    assert recipe.base.path == "maquette"
+
+
+def test_its_settings_are_a_valid_recipe_s():
+    named = {"name": "A", "trigger": "a", "kind": "original"}
+    recipe = Recipe.model_validate({"character": named, **SETTINGS})
+    assert recipe.train.model_fields_set == SETTINGS["train"].keys()
+
+
+def test_a_second_time_nothing_is_trained_again(result: DemoResult, settings: tuple[str, ...]):
+    told: list[Event] = []
+    again = demo(result.workspace, NUMBER, settings=settings, report=told.append)
+    assert [event.note for event in told if event.stage == "train"] == ["nothing has changed"]
+    assert again.lora == result.lora
+    assert again.comparison == result.comparison
+
+
+def test_another_character_in_the_same_folder_is_refused(result: DemoResult, settings: tuple[str, ...]):
+    with pytest.raises(WorkspaceError, match="holds another character"):
+        demo(result.workspace, NUMBER + 1, settings=settings)
+
+
+def test_base_and_lora_start_from_the_same_noise(
+    tmp_path: Path, settings: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+):
+    """With a LoRA of no strength, both draw the same pictures."""
+    shown: list[grids.Block] = []
+
+    def kept(blocks: Sequence[grids.Block], **layout: int) -> Pixels:
+        shown.extend(blocks)
+        return grids.draw_grid(blocks, **layout)
+
+    for name, count in (("PICTURES", 3), ("PROMPTS", 36), ("OTHERS", 1)):
+        monkeypatch.setattr(f"likeness.demo.{name}", count)
+    monkeypatch.setattr("likeness.demo.draw_grid", kept)
+    demo(tmp_path / "d", NUMBER, settings=(*settings, "sample.weight=0"))
+    assert [block.title for block in shown] == list(SCENE_AXES["view"])
+    for block in shown:
+        assert block.rows == ("real", "base", "LoRA")
+        assert tuple(block.columns) == SCENE_AXES["expression"]
+        real, base, lora = block.pictures
+        assert all((one == other).all() for one, other in zip(base, lora, strict=True))
+        assert not any(numpy.array_equal(one, other) for one, other in zip(real, base, strict=True))
+
+
+def test_its_progress_counts_both_halves_of_the_sampling_once(result: DemoResult, events: list[Event]):
+    sampled = [event.done for event in events if event.stage == "sample"]
+    assert sampled == sorted(sampled)
+    assert sampled[-1] == 2 * (PROMPTS + OTHERS)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (MAQUETTE / "base" / "model_index.json").exists() or not (MAQUETTE / "reader" / "reader.onnx").exists(),
+    reason="the embedded weights are not in this checkout",
+)
+def test_the_embedded_base_learns_an_unseen_character(tmp_path: Path):
+    """A short training, but enough that the likeness is there: the whole bars are held by benchmarks/."""
+    assert is_unseen(character(NUMBER))
+    found = demo(tmp_path / "seven", NUMBER, settings=("train.steps=60", "sample.steps=8")).comparison
+    assert found.identity.gain.low > 0.1
+    assert found.adherence["view"].lora.mean > 0.6
