@@ -32,13 +32,7 @@ def base_folder(base: BaseConfig) -> Path:
                 f"base.path = {base.path!r} is not there. Name a folder as diffusers writes it, or 'maquette'."
             )
         return path
-    path = Path(str(files("likeness.maquette") / "base"))
-    if not (path / "model_index.json").is_file():
-        raise CheckpointError(
-            f"base.path = 'maquette', but its weights are not in {path}: this installation is not whole. "
-            "Install likeness again."
-        )
-    return path
+    return _embedded("base/model_index.json", "base.path").parent
 
 
 def open_base(base: BaseConfig) -> "DiffusionModel":
@@ -57,8 +51,21 @@ def open_reader(perception: PerceptionConfig) -> Reader | None:
     Raises:
         RecipeError: for a name that is not known.
         MissingExtra: where a library that it needs is not installed.
+        CheckpointError: where the embedded reader's weights are missing.
     """
+    if perception.reader == "maquette":
+        _embedded("reader/reader.onnx", "perception.reader")
     return None if perception.reader == "none" else load_reader(perception.reader)
+
+
+def _embedded(place: str, field: str) -> Path:
+    """A file that comes with the package."""
+    path = Path(str(files("likeness.maquette") / place))
+    if not path.is_file():
+        raise CheckpointError(
+            f"{field} = 'maquette', but {path} is missing: this installation is not whole. Install likeness again."
+        )
+    return path
 
 
 @contextmanager
