@@ -1,0 +1,387 @@
+"""Training: what is learnt, what is left alone, and what a bad recipe gets.
+
+Shapes: B batch, D h w latent.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from tiny import tiny_sd15
+from tiny_data import NOTES, tiny_cache
+from torch import Tensor, nn
+
+from likeness.diffusion import load_model
+from likeness.diffusion.family import DiffusionModel
+from likeness.diffusion.lora import BlockSet, attach
+from likeness.errors import Diverged, RecipeError, WorkspaceError
+from likeness.events import Event
+from likeness.recipe import EncodeConfig, TrainConfig
+from likeness.records import Checkpoint
+from likeness.training.batches import DataSet, draw, load_data
+from likeness.training.train import train
+
+QUICK = {"steps": 6, "batch": 2, "learning_rate": 1e-2, "rank": 2, "save_every": 3}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_sd15(tmp_path_factory.mktemp("sd15"))
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> DiffusionModel:
+    return load_model(folder, device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory, model: DiffusionModel) -> Path:
+    return tiny_cache(tmp_path_factory.mktemp("data"), model)
+
+
+@pytest.fixture(scope="module")
+def data(cache: Path, model: DiffusionModel) -> DataSet:
+    return load_data(cache, model)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    path = tmp_path / "runs" / "0001"
+    path.mkdir(parents=True)
+    return path
+
+
+def trained(cache: Path, run: Path, model: DiffusionModel, **fields: Any) -> list[Checkpoint]:
+    names = ("strip", "report", "seed")
+    options = {"seed": 7, **{name: fields.pop(name) for name in names if name in fields}}
+    return train(cache, TrainConfig(**{**QUICK, **fields}), model=model, to=run, metadata=NOTES, **options)
+
+
+def last(run: Path, step: int = 6) -> dict[str, Tensor]:
+    return load_file(run / f"step-{step:06d}.safetensors")
+
+
+# -- what comes out ----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_a_checkpoint_at_each_interval_and_at_its_end(
+    cache: Path, run: Path, model: DiffusionModel
+) -> None:
+    checkpoints = trained(cache, run, model, steps=5, save_every=2)
+    assert [(each.step, each.path) for each in checkpoints] == [
+        (step, f"runs/0001/step-{step:06d}.safetensors") for step in (2, 4, 5)
+    ]
+    assert all(math.isfinite(each.loss) and each.loss > 0 for each in checkpoints)
+    assert [each.seconds for each in checkpoints] == sorted(each.seconds for each in checkpoints)
+    assert {path.name for path in run.iterdir()} == {"state", *(Path(each.path).name for each in checkpoints)}
+
+
+def test_with_no_interval_only_the_last_step_is_saved(cache: Path, run: Path, model: DiffusionModel) -> None:
+    assert [each.step for each in trained(cache, run, model, save_every=0)] == [6]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
+    cache: Path, tmp_path: Path, model: DiffusionModel
+) -> None:
+    files = []
+    for number, seed in enumerate((7, 7, 8)):
+        to = tmp_path / str(number) / "0001"
+        to.mkdir(parents=True)
+        trained(cache, to, model, seed=seed)
+        files.append((to / "step-000006.safetensors").read_bytes())
+    assert files[0] == files[1]
+    assert files[0] != files[2]
+
+
+def test_the_file_says_how_it_was_trained(cache: Path, run: Path, model: DiffusionModel) -> None:
+    trained(cache, run, model)
+    with safe_open(run / "step-000003.safetensors", framework="pt") as file:
+        notes = file.metadata()
+    said = {
+        name: notes[f"ss_{name}"] for name in ("steps", "max_train_steps", "seed", "num_train_images", "learning_rate")
+    }
+    assert said == {"steps": "3", "max_train_steps": "6", "seed": "7", "num_train_images": "5", "learning_rate": "0.01"}
+
+
+def test_training_lowers_the_loss_on_what_it_is_shown(tmp_path: Path, run: Path, model: DiffusionModel) -> None:
+    calm = tiny_cache(tmp_path, model, EncodeConfig(variants=1, caption_dropout=0))
+    told: list[Event] = []
+    trained(calm, run, model, steps=80, batch=4, learning_rate=3e-2, rank=8, blocks="all", report=told.append)
+    losses = [event.numbers["loss"] for event in told if "loss" in event.numbers]
+    assert sum(losses[-20:]) < 0.9 * sum(losses[:20])
+
+
+def test_events_tell_loss_rate_and_memory(cache: Path, run: Path, model: DiffusionModel) -> None:
+    told: list[Event] = []
+    checkpoints = trained(cache, run, model, report=told.append)
+    assert [event.done for event in told] == list(range(7))
+    numbers = told[-1].numbers
+    assert set(numbers) == {"loss", "gradient", "learning_rate", "steps_per_second", "memory_bytes"}
+    assert numbers["memory_bytes"] > 1 << 20
+    assert sum(event.numbers["loss"] for event in told[1:4]) / 3 == pytest.approx(checkpoints[0].loss)
+
+
+def test_strips_are_drawn_when_due_with_the_adapter_in_place(
+    cache: Path, run: Path, model: DiffusionModel, data: DataSet
+) -> None:
+    drawn: dict[int, Tensor] = {}
+    shown = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([500])
+
+    def strip(step: int) -> None:
+        with torch.no_grad():
+            drawn[step] = model.predict(*shown, data.conditioning[[0]])
+
+    trained(cache, run, model, sample_every=2, strip=strip)
+    assert list(drawn) == [2, 4, 6]
+    with torch.no_grad():
+        base = model.predict(*shown, data.conditioning[[0]])
+    assert not torch.equal(drawn[2], base)
+    assert not torch.equal(drawn[2], drawn[6])
+
+
+def test_the_base_is_left_as_it_was(cache: Path, run: Path, model: DiffusionModel, data: DataSet) -> None:
+    shown = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([500])
+    before = model.predict(*shown, data.conditioning[[0]])
+    trained(cache, run, model)
+    after = model.predict(*shown, data.conditioning[[0]])
+    assert torch.equal(after, before)
+    assert not after.requires_grad
+    assert all(parameter.grad is None for parameter in model.denoiser.parameters())
+
+
+def test_the_running_average_is_what_is_saved(cache: Path, tmp_path: Path, model: DiffusionModel) -> None:
+    ends = []
+    for decay in (0.0, 0.9):
+        to = tmp_path / str(decay) / "0001"
+        to.mkdir(parents=True)
+        trained(cache, to, model, ema_decay=decay, save_dtype="float32")
+        ends.append(last(to))
+    ups = [name for name in ends[0] if "lora_up" in name]
+    assert all(ends[1][name].norm() < ends[0][name].norm() for name in ups)  # it still remembers that they began at 0
+
+
+# -- how it gets there -------------------------------------------------------------------------------------------------
+
+
+class Graph:
+    """Which layers of a denoiser answered with something that keeps a graph."""
+
+    def __init__(self, denoiser: nn.Module) -> None:
+        self.keeps: dict[str, bool] = {}
+        self._hooks = [
+            module.register_forward_hook(self._note(name)) for name, module in denoiser.named_modules() if name
+        ]
+
+    def _note(self, name: str) -> Any:
+        def note(module: nn.Module, inputs: Any, output: Any) -> None:
+            outputs = output if isinstance(output, tuple) else (output,)
+            self.keeps[name] = any(isinstance(each, Tensor) and each.requires_grad for each in outputs)
+
+        return note
+
+    def remove(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+
+@pytest.fixture
+def graph(model: DiffusionModel) -> Iterator[Graph]:
+    graph = Graph(model.denoiser)
+    yield graph
+    graph.remove()
+
+
+def test_backward_stops_at_the_lowest_trained_block(
+    cache: Path, run: Path, model: DiffusionModel, graph: Graph
+) -> None:
+    trained(cache, run, model, blocks="upper", steps=1)
+    below = {
+        name for name in graph.keeps if name.startswith(("conv_in", "down_blocks", "mid_block", "up_blocks.0", "time"))
+    }
+    assert len(below) > 50
+    assert [name for name in below if graph.keeps[name]] == []
+    assert graph.keeps["conv_out"]
+
+
+def test_the_average_and_the_precision_of_the_file_change_nothing_that_is_learnt(
+    cache: Path, tmp_path: Path, model: DiffusionModel
+) -> None:
+    losses = []
+    for number, fields in enumerate(({}, {"ema_decay": 0.9, "save_dtype": "float32", "save_every": 1})):
+        to = tmp_path / str(number) / "0001"
+        to.mkdir(parents=True)
+        told: list[Event] = []
+        trained(cache, to, model, report=told.append, **fields)
+        losses.append([event.numbers["loss"] for event in told[1:]])
+    assert losses[0] == losses[1]
+
+
+def test_preserving_keeps_the_base_where_the_trigger_is_not_said(
+    tmp_path: Path, model: DiffusionModel, folder: Path
+) -> None:
+    """The same training with and without: how far the trigger-free answer moves from the base's own."""
+    calm = tiny_cache(tmp_path, model, EncodeConfig(variants=2, caption_dropout=0))
+    data = load_data(calm, model)
+    shown = torch.randn(10, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(0, 1000, 100)
+    rows = data.bare_PV[torch.arange(10) % 5, 0]
+    with torch.no_grad():
+        base = model.predict(*shown, data.conditioning[rows])
+    moved = []
+    for share in (0.0, 0.5):
+        to = tmp_path / str(share) / "0001"
+        to.mkdir(parents=True)
+        fields = {"steps": 40, "batch": 4, "learning_rate": 2e-2, "rank": 4, "save_every": 0, "save_dtype": "float32"}
+        trained(calm, to, model, preserve=share, **fields)
+        adapter = attach(model.adapter_targets(), [BlockSet("attention", 4)])
+        adapter.load(last(to, 40))
+        with torch.no_grad():
+            moved.append((model.predict(*shown, data.conditioning[rows]) - base).square().mean().item())
+        adapter.detach()
+    assert moved[1] < 0.5 * moved[0]
+
+
+def test_a_share_below_one_picture_is_preserved_in_some_steps(
+    cache: Path, run: Path, model: DiffusionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    predict = model.predict
+    monkeypatch.setattr(model, "predict", lambda noisy, *told: sizes.append(len(noisy)) or predict(noisy, *told))
+    trained(cache, run, model, steps=8, batch=1, preserve=0.25)
+    assert len(sizes) == 8 + 2  # one answer of the base in each four steps
+    assert set(sizes) == {1}
+
+
+# -- batches -----------------------------------------------------------------------------------------------------------
+
+
+def taken(data: DataSet, model: DiffusionModel, count: int, step: int) -> list[int]:
+    """Which pictures a step sees, told from their latents."""
+    sharp = replace(data, std_PDhw=torch.zeros_like(data.std_PDhw))
+    clean_BDhw = draw(sharp, model.schedule, count, seed=3, step=step).clean_BDhw
+    return [[torch.equal(clean, mean) for mean in data.mean_PDhw].index(True) for clean in clean_BDhw]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 7])
+def test_all_pictures_come_once_before_any_comes_again(data: DataSet, model: DiffusionModel, count: int) -> None:
+    seen = [picture for step in range(10) for picture in taken(data, model, count, step)]
+    rounds = [seen[start : start + 5] for start in range(0, len(seen) - 4, 5)]
+    assert all(sorted(each) == [0, 1, 2, 3, 4] for each in rounds)
+    assert len({tuple(each) for each in rounds}) > 1
+
+
+def test_a_step_draws_the_same_whatever_was_drawn_before(data: DataSet, model: DiffusionModel) -> None:
+    torch.manual_seed(1)
+    first = draw(data, model.schedule, 4, seed=3, step=9)
+    torch.manual_seed(2)
+    draw(data, model.schedule, 4, seed=3, step=8)
+    again, other = (draw(data, model.schedule, 4, seed=3, step=step) for step in (9, 10))
+    for name in ("clean_BDhw", "noise_BDhw", "t_B", "told_B", "bare_B"):
+        assert torch.equal(getattr(first, name), getattr(again, name))
+    assert not torch.equal(first.noise_BDhw, other.noise_BDhw)
+
+
+def test_latents_are_drawn_from_their_posterior(data: DataSet, model: DiffusionModel) -> None:
+    wide = replace(data, mean_PDhw=torch.full((5, 4, 8, 8), 3.0), std_PDhw=torch.full((5, 4, 8, 8), 2.0))
+    clean = draw(wide, model.schedule, 64, seed=0, step=0).clean_BDhw
+    assert clean.mean().item() == pytest.approx(3, abs=0.1)
+    assert clean.std().item() == pytest.approx(2, abs=0.1)
+
+
+def test_every_wording_is_seen_and_texts_belong_to_their_picture(
+    cache: Path, data: DataSet, model: DiffusionModel
+) -> None:
+    index = json.loads((cache / "index.json").read_text())
+    prompts = [*index["shared"]["prompts"], *(text for entry in index["pictures"] for text in entry["prompts"])]
+    told: set[str] = set()
+    for step in range(40):
+        batch = draw(data, model.schedule, 5, seed=3, step=step)
+        pictures = taken(data, model, 5, step)
+        for picture, row, bare in zip(pictures, batch.told_B.tolist(), batch.bare_B.tolist(), strict=True):
+            told.add(prompts[row])
+            if prompts[row] not in ("", "mira, fox"):
+                assert prompts[row] == "mira, " + prompts[bare]
+                assert prompts[row] in index["pictures"][picture]["prompts"]
+    wordings = {entry["prompts"][row] for entry in index["pictures"] for row, _ in entry["variants"]}
+    assert told == {*wordings, "", "mira, fox"}
+
+
+def test_a_share_of_captions_is_dropped_for_no_words_or_the_trigger_alone(data: DataSet, model: DiffusionModel) -> None:
+    often = replace(data, caption_dropout=0.4)
+    batches = [draw(often, model.schedule, 50, seed=0, step=step) for step in range(20)]
+    told, bare = torch.cat([each.told_B for each in batches]), torch.cat([each.bare_B for each in batches])
+    nothing, trigger = data.shared_2.tolist()
+    assert (told == nothing).float().mean().item() == pytest.approx(0.2, abs=0.05)
+    assert (told == trigger).float().mean().item() == pytest.approx(0.2, abs=0.05)
+    assert set(bare[told == nothing].tolist()) == {data.bare_2[0].item()}
+    assert set(bare[told == trigger].tolist()) == {data.bare_2[1].item()}
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_last_good_checkpoint(
+    cache: Path, run: Path, model: DiffusionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter(range(100))
+    predict = model.predict
+    monkeypatch.setattr(model, "predict", lambda *told: predict(*told) * (math.nan if next(calls) == 4 else 1))
+    with pytest.raises(Diverged, match=r"from step 5 on\. .* checkpoint is runs/0001/step-000004\.safetensors"):
+        trained(cache, run, model, save_every=2)
+    assert [path.name for path in sorted(run.glob("*.safetensors"))] == [
+        "step-000002.safetensors",
+        "step-000004.safetensors",
+    ]
+    assert all(torch.isfinite(tensor).all() for tensor in last(run, 4).values())
+    assert json.loads((run / "state" / "state.json").read_text())["step"] == 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"blocks": "lora_te_*"}, "which is not in the denoiser"),
+        ({"blocks": "attentoin"}, "did you mean 'attention'"),
+        ({"prediction": "v"}, "this base predicts 'epsilon'"),
+        ({"dtype": "float16"}, "underflow in float16"),
+    ],
+)
+def test_what_this_base_cannot_be_trained_in_is_refused(
+    cache: Path, run: Path, model: DiffusionModel, fields: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(RecipeError, match=words):
+        trained(cache, run, model, **fields)
+    assert list(run.iterdir()) == []
+
+
+def test_a_cache_of_another_base_is_refused(cache: Path, run: Path, tmp_path: Path) -> None:
+    other = load_model(tiny_sd15(tmp_path / "other", seed=1), device="cpu", dtype="float32")
+    with pytest.raises(WorkspaceError, match="encoded with another base"):
+        trained(cache, run, other)
+
+
+def test_a_cache_that_is_not_whole_is_refused(run: Path, tmp_path: Path, model: DiffusionModel) -> None:
+    cache = tiny_cache(tmp_path, model)
+    entry = json.loads((cache / "index.json").read_text())["pictures"][2]
+    (cache / f"{entry['latents']}.safetensors").unlink()
+    with pytest.raises(WorkspaceError, match=r"is missing\. Encode again"):
+        trained(cache, run, model)
+    (cache / "index.json").write_text("{")
+    with pytest.raises(WorkspaceError, match=r"index\.json is damaged"):
+        trained(cache, run, model)
+
+
+def test_bfloat16_computes_in_bfloat16_and_learns_in_float32(cache: Path, run: Path, model: DiffusionModel) -> None:
+    seen: set[torch.dtype] = set()
+    hook = model.denoiser.get_submodule("conv_out").register_forward_hook(lambda *told: seen.add(told[2].dtype))
+    try:
+        trained(cache, run, model, dtype="bfloat16", save_dtype="float32")
+    finally:
+        hook.remove()
+    assert seen == {torch.bfloat16}
+    assert any((tensor != tensor.bfloat16().float()).any() for tensor in last(run).values())
