@@ -1,6 +1,6 @@
-"""Makes the maquette's weights from nothing: drawings, autoencoder, reader, text encoder, denoiser, packed into `src/likeness/maquette`.
+"""Makes the maquette's weights from nothing: drawings, autoencoder, reader, text encoder, denoiser.
 
-Each stage keeps its state and resumes; run it again after an interruption. Two CPU cores take about four hours, a GPU minutes.
+Each stage keeps its state and resumes; run it again after an interruption. Two CPU cores take about four hours.
 
     python benchmarks/make_maquette.py                      # every stage in order
     python benchmarks/make_maquette.py denoiser package     # only these
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +23,19 @@ from transformers import CLIPTextModel, CLIPTokenizer
 sys.path.insert(0, str(Path(__file__).parent))
 from maquette_training import autoencoder, denoiser, reader, text
 from maquette_training.drawings import make_drawings
-from maquette_training.loop import train_part
+from maquette_training.loop import average_gradients, train_part
 
 from likeness.maquette.world import random_identity, random_scene
 
 HOME = Path(__file__).parents[1] / "src" / "likeness" / "maquette"
-COUNTS = {"whole": (30_000, 1, False), "valid": (2_000, 7, False), "seen": (60_000, 2, True)}  # drawings, seed, without held-out values
-STEPS = {"autoencoder": 7_000, "reader": 6_000, "text": 1_500, "denoiser": 14_000}
-STAGES = ("drawings", "autoencoder", "reader", "text", "latents", "denoiser", "package")
+COUNTS = {
+    "whole": (30_000, 1, False),
+    "valid": (2_000, 7, False),
+    "seen": (60_000, 2, True),
+}  # drawings, seed, without held-out values
+STEPS = {"autoencoder": 8_500, "reader": 4_500, "text": 1_500, "denoiser": 14_000}
+STAGES = ("drawings", "autoencoder", "latents", "reader", "text", "denoiser", "package")
+DECODED = 12_000  # drawings that the reader also sees as the autoencoder gives them back
 
 
 def drawings(state: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -38,21 +44,56 @@ def drawings(state: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     return make_drawings(state, name, count, seed=seed, seen_only=seen_only, workers=os.cpu_count() or 1)
 
 
-def make_autoencoder(state: Path) -> None:
+def make_autoencoder(state: Path, workers: int) -> None:
     """Train the autoencoder on the whole world, held-out values too: it is to show them once a LoRA asks for them."""
-    pictures, valid = drawings(state, "whole")[0], drawings(state, "valid")[0][:200]
+    in_processes(_train_autoencoder, state, workers)
+
+
+def in_processes(work: Callable[[int, Path, int], None], state: Path, workers: int) -> None:
+    """Run `work(rank, state, workers)` in one process, or on the CPU in several that average their gradients."""
+    if workers == 1 or torch.cuda.is_available():
+        work(0, state, 1)
+    else:
+        multiprocessing.spawn(work, (state, workers), nprocs=workers)
+
+
+def join(rank: int, workers: int) -> Callable[[list[torch.Tensor]], None]:
+    """Bind this process to its core and to the others; gives what averages the gradients."""
+    torch.set_num_threads(1)
+    if workers == 1:
+        return lambda parameters: None
+    os.sched_setaffinity(0, {rank % (os.cpu_count() or 1)})
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29517"}
+    distributed.init_process_group("gloo", rank=rank, world_size=workers)
+    return lambda parameters: average_gradients(parameters, workers)
+
+
+def _train_autoencoder(rank: int, state: Path, workers: int) -> None:
+    share_gradients = join(rank, workers)
+    pictures, valid = drawings(state, "whole")[0], drawings(state, "valid")[0][:100]
     torch.manual_seed(0)
     model = autoencoder.build()
-    batches = autoencoder.crops(pictures, np.random.default_rng(0))
+    batches = autoencoder.crops(pictures, np.random.default_rng([STEPS["autoencoder"], rank]))
 
     def loss() -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16):
             return autoencoder.loss_of(model, next(batches))
 
-    train_part(model, loss, state / "vae", steps=STEPS["autoencoder"], peak=autoencoder.PEAK, every=250,
-               report=lambda step: f"PSNR {autoencoder.psnr(model, valid):.2f} dB")  # fmt: skip
-    _set_scale(model, pictures)
-    model.save_pretrained(state / "vae" / "vae")
+    train_part(
+        model,
+        loss,
+        state / "vae",
+        steps=STEPS["autoencoder"],
+        peak=autoencoder.PEAK,
+        average=0.998,
+        every=200,
+        leads=rank == 0,
+        share_gradients=share_gradients,
+        report=lambda step: f"PSNR {autoencoder.psnr(model, valid):.2f} dB",
+    )
+    if rank == 0:
+        _set_scale(model, pictures)
+        model.save_pretrained(state / "vae" / "vae")
 
 
 @torch.no_grad()
@@ -62,21 +103,27 @@ def _set_scale(model: AutoencoderKL, pictures: np.ndarray) -> None:
 
 
 def make_reader(state: Path) -> None:
-    """Train the reader on the whole world and on the denoiser's part of it."""
-    valid, truth = (part[:1000] for part in drawings(state, "valid"))
+    """Train the reader on the whole world, the denoiser's part of it, and what the autoencoder makes of drawings."""
+    torch.set_num_threads(1)
+    valid, truth = (part[:500] for part in drawings(state, "valid"))
+    decoded = np.load(state / "decoded.npy", mmap_mode="r")
+    whole, labels = drawings(state, "whole")
     generator = np.random.default_rng(0)
-    sources = [reader.batches(*drawings(state, name), generator) for name in ("whole", "seen")]
+    sources = [(whole, labels), drawings(state, "seen"), (decoded, labels[: len(decoded)])]
+    batches = [reader.batches(*source, generator) for source in sources]
     torch.manual_seed(0)
     model = reader.ReaderNetwork()
 
     def loss() -> torch.Tensor:
-        some = next(sources[int(generator.random() < 0.67)])
+        some = next(batches[int(generator.choice(3, p=[0.25, 0.4, 0.35]))])
         with torch.autocast("cpu", torch.bfloat16):
             return reader.loss_of(model, *some)
 
     def report(step: int) -> str:
         right = reader.accuracy(model, valid, truth)
-        return f"mean {np.mean(list(right.values())):.4f}; worst {min(right, key=lambda axis: right[axis])} {min(right.values()):.3f}"
+        return f"mean {np.mean(list(right.values())):.4f} " + " ".join(
+            f"{axis} {share:.2f}" for axis, share in right.items() if share < 0.97
+        )
 
     train_part(model, loss, state / "reader", steps=STEPS["reader"], peak=reader.PEAK, every=250, report=report)
     torch.save(model.state_dict(), state / "reader" / "reader.pt")
@@ -93,43 +140,67 @@ def make_text(state: Path) -> None:
     def prompts(count: int) -> list[str]:
         return [text.prompt_of(random_identity(generator), random_scene(generator), generator) for _ in range(count)]
 
-    train_part(torch.nn.ModuleList([encoder, task]), lambda: task.loss(encoder, prompts(48)), state / "text", steps=STEPS["text"], peak=2e-3, every=100,
-               report=lambda step: task.report(encoder, prompts(100)))  # fmt: skip
+    train_part(
+        torch.nn.ModuleList([encoder, task]),
+        lambda: task.loss(encoder, prompts(48)),
+        state / "text",
+        steps=STEPS["text"],
+        peak=2e-3,
+        every=100,
+        report=lambda step: task.report(encoder, prompts(100)),
+    )
     encoder.save_pretrained(state / "text" / "text_encoder")
 
 
-def make_latents(state: Path) -> None:
-    """Encode the denoiser's drawings once."""
-    torch.set_num_threads(os.cpu_count() or 1)
-    vae = AutoencoderKL.from_pretrained(state / "vae" / "vae")
-    denoiser.encode_drawings(vae, drawings(state, "seen")[0], state / "latents.npy")
+def make_latents(state: Path, workers: int) -> None:
+    """Encode the denoiser's drawings once, and decode some of the world's for the reader."""
+    with multiprocessing.Pool(workers) as pool:
+        seen = pool.starmap(_encode_share, [(state, rank, workers) for rank in range(workers)])
+        decoded = pool.starmap(_decode_share, [(state, rank, workers) for rank in range(workers)])
+    np.save(state / "latents.npy", np.concatenate(seen))
+    np.save(state / "decoded.npy", np.concatenate(decoded))
+
+
+def _encode_share(state: Path, rank: int, workers: int) -> np.ndarray:
+    torch.set_num_threads(1)
+    vae, pictures = AutoencoderKL.from_pretrained(state / "vae" / "vae"), drawings(state, "seen")[0]
+    return autoencoder.encode(vae, np.array_split(pictures, workers)[rank])
+
+
+def _decode_share(state: Path, rank: int, workers: int) -> np.ndarray:
+    torch.set_num_threads(1)
+    vae, pictures = AutoencoderKL.from_pretrained(state / "vae" / "vae"), drawings(state, "whole")[0][:DECODED]
+    return autoencoder.decode(vae, autoencoder.encode(vae, np.array_split(pictures, workers)[rank]))
 
 
 def make_denoiser(state: Path, workers: int) -> None:
-    """Train the U-Net, on the CPU in `workers` processes."""
-    if torch.cuda.is_available() or workers == 1:
-        _train_denoiser(0, state, 1)
-    else:
-        multiprocessing.spawn(_train_denoiser, (state, workers), nprocs=workers)
+    """Train the U-Net."""
+    in_processes(_train_denoiser, state, workers)
 
 
 def _train_denoiser(rank: int, state: Path, workers: int) -> None:
+    share_gradients = join(rank, workers)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.set_num_threads(1)
-    if workers > 1:
-        os.sched_setaffinity(0, {rank})
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29517"}
-        distributed.init_process_group("gloo", rank=rank, world_size=workers)
     torch.manual_seed(0)
     unet = denoiser.build().to(device)
     tokenizer = CLIPTokenizer.from_pretrained(state / "text" / "tokenizer")
     encoder = CLIPTextModel.from_pretrained(state / "text" / "text_encoder").to(device).eval()
     scale = AutoencoderKL.load_config(state / "vae" / "vae")["scaling_factor"]
     latents = torch.from_numpy(np.load(state / "latents.npy")) * scale
-    work = denoiser.Denoising(unet, encoder, tokenizer, latents, seed=COUNTS["seen"][1], rank=rank, shards=workers, device=device)
-    steps = STEPS["denoiser"] * denoiser.BATCH * 2 // (denoiser.BATCH * workers)
-    train_part(unet, work.loss, state / "unet", steps=steps, peak=denoiser.PEAK, average=0.9995, every=200, keeps_state=rank == 0,
-               share_gradients=lambda parameters: denoiser.average_gradients(parameters, workers) if workers > 1 else None)  # fmt: skip
+    work = denoiser.Denoising(
+        unet, encoder, tokenizer, latents, seed=COUNTS["seen"][1], rank=rank, shards=workers, device=device
+    )
+    train_part(
+        unet,
+        work.loss,
+        state / "unet",
+        steps=STEPS["denoiser"],
+        peak=denoiser.PEAK,
+        average=0.9995,
+        every=200,
+        leads=rank == 0,
+        share_gradients=share_gradients,
+    )
     if rank == 0:
         unet.save_pretrained(state / "unet" / "unet")
 
@@ -139,10 +210,15 @@ def package(state: Path) -> None:
     from diffusers import UNet2DConditionModel
 
     pipeline = StableDiffusionPipeline(
-        vae=AutoencoderKL.from_pretrained(state / "vae" / "vae"), unet=UNet2DConditionModel.from_pretrained(state / "unet" / "unet"),
-        text_encoder=CLIPTextModel.from_pretrained(state / "text" / "text_encoder"), tokenizer=CLIPTokenizer.from_pretrained(state / "text" / "tokenizer"),
-        scheduler=denoiser.scheduler(), safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
+        vae=AutoencoderKL.from_pretrained(state / "vae" / "vae"),
+        unet=UNet2DConditionModel.from_pretrained(state / "unet" / "unet"),
+        text_encoder=CLIPTextModel.from_pretrained(state / "text" / "text_encoder"),
+        tokenizer=CLIPTokenizer.from_pretrained(state / "text" / "tokenizer"),
+        scheduler=denoiser.scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
     pipeline.to(dtype=torch.float16).save_pretrained(HOME / "base", safe_serialization=True)
     model = reader.ReaderNetwork()
     model.load_state_dict(torch.load(state / "reader" / "reader.pt", weights_only=True))
@@ -159,10 +235,14 @@ def main() -> None:
     state = arguments.state
     state.mkdir(parents=True, exist_ok=True)
     work = {
-        "drawings": lambda: [drawings(state, name) for name in COUNTS], "autoencoder": lambda: make_autoencoder(state),
-        "reader": lambda: make_reader(state), "text": lambda: make_text(state), "latents": lambda: make_latents(state),
-        "denoiser": lambda: make_denoiser(state, arguments.workers), "package": lambda: package(state),
-    }  # fmt: skip
+        "drawings": lambda: [drawings(state, name) for name in COUNTS],
+        "autoencoder": lambda: make_autoencoder(state, arguments.workers),
+        "reader": lambda: make_reader(state),
+        "text": lambda: make_text(state),
+        "latents": lambda: make_latents(state, arguments.workers),
+        "denoiser": lambda: make_denoiser(state, arguments.workers),
+        "package": lambda: package(state),
+    }
     for stage in arguments.stages:
         work[stage]()
 

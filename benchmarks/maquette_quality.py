@@ -1,6 +1,6 @@
-"""Prints how good the maquette's parts are: autoencoder, reader, and how well the embedded Stable Diffusion follows its prompt.
+"""Prints how good the maquette is: autoencoder, reader, and how well the embedded base follows its prompt.
 
-    python benchmarks/maquette_quality.py [--prompts 300] [--guidance 5]
+python benchmarks/maquette_quality.py [--prompts 300] [--guidance 5]
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from likeness.diffusion import load_model
 from likeness.diffusion.sampling import sample
 from likeness.images import Pixels, save_png
 from likeness.maquette.draw import draw, sheet
-from likeness.maquette.world import SCENE_AXES, TRAITS, Drawing, random_identity, random_scene, scene_tags, trait_tags, visible_traits
+from likeness.maquette.world import (
+    SCENE_AXES,
+    TRAITS,
+    Drawing,
+    random_identity,
+    random_scene,
+    scene_tags,
+    trait_tags,
+    visible_traits,
+)
 from likeness.perception import Reader, load_reader
 from likeness.records import Reading
 from likeness.seeds import stream
@@ -65,7 +74,13 @@ def follow(truths: list[Drawing], readings: list[Reading]) -> Tally:
 def prompt_of(truth: Drawing) -> str:
     """Every visible trait and the scene, as tags."""
     seen = visible_traits(truth.identity, truth.scene)
-    return ", ".join([truth.identity.class_words, *trait_tags({name: truth.identity[name] for name in seen}), *scene_tags(truth.scene)])
+    return ", ".join(
+        [
+            truth.identity.class_words,
+            *trait_tags({name: truth.identity[name] for name in seen}),
+            *scene_tags(truth.scene),
+        ]
+    )
 
 
 def mean(tally: Tally, names: tuple[str, ...]) -> float:
@@ -77,7 +92,9 @@ def mean(tally: Tally, names: tuple[str, ...]) -> float:
 def decode(pictures: list[Pixels], model) -> tuple[list[Pixels], float]:
     """Pictures after encoding and decoding, and the mean PSNR in dB."""
     pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    decoded = torch.cat([model.decode_latents(model.encode_posterior(some)[0]) for some in pixels.split(50)]).clamp(-1, 1)
+    decoded = torch.cat([model.decode_latents(model.encode_posterior(some)[0]) for some in pixels.split(50)]).clamp(
+        -1, 1
+    )
     psnr = -10 * torch.log10(((decoded - pixels) / 2).square().mean((1, 2, 3)))
     return list(((decoded + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()), float(psnr.mean())
 
@@ -99,8 +116,13 @@ def main() -> None:
     on_drawings, on_decoded = compare(truths, reader.read(pictures)), compare(truths, reader.read(decoded))
     figures |= {"reader_on_drawings": mean(on_drawings, names), "reader_on_decoded": mean(on_decoded, names)}
     figures |= follow_prompts(arguments, model, reader)
-    bars = {"vae_psnr_db": 28.0, "reader_on_drawings": 0.97, "reader_on_decoded": figures["reader_on_drawings"] - 0.03,
-            "base_attributes": 0.85, "base_view": 0.90}  # fmt: skip
+    bars = {
+        "vae_psnr_db": 28.0,
+        "reader_on_drawings": 0.97,
+        "reader_on_decoded": figures["reader_on_drawings"] - 0.03,
+        "base_attributes": 0.85,
+        "base_view": 0.90,
+    }
     for name, bar in bars.items():
         print(f"{name:22s} {figures[name]:8.3f}   bar {bar:6.3f}   {'met' if figures[name] >= bar else 'NOT MET'}")
     print("reader, worst on drawings:", _worst(on_drawings), "\nreader, worst on decoded: ", _worst(on_decoded))
@@ -114,16 +136,29 @@ def follow_prompts(arguments: argparse.Namespace, model, reader: Reader) -> dict
     """Pictures of random prompts of the base's own world, and what the reader finds on them."""
     truths = drawings_at_random(arguments.prompts, seed=2, seen_only=True)
     pictures = sample(
-        model, [prompt_of(truth) for truth in truths], seeds=list(range(len(truths))), steps=arguments.steps, guidance=arguments.guidance,
-        width=64, height=64, sampler="dpm++", batch=25,
-    )  # fmt: skip
+        model,
+        [prompt_of(truth) for truth in truths],
+        seeds=list(range(len(truths))),
+        steps=arguments.steps,
+        guidance=arguments.guidance,
+        width=64,
+        height=64,
+        sampler="dpm++",
+        batch=25,
+    )
     tally = follow(truths, reader.read(pictures))
     rows = [[draw(truths[i].identity, truths[i].scene) for i in range(r, r + 16)] for r in range(0, 64, 16)]
     sampled = [pictures[r : r + 16] for r in range(0, 64, 16)]
-    save_png(Path(__file__).parent / "results" / "maquette_prompts.png", sheet([row for pair in zip(rows, sampled, strict=True) for row in pair]))
+    save_png(
+        Path(__file__).parent / "results" / "maquette_prompts.png",
+        sheet([row for pair in zip(rows, sampled, strict=True) for row in pair]),
+    )
     every = [right for trait in TRAITS for right in tally[trait]]
-    return {"base_attributes": float(np.mean(every)), "base_view": float(np.mean(tally["view"])),
-            "base_by_axis": {name: round(float(np.mean(hits)), 3) for name, hits in tally.items()}}  # fmt: skip
+    return {
+        "base_attributes": float(np.mean(every)),
+        "base_view": float(np.mean(tally["view"])),
+        "base_by_axis": {name: round(float(np.mean(hits)), 3) for name, hits in tally.items()},
+    }
 
 
 def _worst(tally: Tally, count: int = 5) -> dict[str, float]:

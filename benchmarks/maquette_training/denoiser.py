@@ -1,17 +1,15 @@
-"""Trains the maquette's denoiser: Stable Diffusion 1.x's U-Net at small width, on latents of drawings and the captions of their truth.
+"""Trains the maquette's denoiser: Stable Diffusion 1.x's U-Net at small width, on latents and captions of drawings.
 
-On the CPU two single-threaded processes that average their gradients are faster than two threads; on a GPU it is one process.
+On the CPU, single-threaded processes that average their gradients are faster than threads; on a GPU it is one.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.nn import functional
 
 from likeness.maquette.world import Identity, Scene
@@ -24,26 +22,49 @@ BATCH, PEAK, UNCONDITIONAL = 16, 1e-3, 0.1  # per process; AdamW; share of empty
 def build() -> UNet2DConditionModel:
     """About 7.6 M parameters: attention at 16 x 16 and 8 x 8, none at 4 x 4, as Stable Diffusion has none at its lowest level."""
     unet = UNet2DConditionModel(
-        sample_size=16, in_channels=4, out_channels=4, block_out_channels=(64, 128, 160), layers_per_block=1, norm_num_groups=16,
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(64, 128, 160),
+        layers_per_block=1,
+        norm_num_groups=16,
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"), cross_attention_dim=WIDTH, attention_head_dim=4,
-    )  # fmt: skip
-    unet.set_attn_processor(AttnProcessor())  # with bfloat16 on the CPU, the fused attention's backward is four times slower
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=WIDTH,
+        attention_head_dim=2,
+    )
+    unet.set_attn_processor(
+        AttnProcessor()
+    )  # with bfloat16 on the CPU, the fused attention's backward is four times slower
     return unet
 
 
 def scheduler() -> DDPMScheduler:
     """Stable Diffusion's noise schedule with v-prediction."""
     return DDPMScheduler(
-        num_train_timesteps=1000, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, prediction_type="v_prediction", clip_sample=False
+        num_train_timesteps=1000,
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        prediction_type="v_prediction",
+        clip_sample=False,
     )
 
 
 class Denoising:
     """Batches and the loss: prompts of each drawing's truth, encoded on the fly by the frozen text encoder."""
 
-    def __init__(self, unet, encoder, tokenizer, latents: Tensor, *, seed: int, rank: int, shards: int, device: str = "cpu") -> None:
-        self.unet, self.encoder, self.tokenizer, self.latents, self.seed, self.device = unet, encoder, tokenizer, latents, seed, device
+    def __init__(
+        self, unet, encoder, tokenizer, latents: Tensor, *, seed: int, rank: int, shards: int, device: str = "cpu"
+    ) -> None:
+        self.unet, self.encoder, self.tokenizer, self.latents, self.seed, self.device = (
+            unet,
+            encoder,
+            tokenizer,
+            latents,
+            seed,
+            device,
+        )
         self.generator = np.random.default_rng([seed, rank])
         self.noise = torch.Generator().manual_seed(seed * 1000 + rank)
         self.mine = np.arange(len(latents))[rank::shards]
@@ -52,7 +73,9 @@ class Denoising:
 
     def encode(self, prompts: list[str]) -> Tensor:
         """Prompts to (B, 77, E) on the device, without gradient."""
-        ids = self.tokenizer(prompts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt").input_ids
+        ids = self.tokenizer(
+            prompts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt"
+        ).input_ids
         with torch.no_grad():
             return self.encoder(input_ids=ids.to(self.device)).last_hidden_state
 
@@ -62,7 +85,8 @@ class Denoising:
         prompts = [self._prompt(int(index)) for index in chosen]
         clean = self.latents[torch.from_numpy(chosen)].float().to(self.device)
         noise = torch.randn(clean.shape, generator=self.noise).to(self.device)
-        share = torch.sigmoid(torch.randn(len(clean), generator=self.noise) * 1.2 + 0.1)  # logit-normal, as Esser et al. 2024, section 3.1
+        # logit-normal, as Esser et al. 2024, section 3.1
+        share = torch.sigmoid(torch.randn(len(clean), generator=self.noise) * 1.2 + 0.1)
         t = (share * 1000).long().clamp(0, 999)
         noisy = self.scheduler.add_noise(clean, noise, t)
         target = self.scheduler.get_velocity(clean, noise, t)
@@ -76,28 +100,3 @@ class Denoising:
             return ""
         truth = self.truths.get(index) or self.truths.setdefault(index, truth_of(index, seed=self.seed, seen_only=True))
         return prompt_of(*truth, self.generator)
-
-
-def average_gradients(parameters: list[Tensor], shards: int) -> None:
-    """Replace each process's gradients by the mean over all processes."""
-    flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
-    distributed.all_reduce(flat)
-    flat /= shards
-    start = 0
-    for p in parameters:
-        if p.grad is not None:
-            p.grad.copy_(flat[start : start + p.numel()].view_as(p))
-            start += p.numel()
-
-
-def encode_drawings(vae, pictures: np.ndarray, path: Path) -> Tensor:
-    """Posterior means of all pictures, float16 (N, 4, 16, 16), unscaled; kept on disk."""
-    from maquette_training.autoencoder import to_tensor
-
-    parts = []
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        for start in range(0, len(pictures), 100):
-            parts.append(vae.encode(to_tensor(pictures[start : start + 100])).latent_dist.mode().half())
-    latents = torch.cat(parts)
-    np.save(path, latents.numpy())
-    return latents

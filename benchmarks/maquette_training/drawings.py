@@ -38,7 +38,9 @@ def _draw_chunk(job: tuple[int, int, bool]) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([draw(*truth, size=SIZE) for truth in truths]), np.stack([labels_of(*truth) for truth in truths])
 
 
-def make_drawings(folder: Path, name: str, count: int, *, seed: int, seen_only: bool, workers: int) -> tuple[np.ndarray, np.ndarray]:
+def make_drawings(
+    folder: Path, name: str, count: int, *, seed: int, seen_only: bool, workers: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Pictures (count, 64, 64, 3) uint8 and labels (count, axes) int64, read from disk where they were drawn before."""
     pictures_path, labels_path = folder / f"{name}-pictures.npy", folder / f"{name}-labels.npy"
     if not labels_path.exists():

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
-__all__ = ["train_part"]
+__all__ = ["average_gradients", "train_part"]
 
 
 def rate_at(done: float, *, warm: float = 0.01, decay: float = 0.25) -> float:
@@ -18,7 +18,7 @@ def rate_at(done: float, *, warm: float = 0.01, decay: float = 0.25) -> float:
     return min(1.0, done / warm, (1 - done) / decay)
 
 
-def train_part(
+def train_part(  # noqa: PLR0913 - a script's own loop
     model: nn.Module,
     loss_of: Callable[[], Tensor],
     folder: Path,
@@ -29,11 +29,11 @@ def train_part(
     report: Callable[[int], str] = lambda step: "",
     every: int = 500,
     share_gradients: Callable[[list[Tensor]], None] = lambda parameters: None,
-    keeps_state: bool = True,
+    leads: bool = True,
 ) -> None:
     """Run `steps` of AdamW on `loss_of()`; leave the averaged weights in the model.
 
-    State goes to `folder` every `every` steps through a rename, and is taken up from there. A finished part returns at once.
+    State goes to `folder` every `every` steps through a rename, and is taken up from there. A finished part returns.
     """
     folder.mkdir(parents=True, exist_ok=True)
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -54,19 +54,33 @@ def train_part(
             share = min(average, (step + 1) / (step + 10))
             torch._foreach_lerp_(list(averaged.values()), list(parameters.values()), 1 - share)
         total, count = total + float(loss.detach()), count + 1
-        if (step + 1) % every == 0 or step + 1 == steps:
-            if keeps_state:
-                _save(folder, step + 1, parameters, averaged, optimizer)
-            print(f"{folder.name} {step + 1}/{steps} loss {total / count:.4f} {(step + 1 - first) / (time.monotonic() - started):.2f} steps/s "
-                  f"{report(step + 1)}", flush=True)  # fmt: skip
+        if leads and ((step + 1) % every == 0 or step + 1 == steps):
+            _save(folder, step + 1, parameters, averaged, optimizer)
+            pace = (step + 1 - first) / (time.monotonic() - started)
+            said = f"{folder.name} {step + 1}/{steps} loss {total / count:.4f} {pace:.2f} steps/s {report(step + 1)}"
+            print(said, flush=True)
             total, count = 0.0, 0
     with torch.no_grad():
         for name, p in parameters.items():
             p.copy_(averaged[name])
 
 
+def average_gradients(parameters: list[Tensor], shards: int) -> None:
+    """Replace each process's gradients by the mean over all processes."""
+    flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+    distributed.all_reduce(flat)
+    flat /= shards
+    start = 0
+    for p in parameters:
+        if p.grad is not None:
+            p.grad.copy_(flat[start : start + p.numel()].view_as(p))
+            start += p.numel()
+
+
 def _save(folder: Path, step: int, parameters: dict, averaged: dict, optimizer: torch.optim.Optimizer) -> None:
-    state = {f"weight.{n}": p.detach() for n, p in parameters.items()} | {f"average.{n}": p for n, p in averaged.items()}
+    state = {f"weight.{n}": p.detach() for n, p in parameters.items()} | {
+        f"average.{n}": p for n, p in averaged.items()
+    }
     for name, p in parameters.items():
         state |= {f"{key}.{name}": optimizer.state[p][key] for key in ("exp_avg", "exp_avg_sq")}
     temporary = folder / "state.partial"
@@ -87,5 +101,9 @@ def _resume(folder: Path, parameters: dict, averaged: dict, optimizer: torch.opt
         for name, p in parameters.items():
             p.copy_(state[f"weight.{name}"])
             averaged[name].copy_(state[f"average.{name}"])
-            optimizer.state[p] = {"step": torch.tensor(float(step)), "exp_avg": state[f"exp_avg.{name}"], "exp_avg_sq": state[f"exp_avg_sq.{name}"]}
+            optimizer.state[p] = {
+                "step": torch.tensor(float(step)),
+                "exp_avg": state[f"exp_avg.{name}"],
+                "exp_avg_sq": state[f"exp_avg_sq.{name}"],
+            }
     return step

@@ -1,4 +1,4 @@
-"""Trains the maquette's reader: every trait, view, framing, expression and pose off a 64 px picture, and an identity embedding."""
+"""Trains the maquette's reader: every trait and the whole scene off a 64 px picture, and an identity embedding."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from torch.nn import functional
 
 from maquette_training.drawings import AXES
 
-BATCH, PEAK, WIDTH = 64, 6e-4, 64  # pictures (32 pairs), AdamW, numbers in the embedding
+BATCH, PEAK, WIDTH = 64, 1e-3, 64  # pictures (32 pairs), AdamW, numbers in the embedding
 
 
 class _Block(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels),
-        )  # fmt: skip
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.relu(x + self.body(x))
@@ -34,16 +37,17 @@ class _Block(nn.Module):
 class ReaderNetwork(nn.Module):
     """A small residual network that keeps the layout of its last 4 x 4 map, since left, right and height matter.
 
-    Takes pictures in [0, 1], float32 (B, 3, 64, 64); gives one row of logits per axis of `AXES`, concatenated, and unit embeddings (B, 64).
+    Takes pictures in [0, 1], float32 (B, 3, 64, 64); gives the logits of every axis of `AXES`, concatenated, and unit
+    embeddings (B, 64).
     """
 
-    def __init__(self, channels: tuple[int, ...] = (32, 64, 96, 128)) -> None:
+    def __init__(self, channels: tuple[int, ...] = (48, 64, 96, 128)) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         previous = 3
         for index, width in enumerate(channels):
             layers += [nn.Conv2d(previous, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-            layers += [_Block(width) for _ in range(index)][:2]
+            layers += [_Block(width) for _ in range(1 if index < 2 else 2)]
             previous = width
         self.trunk = nn.Sequential(*layers)
         self.neck = nn.Sequential(nn.Flatten(), nn.Dropout(0.1), nn.Linear(channels[-1] * 16, 320), nn.ReLU())
@@ -51,12 +55,15 @@ class ReaderNetwork(nn.Module):
         self.embed = nn.Linear(320, WIDTH)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, classes of all axes) and embeddings (B, 64)."""
         features = self.neck(self.trunk(pictures * 2 - 1))
         return self.heads(features), functional.normalize(self.embed(features), dim=-1)
 
 
-def batches(pictures: np.ndarray, labels: np.ndarray, generator: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches of pairs that show the same character, roughened as decoded, recompressed or noisy pictures are."""
+def batches(
+    pictures: np.ndarray, labels: np.ndarray, generator: np.random.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Endless batches of pairs that show the same character, roughened as recompressed or noisy pictures are."""
     while True:
         pairs = np.sort(generator.integers(len(pictures) // 2, size=BATCH // 2))
         index = np.stack([2 * pairs, 2 * pairs + 1], 1).ravel()
@@ -74,18 +81,25 @@ def _roughen(picture: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         return np.asarray(Image.open(buffer))
     if choice < 0.7:  # softened
         side = int(generator.integers(40, 60))
-        return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR).resize((64, 64), Image.Resampling.BICUBIC))
+        return np.asarray(
+            Image.fromarray(picture)
+            .resize((side, side), Image.Resampling.BILINEAR)
+            .resize((64, 64), Image.Resampling.BICUBIC)
+        )
     rough = picture.astype(np.float32) + generator.normal(0, generator.uniform(2, 14), picture.shape)
     rough = (rough - 128) * generator.uniform(0.85, 1.12) + 128 + generator.uniform(-12, 12, 3)
     return rough.clip(0, 255).astype(np.uint8)
 
 
 def loss_of(model: ReaderNetwork, pictures: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy over what each picture shows, plus a contrast that brings the two pictures of a character together."""
+    """Cross-entropy over what each picture shows, plus a contrast that brings a character's two pictures together."""
     logits, embeddings = model(pictures)
     parts = logits.float().split([len(values) for values in AXES.values()], dim=1)
-    losses = [functional.cross_entropy(part, labels[:, i], ignore_index=-1, reduction="sum") / (labels[:, i] >= 0).sum().clamp(min=1)
-              for i, part in enumerate(parts)]  # fmt: skip
+    losses = [
+        functional.cross_entropy(part, labels[:, i], ignore_index=-1, reduction="sum")
+        / (labels[:, i] >= 0).sum().clamp(min=1)
+        for i, part in enumerate(parts)
+    ]
     similar = embeddings.float() @ embeddings.float().T / 0.1
     similar.fill_diagonal_(-1e4)
     partner = torch.arange(len(labels)) ^ 1
@@ -98,27 +112,41 @@ def accuracy(model: ReaderNetwork, pictures: np.ndarray, labels: np.ndarray) -> 
     model.eval()
     found = []
     for start in range(0, len(pictures), 200):
-        logits, _ = model(torch.from_numpy(np.ascontiguousarray(pictures[start : start + 200])).permute(0, 3, 1, 2).float() / 255)
-        found.append(np.stack([part.argmax(1).numpy() for part in logits.split([len(v) for v in AXES.values()], dim=1)], 1))
+        logits, _ = model(
+            torch.from_numpy(np.ascontiguousarray(pictures[start : start + 200])).permute(0, 3, 1, 2).float() / 255
+        )
+        found.append(
+            np.stack([part.argmax(1).numpy() for part in logits.split([len(v) for v in AXES.values()], dim=1)], 1)
+        )
     model.train()
     answers = np.concatenate(found)
     return {axis: float((answers[:, i] == labels[:, i])[labels[:, i] >= 0].mean()) for i, axis in enumerate(AXES)}
 
 
 def export(model: ReaderNetwork, folder: Path) -> None:
-    """Write `reader.onnx` (weights in float16, arithmetic in float32) and `reader.json`, which names the axes and values of its output."""
+    """Write `reader.onnx` (weights in float16, arithmetic in float32) and `reader.json`, which names its outputs."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.onnx.export(
-        model, (torch.zeros(2, 3, 64, 64),), folder / "reader.onnx", input_names=["pictures"], output_names=["logits", "embedding"],
-        dynamic_axes={name: {0: "batch"} for name in ("pictures", "logits", "embedding")}, dynamo=False, opset_version=17,
-    )  # fmt: skip
+        model,
+        (torch.zeros(2, 3, 64, 64),),
+        folder / "reader.onnx",
+        input_names=["pictures"],
+        output_names=["logits", "embedding"],
+        dynamic_axes={name: {0: "batch"} for name in ("pictures", "logits", "embedding")},
+        dynamo=False,
+        opset_version=17,
+    )
     graph = onnx.load(folder / "reader.onnx")
     for tensor in list(graph.graph.initializer):
         if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) > 1:
-            half = onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor).astype(np.float16), f"{tensor.name}_half")
+            half = onnx.numpy_helper.from_array(
+                onnx.numpy_helper.to_array(tensor).astype(np.float16), f"{tensor.name}_half"
+            )
             graph.graph.initializer.remove(tensor)
             graph.graph.initializer.append(half)
-            graph.graph.node.insert(0, onnx.helper.make_node("Cast", [half.name], [tensor.name], to=onnx.TensorProto.FLOAT))
+            graph.graph.node.insert(
+                0, onnx.helper.make_node("Cast", [half.name], [tensor.name], to=onnx.TensorProto.FLOAT)
+            )
     onnx.checker.check_model(graph)
     onnx.save(graph, folder / "reader.onnx")
     (folder / "reader.json").write_text(json.dumps({"size": 64, "axes": AXES, "embedding": WIDTH}, indent=1) + "\n")

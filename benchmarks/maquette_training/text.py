@@ -1,7 +1,8 @@
-"""The maquette's tokenizer and text encoder: byte-pair encoding of its world's words, and a small CLIP text model that understands its tags.
+"""The maquette's tokenizer and text encoder: byte pairs of its world's words, and a small CLIP text model.
 
-The encoder is taught before any picture is seen, by reading prompts back: from its last token the whole list of words, from each token the tag it
-belongs to. That gives the denoiser what CLIP gives Stable Diffusion: one vector that knows the prompt, and tokens that know their neighbours.
+The encoder is taught before any picture is seen, by reading prompts back: from its last token the whole list of words,
+from each token the tag it belongs to. That gives the denoiser what CLIP gives Stable Diffusion: one vector that knows
+the prompt, and tokens that know their neighbours.
 """
 
 from __future__ import annotations
@@ -18,34 +19,75 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from likeness.maquette.world import SCENE_AXES, TRAITS, Identity, Scene, scene_tags, trait_tags, visible_traits, vocabulary
+from likeness.maquette.world import (
+    SCENE_AXES,
+    TRAITS,
+    Identity,
+    Scene,
+    scene_tags,
+    trait_tags,
+    visible_traits,
+    vocabulary,
+)
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 LENGTH, WIDTH = 77, 192
-_PLAIN_WORDS = "a an the of with and in on at is photo picture drawing portrait character style by artist background person animal fox bear dog".split()
+_PLAIN_WORDS = [
+    "a",
+    "an",
+    "the",
+    "of",
+    "with",
+    "and",
+    "in",
+    "on",
+    "at",
+    "is",
+    "photo",
+    "picture",
+    "drawing",
+    "portrait",
+    "character",
+    "style",
+    "by",
+    "artist",
+    "background",
+    "person",
+    "animal",
+    "fox",
+    "bear",
+    "dog",
+]
 
 
 def name_at_random(generator: np.random.Generator) -> str:
     """A pronounceable name of two or three syllables, as triggers are."""
     syllables = int(generator.integers(2, 4))
     return "".join(
-        str(generator.choice(list("bdfghjklmnprstvwz"))) + str(generator.choice(list("aeiou"))) + str(generator.choice(["", "", "n", "r", "x", "k"]))
+        str(generator.choice(list("bdfghjklmnprstvwz")))
+        + str(generator.choice(list("aeiou")))
+        + str(generator.choice(["", "", "n", "r", "x", "k"]))
         for _ in range(syllables)
-    )  # fmt: skip
+    )
 
 
 def make_tokenizer(folder: Path) -> CLIPTokenizer:
-    """Train byte-pair merges until every word of the world is one token, and save them as CLIP's `vocab.json` and `merges.txt`."""
+    """Train byte-pair merges until every word of the world is one token; save them as CLIP's files."""
     generator = np.random.default_rng(0)
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Whitespace(), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    ])  # fmt: skip
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
     letters = [c for c in _byte_alphabet()]
     trainer = trainers.BpeTrainer(
-        vocab_size=1600, end_of_word_suffix="</w>", initial_alphabet=letters, special_tokens=[], show_progress=False, min_frequency=2,
-    )  # fmt: skip
+        vocab_size=1600,
+        end_of_word_suffix="</w>",
+        initial_alphabet=letters,
+        special_tokens=[],
+        show_progress=False,
+        min_frequency=2,
+    )
     words = [*re.findall(r"[a-z]+|\d", " ".join(vocabulary())), *_PLAIN_WORDS]  # as CLIP splits them
     names = [name_at_random(generator) for _ in range(400)]
     tokenizer.train_from_iterator([" ".join(words)] * 400 + [" ".join(names)], trainer)
@@ -53,13 +95,29 @@ def make_tokenizer(folder: Path) -> CLIPTokenizer:
     folder.mkdir(parents=True, exist_ok=True)
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
     alphabet = _byte_alphabet()
-    tokens = list(dict.fromkeys([*alphabet, *(c + "</w>" for c in alphabet), *(pair.replace(" ", "") for pair in merges), START, END]))
-    (folder / "vocab.json").write_text(json.dumps({token: index for index, token in enumerate(tokens)}, ensure_ascii=False))
+    tokens = list(
+        dict.fromkeys(
+            [*alphabet, *(c + "</w>" for c in alphabet), *(pair.replace(" ", "") for pair in merges), START, END]
+        )
+    )
+    (folder / "vocab.json").write_text(
+        json.dumps({token: index for index, token in enumerate(tokens)}, ensure_ascii=False)
+    )
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
-    settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": LENGTH, "bos_token": START, "eos_token": END, "unk_token": END,
-                "pad_token": END, "do_lower_case": True, "add_prefix_space": False}  # fmt: skip
+    settings = {
+        "tokenizer_class": "CLIPTokenizer",
+        "model_max_length": LENGTH,
+        "bos_token": START,
+        "eos_token": END,
+        "unk_token": END,
+        "pad_token": END,
+        "do_lower_case": True,
+        "add_prefix_space": False,
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
-    (folder / "special_tokens_map.json").write_text(json.dumps({k: settings[k] for k in ("bos_token", "eos_token", "unk_token", "pad_token")}, indent=1))
+    (folder / "special_tokens_map.json").write_text(
+        json.dumps({k: settings[k] for k in ("bos_token", "eos_token", "unk_token", "pad_token")}, indent=1)
+    )
     return CLIPTokenizer.from_pretrained(folder)
 
 
@@ -72,15 +130,24 @@ def _byte_alphabet() -> list[str]:
 
 def build_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     """About 1.2 M parameters."""
-    return CLIPTextModel(CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=2 * WIDTH, num_hidden_layers=2, num_attention_heads=4,
-        max_position_embeddings=LENGTH, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.eos_token_id, hidden_act="quick_gelu",
-    ))  # fmt: skip
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=2 * WIDTH,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=LENGTH,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.eos_token_id,
+            hidden_act="quick_gelu",
+        )
+    )
 
 
 def prompt_of(identity: Identity, scene: Scene, generator: np.random.Generator) -> str:
-    """A caption as people write them: sometimes every visible tag, sometimes a few, sometimes only the scene; often shuffled, at times a name first."""
+    """A caption as people write them: every visible tag, or a few, or only the scene; often shuffled, or a name first."""
     seen = visible_traits(identity, scene)
     kept = float(generator.choice([1.0, 0.85, 0.5, 0.0], p=[0.4, 0.3, 0.2, 0.1]))
     tags = trait_tags({name: identity[name] for name in seen if generator.random() < kept})
@@ -118,7 +185,7 @@ class ReadBack(nn.Module):
         self.own_tag = nn.Linear(WIDTH, len(self.tags))
 
     def targets(self, prompts: list[str]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Token ids (B, L), tags present (B, tags), the index of the last token (B,), and each token's tag or -1 (B, L)."""
+        """Token ids (B, L), tags present (B, tags), the last token's index (B,), each token's tag or -1 (B, L)."""
         rows, owners = [], []
         present = torch.zeros(len(prompts), len(self.tags))
         for row, prompt in enumerate(prompts):
@@ -152,7 +219,8 @@ class ReadBack(nn.Module):
         return (
             4 * functional.binary_cross_entropy_with_logits(self.all_tags(final_BE), present)
             + 4 * functional.binary_cross_entropy_with_logits(self.pieces(final_BE), pieces)
-            + 0.3 * functional.cross_entropy(self.own_tag(hidden_BLE).flatten(0, 1), owners_BL.flatten(), ignore_index=-1)
+            + 0.3
+            * functional.cross_entropy(self.own_tag(hidden_BLE).flatten(0, 1), owners_BL.flatten(), ignore_index=-1)
         )
 
     @torch.no_grad()
@@ -162,5 +230,8 @@ class ReadBack(nn.Module):
         hidden_BLE = encoder(input_ids=ids_BL).last_hidden_state
         found = self.all_tags(hidden_BLE[torch.arange(len(last_B)), last_B]) > 0
         own = (self.own_tag(hidden_BLE).argmax(-1) == owners_BL)[owners_BL >= 0].float().mean()
-        recall, precision = (found & (present > 0)).sum() / present.sum(), (found & (present > 0)).sum() / found.sum().clamp(min=1)
+        recall, precision = (
+            (found & (present > 0)).sum() / present.sum(),
+            (found & (present > 0)).sum() / found.sum().clamp(min=1),
+        )
         return f"recall {recall:.3f} precision {precision:.3f} own tag {own:.3f}"
