@@ -182,6 +182,15 @@ def test_doctor_names_what_is_missing_and_the_command_that_mends_it(tmp_path: Pa
     assert called("doctor", str(tmp_path)).exit_code == 1
 
 
+def test_doctor_says_how_to_mend_a_base_or_reader_that_is_not_there(mira: Path):
+    settings = ("--set", "base.path=/nowhere", "--set", "perception.reader=nobody")
+    told = json.loads(called("doctor", str(mira), *settings, "--json").stdout)
+    checks = {check["name"]: check for check in told["checks"]}
+    assert "/nowhere" in checks["base"]["found"]
+    assert checks["base"]["mend"] == "--set base.path=FOLDER"
+    assert checks["reader"]["mend"] == "--set perception.reader=maquette"
+
+
 def test_doctor_lists_the_faults_of_a_recipe(mira: Path):
     told = json.loads(called("doctor", str(mira), "--set", "train.rank=0", "--json").stdout)
     (recipe,) = [check for check in told["checks"] if check["name"] == "recipe"]

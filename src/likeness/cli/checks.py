@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from likeness import __version__
-from likeness.errors import LikenessError
+from likeness.errors import LikenessError, MissingExtra
 from likeness.pipeline import base_folder, open_reader
 from likeness.recipe import BaseConfig, PerceptionConfig, Recipe, load_recipe
 from likeness.records import Record
@@ -23,6 +23,7 @@ LIBRARIES = {
     "accelerate": "train",
     "onnxruntime": "perception",
 }  # library -> the extra that brings it
+REINSTALL = "pip install --force-reinstall --no-deps likeness"
 FREE_DISK = 1_000_000_000  # bytes: a demo takes 20 MB; a thousand cached pictures of 512 px, 300 MB
 FREE_MEMORY = 3_000_000_000  # bytes: what the demo may take at most
 
@@ -109,18 +110,24 @@ def _disk(folder: Path) -> Check:
 
 
 def _base(base: BaseConfig) -> Check:
+    otherwise = REINSTALL if base.path == "maquette" else "--set base.path=FOLDER"
     try:
         return Check(name="base", found=f"{base.path}: {base_folder(base)}")
     except LikenessError as fault:
-        return Check(name="base", found=base.path, mend=str(fault))
+        return Check(name="base", found=str(fault), mend=_mending(fault, otherwise))
 
 
 def _reader(perception: PerceptionConfig) -> Check:
+    otherwise = REINSTALL if perception.reader == "maquette" else "--set perception.reader=maquette"
     try:
         open_reader(perception)
     except LikenessError as fault:
-        return Check(name="reader", found=perception.reader, mend=str(fault))
+        return Check(name="reader", found=str(fault), mend=_mending(fault, otherwise))
     return Check(name="reader", found=perception.reader)
+
+
+def _mending(fault: LikenessError, otherwise: str) -> str:
+    return f"pip install 'likeness[{fault.extra}]'" if isinstance(fault, MissingExtra) else otherwise
 
 
 def _recipe(folder: Path, settings: Sequence[str]) -> tuple[Recipe | None, Check]:
