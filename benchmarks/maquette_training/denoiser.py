@@ -47,6 +47,8 @@ def scheduler() -> DDPMScheduler:
         beta_start=0.00085,
         beta_end=0.012,
         prediction_type="v_prediction",
+        steps_offset=1,
+        timestep_spacing="trailing",
         clip_sample=False,
     )
 

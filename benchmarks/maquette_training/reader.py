@@ -41,7 +41,7 @@ class ReaderNetwork(nn.Module):
     embeddings (B, 64).
     """
 
-    def __init__(self, channels: tuple[int, ...] = (48, 64, 96, 128)) -> None:
+    def __init__(self, channels: tuple[int, ...] = (32, 64, 128, 128)) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         previous = 3
@@ -68,26 +68,24 @@ def batches(
         pairs = np.sort(generator.integers(len(pictures) // 2, size=BATCH // 2))
         index = np.stack([2 * pairs, 2 * pairs + 1], 1).ravel()
         some = np.stack([_roughen(picture, generator) for picture in pictures[index]])
-        yield torch.from_numpy(some).permute(0, 3, 1, 2).float() / 255, torch.from_numpy(labels[index])
+        yield torch.from_numpy(some).permute(0, 3, 1, 2).float() / 255, torch.from_numpy(labels[index])  # channels last
 
 
 def _roughen(picture: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     choice = generator.random()
-    if choice < 0.4:
+    image = Image.fromarray(picture)
+    if choice < 0.7:
         return picture
-    if choice < 0.55:
+    if choice < 0.8:
         buffer = io.BytesIO()
-        Image.fromarray(picture).save(buffer, "JPEG", quality=int(generator.integers(35, 95)))
+        image.save(buffer, "JPEG", quality=int(generator.integers(50, 95)))
         return np.asarray(Image.open(buffer))
-    if choice < 0.7:  # softened
-        side = int(generator.integers(40, 60))
-        return np.asarray(
-            Image.fromarray(picture)
-            .resize((side, side), Image.Resampling.BILINEAR)
-            .resize((64, 64), Image.Resampling.BICUBIC)
-        )
-    rough = picture.astype(np.float32) + generator.normal(0, generator.uniform(2, 14), picture.shape)
-    rough = (rough - 128) * generator.uniform(0.85, 1.12) + 128 + generator.uniform(-12, 12, 3)
+    if choice < 0.9:  # softened
+        side = int(generator.integers(48, 62))
+        small = image.resize((side, side), Image.Resampling.BILINEAR)
+        return np.asarray(small.resize(image.size, Image.Resampling.BICUBIC))
+    rough = picture.astype(np.float32) + generator.normal(0, generator.uniform(2, 8), picture.shape)
+    rough = (rough - 128) * generator.uniform(0.9, 1.08) + 128 + generator.uniform(-8, 8, 3)
     return rough.clip(0, 255).astype(np.uint8)
 
 
@@ -103,7 +101,7 @@ def loss_of(model: ReaderNetwork, pictures: Tensor, labels: Tensor) -> Tensor:
     similar = embeddings.float() @ embeddings.float().T / 0.1
     similar.fill_diagonal_(-1e4)
     partner = torch.arange(len(labels)) ^ 1
-    return torch.stack(losses).mean() + 0.1 * functional.cross_entropy(similar, partner)
+    return torch.stack(losses).mean() + 0.02 * functional.cross_entropy(similar, partner)
 
 
 @torch.no_grad()

@@ -73,7 +73,7 @@ class StableDiffusion15:
         unet = _load(UNet2DConditionModel, path / "unet", chosen["unet"], dtype)
         vae = _load(AutoencoderKL, path / "vae", chosen["vae"], torch.float32)
         text_encoder = _load(CLIPTextModel, path / "text_encoder", chosen["text_encoder"], dtype)
-        vocabulary = [_present(path / "tokenizer" / name) for name in ("vocab.json", "merges.txt")]
+        vocabulary = _vocabulary(path / "tokenizer")
         tokenizer = CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True)
         scheduler = _present(path / "scheduler" / "scheduler_config.json")
         schedule = Schedule.from_config(_json(scheduler), device=device)
@@ -201,6 +201,12 @@ def _weights_file(folder: Path, stem: str) -> Path:
             "of the same weights."
         )
     raise CheckpointError(f"{folder / stem}.safetensors is missing. The base's folder is not whole; get it again.")
+
+
+def _vocabulary(folder: Path) -> list[Path]:
+    """The tokenizer's files: CLIP's own two, or the one that newer versions of transformers write instead."""
+    whole = folder / "tokenizer.json"
+    return [whole] if whole.is_file() else [_present(folder / name) for name in ("vocab.json", "merges.txt")]
 
 
 def _load(kind: Any, folder: Path, weights: Path, dtype: torch.dtype) -> Any:
