@@ -69,8 +69,8 @@ def train(
     told = replace(metadata, training={**metadata.training, **_settings(origin, data)})
     book = Logbook(Run(to), origin, learner, told, strip, report)
     try:
-        book.open()
         with stop_requests() as stopped:
+            book.open()
             for step in range(book.step, config.steps):
                 batch = draw(data, model.schedule, config.batch, seed=seed, step=step)
                 with torch.autocast(model.device.type, torch.bfloat16, enabled=mixed):
