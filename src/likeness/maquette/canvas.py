@@ -1,6 +1,7 @@
 """A supersampled picture and the camera in front of it: what the drawing code draws with.
 
-Coordinates: x to the picture's right, y up, z towards the viewer; the figure stands on y = 0 and is about one unit high.
+Coordinates are in figure units: x to the picture's right, y up, z towards the viewer. The figure stands on y = 0 and is
+about one unit high.
 """
 
 from __future__ import annotations
@@ -12,15 +13,25 @@ from PIL import Image, ImageDraw
 
 from likeness.maquette.world import Scene
 
-__all__ = ["EDGE_SHADE", "Canvas", "Colour", "shade"]
+__all__ = ["EDGE", "EDGE_SHADE", "Canvas", "Colour", "Point", "shade"]
 
 Colour = tuple[int, int, int]
-EDGE = 0.012  # figure units: about two thirds of a pixel at 64 px
-EDGE_SHADE = 0.74  # of the fill: a darker edge would be most of what a small autoencoder has to learn
+"""Red, green, blue, each in [0, 255]."""
+
+Point = tuple[float, float]
+"""x and y of a point that the camera has turned, in figure units."""
+
+EDGE = 0.012
+"""Width of an edge, figure units: about two thirds of a pixel at 64 px."""
+
+EDGE_SHADE = 0.74
+"""An edge's colour, as a share of the fill's: a darker one would be most of what a small autoencoder has to learn."""
+
+_LIMB_EDGE = 0.022  # figure units, both sides together: a limb is thin, so its edge is drawn a little thinner than EDGE
 
 
 class Canvas:
-    """A supersampled picture with the camera's projection: turns by yaw, shifts, and scales to pixels.
+    """A supersampled picture with the camera's projection: turns by the scene's yaw, shifts, and scales to pixels.
 
     Args:
         size: side in supersampled px.
@@ -37,6 +48,11 @@ class Canvas:
         self.middle = top - height / 2
         self.cosine, self.sine = cos(radians(scene.yaw)), sin(radians(scene.yaw))
 
+    @property
+    def is_back(self) -> bool:
+        """Whether the figure shows its back: turned by more than about 107 degrees."""
+        return self.cosine < -0.3
+
     def turn(self, x: float, y: float, z: float) -> tuple[float, float, float]:
         """The point after the character has turned by the scene's yaw."""
         return x * self.cosine - z * self.sine, y, x * self.sine + z * self.cosine
@@ -48,12 +64,13 @@ class Canvas:
             self.size * (0.5 + self.scene.shift_y) - (y - self.middle) * self.scale,
         )
 
-    def polygon(self, points: Sequence[tuple[float, float]], fill: Colour, *, outline: float = EDGE) -> None:
+    def polygon(self, points: Sequence[Point], fill: Colour, *, outline: float = EDGE) -> None:
         """Fill a polygon of turned points, with a darker edge of `outline` figure units."""
         pixels = [self.pixel(*point) for point in points]
         self.pen.polygon(pixels, fill=fill)
         if outline:
-            self.pen.line([*pixels, pixels[0], pixels[1]], fill=shade(fill, EDGE_SHADE), width=self.width(outline), joint="curve")
+            closed = [*pixels, pixels[0], pixels[1]]  # one more than closed: the last corner is rounded too
+            self.pen.line(closed, fill=shade(fill, EDGE_SHADE), width=self.width(outline), joint="curve")
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, fill: Colour, *, outline: float = EDGE) -> None:
         """Fill an axis-aligned ellipse around a turned point; radii in figure units."""
@@ -63,17 +80,17 @@ class Canvas:
         edge = {"outline": shade(fill, EDGE_SHADE), "width": self.width(outline)} if outline else {}
         self.pen.ellipse([left, top, right, bottom], fill=fill, **edge)
 
-    def stroke(self, points: Sequence[tuple[float, float]], fill: Colour, width: float) -> None:
-        """A thick line with round ends through turned points."""
+    def stroke(self, points: Sequence[Point], fill: Colour, width: float) -> None:
+        """A line of `width` figure units with round ends through turned points."""
         pixels = [self.pixel(*point) for point in points]
         self.pen.line(pixels, fill=fill, width=self.width(width), joint="curve")
         radius = width * self.scale / 2
         for x, y in (pixels[0], pixels[-1]):
             self.pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=fill)
 
-    def limb(self, points: Sequence[tuple[float, float]], fill: Colour, width: float) -> None:
+    def limb(self, points: Sequence[Point], fill: Colour, width: float) -> None:
         """A stroke with a darker edge."""
-        self.stroke(points, shade(fill, EDGE_SHADE), width + 0.022)
+        self.stroke(points, shade(fill, EDGE_SHADE), width + _LIMB_EDGE)
         self.stroke(points, fill, width)
 
     def width(self, units: float) -> int:

@@ -1,7 +1,8 @@
 """What a maquette character can be, and how it can be seen: the truth behind every drawing.
 
-Left and right are the character's own for traits (`left_eye`), and the viewer's for views (`profile left` faces the picture's left edge).
-A positive yaw turns the character towards the picture's left edge, which brings its own left side to the front.
+Left and right are the character's own for traits (`left_eye`), and the viewer's for views (`profile left` faces the
+picture's left edge). A positive yaw turns the character towards the picture's left edge, which brings its own left side
+to the front.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from likeness.seeds import stream
 
 __all__ = [
+    "EYE_COLOURS",
     "HELD_OUT_PAIRS",
     "HELD_OUT_VALUES",
     "KINDS",
@@ -29,6 +31,7 @@ __all__ = [
     "random_scene",
     "scene_tags",
     "trait_tags",
+    "visible_axes",
     "visible_traits",
     "vocabulary",
     "with_view",
@@ -71,7 +74,11 @@ SCENE_AXES: dict[str, tuple[str, ...]] = {
 }
 
 # What the embedded Stable Diffusion never saw: an unseen character has at least one such value and one such pair.
-HELD_OUT_VALUES: tuple[tuple[str, str], ...] = (("hair_colour", "teal"), ("garment_colour", "orange"), ("mark", "left diamond"))
+HELD_OUT_VALUES: tuple[tuple[str, str], ...] = (
+    ("hair_colour", "teal"),
+    ("garment_colour", "orange"),
+    ("mark", "left diamond"),
+)
 HELD_OUT_PAIRS: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
     (("ears", "rabbit"), ("tail", "dragon")),
     (("ears", "bear"), ("horns", "devil")),
@@ -84,36 +91,77 @@ HELD_OUT_PAIRS: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
 )
 
 _YAW = {  # degrees: the middle of each view, and how far it may turn
-    "front": (0, 9), "three-quarter left": (34, 8), "three-quarter right": (-34, 8),
-    "profile left": (68, 6), "profile right": (-68, 6), "back": (180, 14),
-}  # fmt: skip
-_TRAIT_TAGS = {
-    "mark": {"left scar": "scar on left cheek", "right scar": "scar on right cheek", "left star": "star on left cheek",
-             "right star": "star on right cheek", "freckles": "freckles", "left diamond": "diamond on left cheek"},
+    "front": (0, 9),
+    "three-quarter left": (34, 8),
+    "three-quarter right": (-34, 8),
+    "profile left": (68, 6),
+    "profile right": (-68, 6),
+    "back": (180, 14),
+}
+_TRAIT_TAGS = {  # where a tag is not value and noun
+    "mark": {
+        "left scar": "scar on left cheek",
+        "right scar": "scar on right cheek",
+        "left star": "star on left cheek",
+        "right star": "star on right cheek",
+        "freckles": "freckles",
+        "left diamond": "diamond on left cheek",
+    },
     "nose": {"dot": "dot nose", "muzzle": "animal muzzle", "red": "red nose"},
     "height": {"short": "short", "medium": "medium height", "tall": "tall"},
     "build": {"slim": "slim", "average": "average build", "stout": "stout"},
-    "pattern": {"plain": "plain clothes", "striped": "striped clothes", "dotted": "dotted clothes", "trimmed": "trimmed clothes"},
     "horns": {"devil": "devil horns", "unicorn": "unicorn horn", "ram": "ram horns"},
-    "hair_style": {"bob": "bob cut", "long": "long hair", "twintails": "twintails", "spiky": "spiky hair",
-                   "bun": "hair bun", "curly": "curly hair"},
-    "streak": {"white": "white streak", "pink": "pink streak"},
+    "hair_style": {
+        "bob": "bob cut",
+        "long": "long hair",
+        "twintails": "twintails",
+        "spiky": "spiky hair",
+        "bun": "hair bun",
+        "curly": "curly hair",
+    },
     "accessory": {"scarf": "scarf", "glasses": "glasses", "crown": "crown", "headphones": "headphones"},
-}  # fmt: skip
-_NOUN = {"eye_shape": "eyes", "left_eye": "left eye", "right_eye": "right eye", "skin": "skin", "head_ratio": "head", "ears": "ears",
-         "tail": "tail", "hair_colour": "hair"}  # fmt: skip
-_SCENE_TAGS = {
-    "view": {"front": ("front view",), "three-quarter left": ("turned left",), "three-quarter right": ("turned right",),
-             "back": ("from behind",)},
-    "framing": {"face": ("close-up",), "upper body": ("upper body",), "full body": ("full body",)},
-    "expression": {"neutral": ("neutral face",)},
-    "background": {"white": ("white background",), "night": ("night sky",)},
-}  # fmt: skip
+}
+_NOUNS = {
+    "eye_shape": "eyes",
+    "left_eye": "left eye",
+    "right_eye": "right eye",
+    "skin": "skin",
+    "head_ratio": "head",
+    "pattern": "clothes",
+    "ears": "ears",
+    "tail": "tail",
+    "hair_colour": "hair",
+    "streak": "streak",
+}
+_SCENE_TAGS = {  # where a tag is not the value
+    "view": {
+        "front": "front view",
+        "three-quarter left": "turned left",
+        "three-quarter right": "turned right",
+        "back": "from behind",
+    },
+    "framing": {"face": "close-up"},
+    "expression": {"neutral": "neutral face"},
+    "background": {"white": "white background", "night": "night sky"},
+}
+_CUT_OFF_BY = {  # what a framing leaves out; what little of it shows cannot be named
+    "face": {*KINDS["body"], "garment", "pattern", "tail", "pose"},
+    "upper body": {"height"},
+    "full body": set[str](),
+}
+_SHIFT, _ZOOM = 0.02, 0.02  # at most, as shares of the picture: about one pixel at 64 px
+_PROFILES = ("profile left", "profile right")
+_EYE_AZIMUTH, _MARK_AZIMUTH = 27, 37  # degrees, on the character's left; negative on its right
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a character is: a value for every name of `TRAITS`, and its class word."""
+    """Who a character is.
+
+    Attributes:
+        traits: a value for every name of `TRAITS`.
+        class_words: what it is, as a tag: "1girl" or "1boy"; the first has heavier lashes.
+    """
 
     traits: Mapping[str, str]
     class_words: str = "1girl"
@@ -124,7 +172,14 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """How a character is seen: a value for every name of `SCENE_AXES`, yaw in degrees, and small jitter in shares of the picture."""
+    """How a character is seen: a value for every name of `SCENE_AXES`, and where the camera stands.
+
+    Attributes:
+        yaw: degrees; positive turns the character towards the picture's left edge.
+        shift_x: to the right, as a share of the picture's side.
+        shift_y: down, as a share of the picture's side.
+        zoom: 1 as the framing says; larger is closer.
+    """
 
     view: str = "front"
     framing: str = "full body"
@@ -180,14 +235,12 @@ def character(number: int) -> Identity:
 
 
 def random_scene(rng: np.random.Generator, **fixed: str) -> Scene:
-    """A scene at random, with any axis of `SCENE_AXES` held fixed. Framing is chosen so that whole figures come as often as faces."""
+    """A scene at random, each value of an axis as likely as the others, with any axis of `SCENE_AXES` held fixed."""
     chosen = {axis: fixed.get(axis) or str(rng.choice(values)) for axis, values in SCENE_AXES.items()}
     middle, spread = _YAW[chosen["view"]]
-    shift_x, shift_y = rng.uniform(-0.02, 0.02, 2)
-    return Scene(
-        **chosen, yaw=float(middle + rng.uniform(-spread, spread)), shift_x=float(shift_x), shift_y=float(shift_y),
-        zoom=float(rng.uniform(0.98, 1.02)),
-    )  # fmt: skip
+    shift_x, shift_y = (float(shift) for shift in rng.uniform(-_SHIFT, _SHIFT, 2))
+    yaw, zoom = float(middle + rng.uniform(-spread, spread)), float(rng.uniform(1 - _ZOOM, 1 + _ZOOM))
+    return Scene(**chosen, yaw=yaw, shift_x=shift_x, shift_y=shift_y, zoom=zoom)
 
 
 def with_view(scene: Scene, view: str) -> Scene:
@@ -197,56 +250,74 @@ def with_view(scene: Scene, view: str) -> Scene:
 
 def visible_traits(identity: Identity, scene: Scene) -> tuple[str, ...]:
     """Names of the traits that this scene shows; the others cannot be read off the picture."""
-    return tuple(name for name in TRAITS if _is_visible(name, identity, scene))
+    cut_off = _CUT_OFF_BY[scene.framing]
+    return tuple(name for name in TRAITS if name not in cut_off and _faces_viewer(name, identity[name], scene))
 
 
-def _is_visible(name: str, identity: Identity, scene: Scene) -> bool:
-    if scene.framing == "face" and name in (*KINDS["body"], "garment", "pattern", "tail"):
-        return False
-    if name == "height":
-        return scene.framing == "full body"
-    if name in KINDS["face"] or (name, identity[name]) == ("accessory", "glasses"):
-        return scene.view != "back" and _is_side_visible(name, identity[name], scene.yaw)
+def _faces_viewer(name: str, value: str, scene: Scene) -> bool:
+    """Whether a trait of this value is on the side that the scene shows, and uncovered."""
+    if name in KINDS["face"] or (name, value) == ("accessory", "glasses"):
+        return scene.view != "back" and _is_side_visible(name, value, scene.yaw)
     if name == "streak":
-        return scene.view in ("front", "three-quarter left", "three-quarter right", "back")
+        return scene.view not in _PROFILES
     return True
 
 
 def _is_side_visible(name: str, value: str, yaw: float) -> bool:
-    if name == "mark" and value in ("none", "freckles"):
+    """Whether a feature of the face is on the side that is turned to the viewer."""
+    if name == "mark" and value in ("none", "freckles"):  # to know them, one has to see both cheeks
         return abs(yaw) < 50
-    side = {"left_eye": 27, "right_eye": -27}.get(name) or {"left": 37, "right": -37}.get(value.split()[0] if name == "mark" else "", 0)
-    return not side or cos(radians(side - yaw)) > 0.3  # under .3 the feature is squeezed to less than a third of its width
+    if name not in ("left_eye", "right_eye", "mark"):
+        return True
+    azimuth = _MARK_AZIMUTH if name == "mark" else _EYE_AZIMUTH
+    side = 1 if name == "left_eye" or value.startswith("left ") else -1
+    return cos(radians(side * azimuth - yaw)) > 0.3  # below, it is squeezed to less than a third of its width
+
+
+def visible_axes(scene: Scene | Mapping[str, str]) -> tuple[str, ...]:
+    """Names of the axes that this scene shows: no expression from behind, no pose in a close-up.
+
+    Args:
+        scene: or some values of one, by axis; what is left out hides nothing.
+    """
+    values = _values_of(scene)
+    hidden = {"expression"} if values.get("view") == "back" else set[str]()
+    hidden |= _CUT_OFF_BY.get(values.get("framing", ""), set())
+    return tuple(axis for axis in SCENE_AXES if axis not in hidden)
+
+
+def _values_of(scene: Scene | Mapping[str, str]) -> Mapping[str, str]:
+    return scene if isinstance(scene, Mapping) else {axis: getattr(scene, axis) for axis in SCENE_AXES}
 
 
 def trait_tags(traits: Mapping[str, str]) -> list[str]:
-    """Booru-style tags of these trait values, in a fixed order; a value of "none" has no tag."""
-    tags = []
-    for name in TRAITS:
-        value = traits.get(name)
-        if value is None or value == "none" or (name == "garment" and "garment_colour" in traits):
-            continue
-        if name in ("left_eye", "right_eye") and traits.get("left_eye") == traits.get("right_eye"):
-            tags += [f"{value} eyes"] if name == "left_eye" else []
-        elif name == "garment_colour":
-            tags.append(f"{value} {traits.get('garment', 'clothes')}")
-        elif name == "garment":
-            tags.append(value)
-        else:
-            tags.append(_TRAIT_TAGS[name][value] if name in _TRAIT_TAGS else f"{value} {_NOUN[name]}")
-    return tags
+    """Booru-style tags of these trait values, in a fixed order; a value of "none" has no tag.
+
+    Two eyes of one colour share a tag, and so do a garment and its colour.
+    """
+    return [tag for name in TRAITS if (tag := _trait_tag(name, traits))]
+
+
+def _trait_tag(name: str, traits: Mapping[str, str]) -> str:
+    """The tag of one trait among others; "" where it has none, or where another trait's tag says it."""
+    value = traits.get(name, "none")
+    has_one_eye_colour = "left_eye" in traits and traits["left_eye"] == traits.get("right_eye")
+    if value == "none" or (name == "garment" and "garment_colour" in traits):
+        return ""
+    if name in ("left_eye", "right_eye") and has_one_eye_colour:
+        return f"{value} eyes" if name == "left_eye" else ""
+    if name == "garment_colour":
+        return f"{value} {traits.get('garment', 'clothes')}"
+    if name == "garment":
+        return value
+    return _TRAIT_TAGS[name][value] if name in _TRAIT_TAGS else f"{value} {_NOUNS[name]}"
 
 
 def scene_tags(scene: Scene | Mapping[str, str]) -> list[str]:
-    """Booru-style tags of a scene. What the scene cannot show (an expression from behind, a pose in a close-up) has none."""
-    values = scene if isinstance(scene, Mapping) else {axis: getattr(scene, axis) for axis in SCENE_AXES}
-    tags = []
-    for axis in SCENE_AXES:
-        value = values.get(axis)
-        hidden = (axis == "expression" and values.get("view") == "back") or (axis == "pose" and values.get("framing") == "face")
-        if value is not None and not hidden:
-            tags += _SCENE_TAGS.get(axis, {}).get(value, (value,))
-    return tags
+    """Booru-style tags of a scene, or of some values of one, by axis. What the scene cannot show has none."""
+    values = _values_of(scene)
+    shown = [axis for axis in visible_axes(values) if axis in values]
+    return [_SCENE_TAGS.get(axis, {}).get(values[axis], values[axis]) for axis in shown]
 
 
 def vocabulary() -> list[str]:

@@ -21,9 +21,10 @@ class Reader(Protocol):
         ...
 
 
-READERS: dict[str, tuple[str, str]] = {  # name: where it lives, and the extra that brings what it needs
+READERS: dict[str, tuple[str, str]] = {
     "maquette": ("likeness.perception.maquette:MaquetteReader", "perception"),
 }
+"""Where each reader lives, and the extra that brings what it needs, by name."""
 
 
 def load_reader(name: str) -> Reader:
@@ -36,7 +37,10 @@ def load_reader(name: str) -> Reader:
     address, extra = READERS.get(name, (name, ""))
     module, colon, cls = address.partition(":")
     if not colon:
-        raise RecipeError(f"perception.reader = {name!r} is not known. Use one of {', '.join(READERS)}; or package.module:Class for your own.")
+        raise RecipeError(
+            f"perception.reader = {name!r} is not known. Use one of {', '.join(READERS)}; "
+            "or package.module:Class for your own."
+        )
     try:
         return cast(Reader, getattr(import_module(module), cls)())
     except ModuleNotFoundError as missing:

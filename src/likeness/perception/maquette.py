@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from importlib.resources import files
 
 import numpy as np
-from onnxruntime import InferenceSession, SessionOptions
+from onnxruntime import InferenceSession, SessionOptions  # pyright: ignore[reportAttributeAccessIssue]  # of a C module
 
 from likeness.images import Pixels, fit
-from likeness.maquette.world import SCENE_AXES, TRAITS
+from likeness.maquette.world import TRAITS, Identity, Scene, visible_axes, visible_traits, with_view
 from likeness.records import Reading
 
 __all__ = ["MaquetteReader"]
 
-_FIELDS = ("view", "framing", "expression", "pose", "background")
+_BATCH = 64  # pictures; enough for full speed, little memory
 
 
 class MaquetteReader:
     """Reads maquette drawings, and pictures that the embedded Stable Diffusion made.
 
-    It abstains on what a picture cannot show: no expression or face from behind, no pose or body in a close-up.
+    Its words are those of `likeness.maquette.world`. It abstains on what a picture cannot show: no face from behind, no
+    body or pose in a close-up. It never tells the yaw.
     """
 
     def __init__(self) -> None:
@@ -37,43 +38,39 @@ class MaquetteReader:
         self.session = InferenceSession(weights, options, providers=["CPUExecutionProvider"])
 
     def read(self, pictures: Sequence[Pixels]) -> list[Reading]:
-        """One reading per picture of any size; pictures are cropped to a square and scaled to 64 px first."""
+        """One reading per picture of any size; what lies outside its centred square is not looked at."""
         readings: list[Reading] = []
-        for start in range(0, len(pictures), 64):
-            some = np.stack([fit(picture, self.size, self.size) for picture in pictures[start : start + 64]])
-            batch = np.ascontiguousarray(some.transpose(0, 3, 1, 2), np.float32) / 255
-            logits, embeddings = self.session.run(None, {"pictures": batch})
-            readings += [self._reading(*row) for row in zip(np.asarray(logits), np.asarray(embeddings), strict=True)]
+        for start in range(0, len(pictures), _BATCH):
+            some_BHWC = np.stack([fit(picture, self.size, self.size) for picture in pictures[start : start + _BATCH]])
+            batch_BCHW = np.ascontiguousarray(some_BHWC.transpose(0, 3, 1, 2), np.float32) / 255
+            logits_BN, embeddings_BE = self.session.run(None, {"pictures": batch_BCHW})
+            rows = zip(np.asarray(logits_BN), np.asarray(embeddings_BE), strict=True)
+            readings += [self._reading(logits_N, embedding_E) for logits_N, embedding_E in rows]
         return readings
 
-    def _reading(self, logits: np.ndarray, embedding: np.ndarray) -> Reading:
-        words, confidence, start = {}, {}, 0
-        for axis, values in self.axes.items():
-            shares = np.exp(logits[start : start + len(values)] - logits[start : start + len(values)].max())
-            shares /= shares.sum()
-            words[axis], confidence[axis] = values[int(shares.argmax())], round(float(shares.max()), 4)
-            start += len(values)
-        hidden = _hidden(words["view"], words["framing"])
-        shown = {axis: word for axis, word in words.items() if axis not in hidden}
+    def _reading(self, logits_N: np.ndarray, embedding_E: np.ndarray) -> Reading:
+        seen = {axis: (word, share) for axis, word, share in self._likeliest(logits_N)}
+        words = {axis: word for axis, (word, _) in seen.items()}
+        scene = with_view(Scene(framing=words["framing"]), words["view"])
+        shown = {*visible_axes(scene), *visible_traits(Identity(words), scene)}
         return Reading(
-            **{field: shown.get(field) for field in _FIELDS},
-            traits={axis: word for axis, word in shown.items() if axis in TRAITS},
-            confidence={axis: value for axis, value in confidence.items() if axis in shown},
-            embedding=tuple(round(float(x), 5) for x in embedding), instrument="maquette", instrument_sha256=self.sha256,
-        )  # fmt: skip
+            view=words["view"],
+            framing=words["framing"],
+            expression=words["expression"] if "expression" in shown else None,
+            pose=words["pose"] if "pose" in shown else None,
+            background=words["background"],
+            traits={axis: word for axis, word in words.items() if axis in shown and axis in TRAITS},
+            confidence={axis: round(share, 4) for axis, (_, share) in seen.items() if axis in shown},
+            embedding=tuple(round(float(x), 5) for x in embedding_E),
+            instrument="maquette",
+            instrument_sha256=self.sha256,
+        )
 
-
-def _hidden(view: str, framing: str) -> set[str]:
-    """Axes that a picture of this view and framing cannot show."""
-    hidden: set[str] = set()
-    if view == "back":
-        hidden |= {"expression", "eye_shape", "left_eye", "right_eye", "mark", "nose", "skin"}
-    if view == "profile left":
-        hidden |= {"right_eye"}
-    if view == "profile right":
-        hidden |= {"left_eye"}
-    if framing == "face":
-        hidden |= {"pose", "head_ratio", "height", "build", "garment", "pattern", "tail"}
-    if framing == "upper body":
-        hidden |= {"height"}
-    return hidden & {*SCENE_AXES, *TRAITS}
+    def _likeliest(self, logits_N: np.ndarray) -> Iterator[tuple[str, str, float]]:
+        """Each axis, its likeliest value, and the softmax share of that value."""
+        start = 0
+        for axis, values in self.axes.items():
+            odds = np.exp(logits_N[start : start + len(values)] - logits_N[start : start + len(values)].max())
+            best = int(odds.argmax())
+            yield axis, values[best], float(odds[best] / odds.sum())
+            start += len(values)
