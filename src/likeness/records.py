@@ -44,9 +44,9 @@ class Reading(Record):
     """What an instrument saw in a picture. A field on which it abstains is None, or absent from `traits`.
 
     Attributes:
-        view: "front", "three-quarter-left", "profile-right", "back" and so on, in the instrument's words.
-        yaw: degrees, in [-180, 180]; 0 faces the viewer, positive turns to the picture's right.
-        framing: "face", "upper-body" or "full-body".
+        view: "front", "three-quarter left" or "right", "profile left" or "right" (as they face in the picture) or "back".
+        yaw: degrees, in [-180, 180]; 0 faces the viewer, positive turns towards the picture's left edge.
+        framing: "face", "upper body" or "full body".
         traits: what belongs to the character, name to value in words: "hair_colour" to "blue".
         confidence: in [0, 1], by field or trait name.
         embedding: identity, of length 1; two pictures of one character lie close.
