@@ -260,6 +260,10 @@ def _faces_viewer(name: str, value: str, scene: Scene) -> bool:
         return scene.view != "back" and _is_side_visible(name, value, scene.yaw)
     if name == "streak":
         return scene.view not in _PROFILES
+    if name == "ears":  # hair covers human and elf ears from the side
+        return scene.view not in _PROFILES or value not in ("human", "elf")
+    if name == "tail":  # it swings out to the character's left, which is then behind the body
+        return scene.view != "three-quarter right"
     return True
 
 
