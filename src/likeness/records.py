@@ -44,7 +44,7 @@ class Reading(Record):
     """What an instrument saw in a picture. A field on which it abstains is None, or absent from `traits`.
 
     Attributes:
-        view: "front", "three-quarter left" or "right", "profile left" or "right" (as they face in the picture) or "back".
+        view: "front", "three-quarter left", "profile right", "back" and so on; left and right are the picture's.
         yaw: degrees, in [-180, 180]; 0 faces the viewer, positive turns towards the picture's left edge.
         framing: "face", "upper body" or "full body".
         traits: what belongs to the character, name to value in words: "hair_colour" to "blue".
