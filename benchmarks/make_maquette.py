@@ -127,6 +127,9 @@ def make_reader(state: Path) -> None:
         )
 
     train_part(model, loss, state / "reader", steps=STEPS["reader"], peak=reader.PEAK, every=250, report=report)
+    with torch.no_grad():  # the averaged weights' own batch statistics
+        for _ in range(100):
+            loss()
     torch.save(model.state_dict(), state / "reader" / "reader.pt")
 
 

@@ -25,6 +25,7 @@ from likeness.maquette.world import (
     random_scene,
     scene_tags,
     trait_tags,
+    visible_axes,
     visible_traits,
 )
 from likeness.perception import Reader, load_reader
@@ -47,16 +48,9 @@ def compare(truths: list[Drawing], readings: list[Reading]) -> Tally:
     for truth, reading in zip(truths, readings, strict=True):
         for trait in visible_traits(truth.identity, truth.scene):
             tally[trait].append(reading.traits.get(trait) == truth.identity[trait])
-        for axis in shown_axes(truth):
+        for axis in visible_axes(truth.scene):
             tally[axis].append(getattr(reading, axis) == getattr(truth.scene, axis))
     return tally
-
-
-def shown_axes(truth: Drawing) -> list[str]:
-    """Axes of the scene that its picture can show."""
-    hidden = {"expression"} if truth.scene.view == "back" else set()
-    hidden |= {"pose"} if truth.scene.framing == "face" else set()
-    return [axis for axis in SCENE_AXES if axis not in hidden]
 
 
 def follow(truths: list[Drawing], readings: list[Reading]) -> Tally:
@@ -66,7 +60,7 @@ def follow(truths: list[Drawing], readings: list[Reading]) -> Tally:
         for trait in visible_traits(truth.identity, truth.scene):
             if truth.identity[trait] != "none":
                 tally[trait].append(reading.traits.get(trait) == truth.identity[trait])
-        for axis in shown_axes(truth):
+        for axis in visible_axes(truth.scene):
             tally[axis].append(getattr(reading, axis) == getattr(truth.scene, axis))
     return tally
 

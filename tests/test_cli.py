@@ -182,6 +182,14 @@ def test_doctor_names_what_is_missing_and_the_command_that_mends_it(tmp_path: Pa
     assert called("doctor", str(tmp_path)).exit_code == 1
 
 
+def test_doctor_says_when_bfloat16_would_kill_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for status, words in ((0, "works"), (-4, "kills the process"), (1, "unknown")):
+        outcome = subprocess.CompletedProcess([], status)
+        monkeypatch.setattr("likeness.cli.checks.subprocess.run", lambda *_, outcome=outcome, **__: outcome)
+        told = json.loads(called("doctor", str(tmp_path), "--json").stdout)
+        assert words in next(check["found"] for check in told["checks"] if check["name"] == "bfloat16")
+
+
 def test_doctor_says_how_to_mend_a_base_or_reader_that_is_not_there(mira: Path):
     settings = ("--set", "base.path=/nowhere", "--set", "perception.reader=nobody")
     told = json.loads(called("doctor", str(mira), *settings, "--json").stdout)

@@ -20,7 +20,7 @@ BATCH, PEAK, UNCONDITIONAL = 16, 1e-3, 0.1  # per process; AdamW; share of empty
 
 
 def build() -> UNet2DConditionModel:
-    """About 7.6 M parameters: attention at 16 x 16 and 8 x 8, none at 4 x 4, as Stable Diffusion has none at its lowest level."""
+    """7.3 M parameters: attention at 16 x 16 and 8 x 8, none at the lowest level, as in Stable Diffusion."""
     unet = UNet2DConditionModel(
         sample_size=16,
         in_channels=4,
@@ -82,7 +82,7 @@ class Denoising:
             return self.encoder(input_ids=ids.to(self.device)).last_hidden_state
 
     def loss(self) -> Tensor:
-        """Mean squared error of v over one batch, with steps drawn more often from the middle, where content is decided."""
+        """Mean squared error of v, with steps drawn more often from the middle, where content is decided."""
         chosen = self.generator.choice(self.mine, BATCH)
         prompts = [self._prompt(int(index)) for index in chosen]
         clean = self.latents[torch.from_numpy(chosen)].float().to(self.device)

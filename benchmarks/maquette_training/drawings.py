@@ -8,7 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from likeness.maquette.draw import draw
-from likeness.maquette.world import SCENE_AXES, TRAITS, Identity, Scene, random_identity, random_scene, visible_traits
+from likeness.maquette.world import (
+    SCENE_AXES,
+    TRAITS,
+    Identity,
+    Scene,
+    random_identity,
+    random_scene,
+    visible_axes,
+    visible_traits,
+)
 from likeness.seeds import stream
 
 AXES: dict[str, tuple[str, ...]] = {**TRAITS, **SCENE_AXES}  # everything that can be read off a picture
@@ -20,9 +29,8 @@ def labels_of(identity: Identity, scene: Scene) -> np.ndarray:
     """One class index per name of `AXES`, int64; -1 where the picture does not show it."""
     seen = set(visible_traits(identity, scene))
     labels = [TRAITS[name].index(identity[name]) if name in seen else -1 for name in TRAITS]
-    for axis, values in SCENE_AXES.items():
-        hidden = (axis == "expression" and scene.view == "back") or (axis == "pose" and scene.framing == "face")
-        labels.append(-1 if hidden else values.index(getattr(scene, axis)))
+    shown = set(visible_axes(scene))
+    labels += [values.index(getattr(scene, axis)) if axis in shown else -1 for axis, values in SCENE_AXES.items()]
     return np.array(labels)
 
 

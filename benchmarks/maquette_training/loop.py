@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, nn
 
@@ -39,7 +40,7 @@ def train_part(  # noqa: PLR0913 - a script's own loop
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     averaged = {name: p.detach().clone() for name, p in parameters.items()}
     optimizer = torch.optim.AdamW(parameters.values(), lr=peak, weight_decay=0.01, betas=(0.9, 0.99))
-    first = _resume(folder, parameters, averaged, optimizer)
+    first = _resume(folder, model, averaged, optimizer)
     started, total, count = time.monotonic(), 0.0, 0
     for step in range(first, steps):
         for group in optimizer.param_groups:
@@ -55,7 +56,7 @@ def train_part(  # noqa: PLR0913 - a script's own loop
             torch._foreach_lerp_(list(averaged.values()), list(parameters.values()), 1 - share)
         total, count = total + float(loss.detach()), count + 1
         if leads and ((step + 1) % every == 0 or step + 1 == steps):
-            _save(folder, step + 1, parameters, averaged, optimizer)
+            _save(folder, step + 1, model, averaged, optimizer)
             pace = (step + 1 - first) / (time.monotonic() - started)
             said = f"{folder.name} {step + 1}/{steps} loss {total / count:.4f} {pace:.2f} steps/s {report(step + 1)}"
             print(said, flush=True)
@@ -77,33 +78,29 @@ def average_gradients(parameters: list[Tensor], shards: int) -> None:
             start += p.numel()
 
 
-def _save(folder: Path, step: int, parameters: dict, averaged: dict, optimizer: torch.optim.Optimizer) -> None:
-    state = {f"weight.{n}": p.detach() for n, p in parameters.items()} | {
-        f"average.{n}": p for n, p in averaged.items()
-    }
-    for name, p in parameters.items():
-        state |= {f"{key}.{name}": optimizer.state[p][key] for key in ("exp_avg", "exp_avg_sq")}
+def _save(folder: Path, step: int, model: nn.Module, averaged: dict, optimizer: torch.optim.Optimizer) -> None:
+    state = {f"weight.{n}": p for n, p in model.state_dict().items()} | {f"average.{n}": p for n, p in averaged.items()}
+    for name, p in model.named_parameters():
+        if p in optimizer.state:
+            state |= {f"{key}.{name}": optimizer.state[p][key] for key in ("exp_avg", "exp_avg_sq")}
     temporary = folder / "state.partial"
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary, metadata={"step": str(step)})
+    tensors = {name: tensor.detach().contiguous() for name, tensor in state.items()}
+    save_file(tensors, temporary, metadata={"step": str(step)})
     temporary.replace(folder / "state.safetensors")
 
 
-def _resume(folder: Path, parameters: dict, averaged: dict, optimizer: torch.optim.Optimizer) -> int:
+def _resume(folder: Path, model: nn.Module, averaged: dict, optimizer: torch.optim.Optimizer) -> int:
     path = folder / "state.safetensors"
     if not path.exists():
         return 0
-    from safetensors import safe_open
-
     with safe_open(path, "pt") as file:
         step = int((file.metadata() or {})["step"])
     state = load_file(path)
-    with torch.no_grad():
-        for name, p in parameters.items():
-            p.copy_(state[f"weight.{name}"])
-            averaged[name].copy_(state[f"average.{name}"])
-            optimizer.state[p] = {
-                "step": torch.tensor(float(step)),
-                "exp_avg": state[f"exp_avg.{name}"],
-                "exp_avg_sq": state[f"exp_avg_sq.{name}"],
-            }
+    own = {name.removeprefix("weight."): tensor for name, tensor in state.items() if name.startswith("weight.")}
+    model.load_state_dict(own, strict=False)
+    parameters = dict(model.named_parameters())
+    for name, average in averaged.items():
+        average.copy_(state[f"average.{name}"])
+        moments = {key: state[f"{key}.{name}"] for key in ("exp_avg", "exp_avg_sq")}
+        optimizer.state[parameters[name]] = {"step": torch.tensor(float(step)), **moments}
     return step

@@ -185,7 +185,7 @@ class ReadBack(nn.Module):
         self.own_tag = nn.Linear(WIDTH, len(self.tags))
 
     def targets(self, prompts: list[str]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Token ids (B, L), tags present (B, tags), the last token's index (B,), each token's tag or -1 (B, L)."""
+        """Token ids (B, L), tags present (B, tags), the last's index (B,), each token's tag or -1."""
         rows, owners = [], []
         present = torch.zeros(len(prompts), len(self.tags))
         for row, prompt in enumerate(prompts):

@@ -3,6 +3,8 @@
 import os
 import platform
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -61,6 +63,7 @@ def check_all(folder: Path, settings: Sequence[str] = ()) -> list[Check]:
         Check(name="python", found=f"{platform.python_version()} on {platform.platform(terse=True)}"),
         *(_library(name, extra) for name, extra in LIBRARIES.items()),
         _device(base),
+        _bfloat16(),
         _memory(),
         _disk(folder),
         _base(base),
@@ -87,6 +90,16 @@ def _device(base: BaseConfig) -> Check:
         card = torch.cuda.get_device_properties(0)
         return Check(name="device", found=f"{card.name}, {card.total_memory / 1e9:.0f} GB, CUDA {torch.version.cuda}")
     return Check(name="device", found=f"CPU, {torch.get_num_threads()} threads")
+
+
+def _bfloat16() -> Check:
+    """Whether the CPU can multiply in bfloat16. Some virtual machines offer instructions that they then forbid."""
+    program = "import torch; torch.ones(256, 256).bfloat16() @ torch.ones(256, 256).bfloat16()"
+    tried = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    if tried.returncode >= 0:
+        return Check(name="bfloat16", found="works on this CPU" if tried.returncode == 0 else "unknown without torch")
+    cure = "export ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16"  # nothing is missing: float32 is the default on a CPU
+    return Check(name="bfloat16", found=f"kills the process on this CPU; before you set it as a dtype: {cure}")
 
 
 def _memory() -> Check:

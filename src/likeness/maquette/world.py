@@ -269,9 +269,7 @@ def _faces_viewer(name: str, value: str, scene: Scene) -> bool:
 
 def _is_side_visible(name: str, value: str, yaw: float) -> bool:
     """Whether a feature of the face is on the side that is turned to the viewer."""
-    if name == "mark" and value in ("none", "freckles"):  # to know them, one has to see both cheeks
-        return abs(yaw) < 50
-    if name not in ("left_eye", "right_eye", "mark"):
+    if name not in ("left_eye", "right_eye", "mark") or value in ("none", "freckles"):
         return True
     azimuth = _MARK_AZIMUTH if name == "mark" else _EYE_AZIMUTH
     side = 1 if name == "left_eye" or value.startswith("left ") else -1
