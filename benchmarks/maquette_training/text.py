@@ -147,7 +147,7 @@ def build_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def prompt_of(identity: Identity, scene: Scene, generator: np.random.Generator) -> str:
-    """A caption as people write them: every visible tag, or a few, or only the scene; often shuffled, or a name first."""
+    """A caption as people write them: every visible tag, a few, or only the scene; often shuffled, or a name first."""
     seen = visible_traits(identity, scene)
     kept = float(generator.choice([1.0, 0.85, 0.5, 0.0], p=[0.4, 0.3, 0.2, 0.1]))
     tags = trait_tags({name: identity[name] for name in seen if generator.random() < kept})
