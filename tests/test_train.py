@@ -348,7 +348,6 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_last_good_checkpoi
         ({"blocks": "lora_te_*"}, "which is not in the denoiser"),
         ({"blocks": "attentoin"}, "did you mean 'attention'"),
         ({"prediction": "v"}, "this base predicts 'epsilon'"),
-        ({"dtype": "float16"}, "underflow in float16"),
     ],
 )
 def test_what_this_base_cannot_be_trained_in_is_refused(
@@ -357,6 +356,12 @@ def test_what_this_base_cannot_be_trained_in_is_refused(
     with pytest.raises(RecipeError, match=words):
         trained(cache, run, model, **fields)
     assert list(run.iterdir()) == []
+
+
+def test_a_base_in_float16_is_not_trained(run: Path, tmp_path: Path) -> None:
+    half = load_model(tiny_sd15(tmp_path / "half"), device="cpu", dtype="float16")
+    with pytest.raises(RecipeError, match="gradients underflow"):
+        trained(tiny_cache(tmp_path, half), run, half)
 
 
 def test_a_cache_of_another_base_is_refused(cache: Path, run: Path, tmp_path: Path) -> None:

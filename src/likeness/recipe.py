@@ -206,7 +206,8 @@ class EncodeConfig(Section):
         default=0.05,
         ge=0,
         lt=1,
-        description="Share of steps without any caption, for guidance; 0.05 as kohya's character presets have it.",
+        description="Share of examples without their caption: half see no words, half the trigger and class words "
+        "alone. 0.05 as kohya's character presets have it.",
     )
 
 
@@ -288,14 +289,15 @@ class TrainConfig(Section):
         default=0.0,
         ge=0,
         le=0.5,
-        description="Share of each batch that keeps the base's own answer to captions without the trigger; 0 is off.",
+        description="Share of each batch that is given over to keeping the base's own answers without the trigger; 0: "
+        "none.",
     )
     save_every: int = Field(
         default=250, ge=0, description="Steps between checkpoints, 250: four of 1000 to choose from; 0: only the last."
     )
     sample_every: int = Field(default=0, ge=0, description="Steps between sample strips; 0: none.")
     sample_prompts: tuple[str, ...] = Field(default=(), description="The prompts of a sample strip, a picture each.")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="Number format of the computation; the adapter itself is kept in float32."
     )
     save_dtype: Literal["float32", "bfloat16", "float16"] = Field(

@@ -73,8 +73,8 @@ class Picture(Record):
     Attributes:
         id: sha256 of the file's bytes.
         path: relative to `images/`, with forward slashes.
-        width: px, as displayed (after EXIF rotation).
-        height: px, as displayed.
+        width: px, as displayed (after EXIF rotation); 0 where the picture cannot be read.
+        height: px, likewise.
         source: where it came from, in words or as an address; empty where nobody said.
         rights: the licence or permission it is used under; empty where nobody said.
         crop: the part to train on, px; None for all of it.
@@ -85,8 +85,8 @@ class Picture(Record):
 
     id: Sha256
     path: str
-    width: int = Field(gt=0)
-    height: int = Field(gt=0)
+    width: int = Field(ge=0)
+    height: int = Field(ge=0)
     source: str = ""
     rights: str = ""
     reading: Reading | None = None

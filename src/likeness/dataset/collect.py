@@ -14,7 +14,7 @@ NOTES = {".txt", ".caption", ".json", ".jsonl", ".toml", ".yaml", ".yml", ".csv"
 """What lies beside pictures and is none: captions, and what people and their tools note down."""
 
 OURS = "collect"  # who decided, where it was the rules on this page
-UNKNOWN = 1  # px; the size of a picture that cannot be read, since a record holds none that is smaller
+UNKNOWN = 0  # px; the size of a picture that cannot be read
 
 
 def collect(

@@ -157,10 +157,9 @@ def _weights(config: TrainConfig, model: DiffusionModel) -> Tensor:
 def _is_mixed(config: TrainConfig, model: DiffusionModel) -> bool:
     """Whether a float32 base computes in bfloat16; refuses what cannot be trained in."""
     base = str(model.dtype).removeprefix("torch.")
-    if "float16" in (base, config.dtype):
+    if base == "float16":
         raise RecipeError(
-            f"train.dtype = {config.dtype!r} with a base in {base} cannot be: gradients underflow in float16. Set "
-            "base.dtype and train.dtype to 'bfloat16' or 'float32'."
+            "base.dtype = 'float16' cannot be trained in: gradients underflow. Set 'bfloat16' or 'float32'."
         )
     if config.dtype == "float32" and base != "float32":
         raise RecipeError(f"train.dtype = 'float32', but the base is in {base}. Set base.dtype = 'float32' too.")
