@@ -24,7 +24,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 sys.path.insert(0, str(Path(__file__).parent))
 from maquette_training import autoencoder, denoiser, reader, text
 from maquette_training.drawings import make_drawings
-from maquette_training.loop import average_gradients, train_part
+from maquette_training.loop import average_gradients, load_average, train_part
 
 from likeness.maquette.world import random_identity, random_scene
 
@@ -205,17 +205,15 @@ def _train_denoiser(rank: int, state: Path, workers: int) -> None:
         leads=rank == 0,
         share_gradients=share_gradients,
     )
-    if rank == 0:
-        unet.save_pretrained(state / "unet" / "unet")
 
 
 def package(state: Path) -> None:
     """Pack all parts as fp16 safetensors in the layout of Stable Diffusion 1.x, and the reader as ONNX."""
-    from diffusers import UNet2DConditionModel
-
+    unet = denoiser.build()
+    load_average(unet, state / "unet")
     pipeline = StableDiffusionPipeline(
         vae=AutoencoderKL.from_pretrained(state / "vae" / "vae"),
-        unet=UNet2DConditionModel.from_pretrained(state / "unet" / "unet"),
+        unet=unet,
         text_encoder=CLIPTextModel.from_pretrained(state / "text" / "text_encoder"),
         tokenizer=CLIPTokenizer.from_pretrained(state / "text" / "tokenizer"),
         scheduler=denoiser.scheduler(),

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, nn
 
-__all__ = ["average_gradients", "train_part"]
+__all__ = ["average_gradients", "load_average", "train_part"]
 
 
 def rate_at(done: float, *, warm: float = 0.01, decay: float = 0.25) -> float:
@@ -104,3 +104,10 @@ def _resume(folder: Path, model: nn.Module, averaged: dict, optimizer: torch.opt
         moments = {key: state[f"{key}.{name}"] for key in ("exp_avg", "exp_avg_sq")}
         optimizer.state[parameters[name]] = {"step": torch.tensor(float(step)), **moments}
     return step
+
+
+def load_average(model: nn.Module, folder: Path) -> None:
+    """The model has the averaged weights of the state in `folder`, finished or not."""
+    state = load_file(folder / "state.safetensors")
+    for part in ("weight.", "average."):
+        model.load_state_dict({n.removeprefix(part): t for n, t in state.items() if n.startswith(part)}, strict=False)

@@ -34,8 +34,8 @@ SHIRT: Colour = (250, 246, 232)
 """Of the shirt under overalls."""
 
 _DARK: Colour = (52, 50, 66)  # shoes, and the trousers under a hoodie
-_HEIGHT = {"short": 0.80, "medium": 0.91, "tall": 1.02}
-_RATIO = {"big": 0.50, "medium": 0.41, "small": 0.33}  # head to height
+_HEIGHT = {"short": 0.84, "medium": 0.93, "tall": 1.02}
+_RATIO = {"big": 0.50, "medium": 0.43, "small": 0.36}  # head to height
 _BUILD = {"slim": 0.085, "average": 0.125, "stout": 0.175}  # half of the torso's width
 _TAILS: dict[str, Colour] = {"cat": (70, 64, 74), "fox": (232, 126, 44), "dragon": (70, 150, 90)}
 _FOX_TIP: Colour = (250, 244, 230)

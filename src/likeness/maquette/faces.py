@@ -23,8 +23,8 @@ EYES: dict[str, Colour] = {
 _INK: Colour = (46, 36, 44)
 _WHITE: Colour = (255, 255, 255)
 _FRAME: Colour = (24, 24, 30)  # of glasses
-_TALL = {"round": 0.29, "narrow": 0.15, "droopy": 0.27}  # half of an eye's height
-_BROWS = {"angry": (-0.13, 0.09), "sad": (0.11, -0.09), "surprised": (0.12, 0.12)}  # rise of the inner and outer end
+_TALL = {"round": 0.33, "narrow": 0.16, "droopy": 0.31}  # half of an eye's height
+_BROWS = {"angry": (-0.17, 0.12), "sad": (0.15, -0.13), "surprised": (0.12, 0.12)}  # rise of the inner and outer end
 _EYE_AZIMUTH, _MARK_AZIMUTH = 27, 37  # degrees
 _THINNEST = 0.28  # a feature that would show less than this share of its width is left out
 _FRECKLES = ((-40, -22), (-30, -30), (-22, -21), (22, -21), (30, -30), (40, -22), (-34, -14), (34, -14))
@@ -58,18 +58,18 @@ def _middle(globe: Globe) -> tuple[float, float]:
 
 def _draw_muzzle(globe: Globe, middle: float, squeeze: float) -> None:
     r, y = globe.radius, globe.at(0, -33)[1]
-    globe.canvas.ellipse(middle * 0.96, y + 0.04 * r, 0.40 * r * squeeze, 0.27 * r, (252, 244, 226), outline=0.006)
+    globe.canvas.ellipse(middle * 0.96, y, 0.47 * r * squeeze, 0.33 * r, (252, 244, 226), outline=0.006)
 
 
 def _draw_nose(globe: Globe, identity: Identity, middle: float, squeeze: float) -> None:
     canvas, r, y = globe.canvas, globe.radius, globe.at(0, -17)[1]
     match identity["nose"]:
         case "dot":
-            canvas.ellipse(middle, y, 0.045 * r, 0.035 * r, shade(SKIN[identity["skin"]], 0.6), outline=0)
+            canvas.ellipse(middle, y, 0.065 * r, 0.05 * r, shade(SKIN[identity["skin"]], 0.6), outline=0)
         case "red":
-            canvas.ellipse(middle * 1.06, y, 0.155 * r, 0.15 * r, (232, 40, 44), outline=0.006)
+            canvas.ellipse(middle * 1.06, y, 0.19 * r, 0.18 * r, (232, 40, 44), outline=0.006)
         case "muzzle":
-            canvas.ellipse(middle * 1.04, y - 0.02 * r, 0.13 * r * max(squeeze, 0.8), 0.085 * r, _INK, outline=0)
+            canvas.ellipse(middle * 1.04, y - 0.02 * r, 0.15 * r * max(squeeze, 0.8), 0.095 * r, _INK, outline=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ def _draw_eye(globe: Globe, identity: Identity, side: int) -> None:
     squeeze = globe.squeeze(side * _EYE_AZIMUTH)
     if squeeze < _THINNEST:
         return
-    x, y, _ = globe.at(side * _EYE_AZIMUTH, -4)
-    eye = _Eye(x, y, 0.28 * r * (0.35 + 0.65 * squeeze), _TALL[identity["eye_shape"]] * r, side)
+    x, y, _ = globe.at(side * _EYE_AZIMUTH, -1)
+    eye = _Eye(x, y, 0.31 * r * (0.35 + 0.65 * squeeze), _TALL[identity["eye_shape"]] * r, side)
     canvas.ellipse(x, y, eye.width, eye.tall, _WHITE, outline=0)
     _draw_iris(globe, identity, eye)
     lash = 0.05 * r if identity.class_words == "1girl" else 0.036 * r
@@ -109,7 +109,7 @@ def _draw_eye(globe: Globe, identity: Identity, side: int) -> None:
 def _draw_iris(globe: Globe, identity: Identity, eye: _Eye) -> None:
     canvas, r, tall = globe.canvas, globe.radius, eye.tall
     x, y = eye.x - canvas.sine * 0.15 * eye.width, eye.y - 0.02 * r  # eyes look to where the head turns
-    iris = min(eye.width * 0.8, 0.225 * r)
+    iris = min(eye.width * 0.82, 0.255 * r)
     canvas.ellipse(x, y, iris, tall * 0.86, EYES[identity["left_eye" if eye.side > 0 else "right_eye"]], outline=0)
     if identity["left_eye"] != "black" or identity["right_eye"] != "black":
         canvas.ellipse(x, y, iris * 0.38, tall * 0.38, _INK, outline=0)
@@ -131,29 +131,29 @@ def _draw_brow(globe: Globe, eye: _Eye) -> None:
         return
     r = globe.radius
     inner, outer = _BROWS[globe.canvas.scene.expression]
-    half, y = eye.side * (eye.width * 0.95), eye.y + 0.34 * r
-    globe.canvas.stroke([(eye.x - half, y + inner * r), (eye.x + half, y + outer * r)], _INK, 0.062 * r)
+    half, y = eye.side * (eye.width * 0.95), eye.y + 0.37 * r
+    globe.canvas.stroke([(eye.x - half, y + inner * r), (eye.x + half, y + outer * r)], _INK, 0.085 * r)
 
 
 def _draw_mouth(globe: Globe, x: float, squeeze: float) -> None:
     canvas, r = globe.canvas, globe.radius
-    y, half = globe.at(0, -33)[1] - 0.06 * r, 0.24 * r * squeeze
+    y, half = globe.at(0, -35)[1] - 0.08 * r, 0.31 * r * squeeze
     match canvas.scene.expression:
         case "neutral":
-            canvas.stroke([(x - half * 0.7, y), (x + half * 0.7, y)], _INK, 0.05 * r)
+            canvas.stroke([(x - half * 0.7, y), (x + half * 0.7, y)], _INK, 0.07 * r)
         case "smile":
-            canvas.stroke(_curve(x, y, half, 0.24 * r), _INK, 0.06 * r)
+            canvas.stroke(_curve(x, y, half, 0.34 * r), _INK, 0.085 * r)
         case "sad":
-            canvas.stroke(_curve(x, y, half, -0.22 * r), _INK, 0.06 * r)
+            canvas.stroke(_curve(x, y, half, -0.32 * r), _INK, 0.085 * r)
         case "angry":
             _draw_teeth(globe, x, y, half)
         case "laughing":
             angles = [radians(angle) for angle in range(180, 361, 15)]
-            mouth = [(x + half * 1.15 * cos(angle), y + 0.08 * r + 0.36 * r * sin(angle)) for angle in angles]
+            mouth = [(x + half * 1.15 * cos(angle), y + 0.12 * r + 0.44 * r * sin(angle)) for angle in angles]
             canvas.polygon(mouth, (176, 28, 44), outline=0.05 * r)
-            canvas.ellipse(x, y - 0.17 * r, half * 0.6, 0.08 * r, (250, 130, 130), outline=0)
+            canvas.ellipse(x, y - 0.2 * r, half * 0.6, 0.09 * r, (250, 130, 130), outline=0)
         case "surprised":
-            canvas.ellipse(x, y - 0.03 * r, half * 0.62, 0.19 * r, (120, 20, 34), outline=0.05 * r)
+            canvas.ellipse(x, y - 0.03 * r, half * 0.62, 0.24 * r, (120, 20, 34), outline=0.05 * r)
 
 
 def _curve(x: float, y: float, half: float, depth: float) -> list[Point]:
@@ -164,18 +164,18 @@ def _curve(x: float, y: float, half: float, depth: float) -> list[Point]:
 def _draw_teeth(globe: Globe, x: float, y: float, half: float) -> None:
     """Bared, in two rows."""
     canvas, r = globe.canvas, globe.radius
-    low, high = y - 0.09 * r, y + 0.08 * r
+    low, high = y - 0.13 * r, y + 0.12 * r
     mouth = [(x - half, low), (x + half, low), (x + half, high), (x - half, high)]
     canvas.polygon(mouth, _WHITE, outline=0)
     for line in ([*mouth, mouth[0]], [(x - half, y), (x + half, y)]):
-        canvas.stroke(line, _INK, 0.036 * r)
+        canvas.stroke(line, _INK, 0.05 * r)
 
 
 def _draw_freckles(globe: Globe) -> None:
     for azimuth, elevation in _FRECKLES:
         x, y, z = globe.at(azimuth, elevation)
         if z > 0.25:
-            globe.canvas.ellipse(x, y, 0.048 * globe.radius, 0.048 * globe.radius, (150, 74, 40), outline=0)
+            globe.canvas.ellipse(x, y, 0.065 * globe.radius, 0.065 * globe.radius, (150, 74, 40), outline=0)
 
 
 def _draw_mark(globe: Globe, mark: str) -> None:
@@ -186,15 +186,15 @@ def _draw_mark(globe: Globe, mark: str) -> None:
     squeeze = globe.squeeze(azimuth)
     if squeeze < _THINNEST:
         return
-    x, y, _ = globe.at(azimuth, -27)
-    width = 0.2 * r * (0.3 + 0.7 * squeeze)
+    x, y, _ = globe.at(azimuth, -28)
+    width = 0.25 * r * (0.3 + 0.7 * squeeze)
     if shape == "scar":
-        canvas.stroke([(x - width * 0.75, y + 0.3 * r), (x + width * 0.65, y - 0.2 * r)], (170, 18, 34), 0.085 * r)
+        canvas.stroke([(x - width * 0.75, y + 0.3 * r), (x + width * 0.65, y - 0.2 * r)], (170, 18, 34), 0.115 * r)
     elif shape == "diamond":
-        corners = [(x - width * 0.95, y), (x, y + 0.25 * r), (x + width * 0.95, y), (x, y - 0.25 * r)]
+        corners = [(x - width * 0.95, y), (x, y + 0.3 * r), (x + width * 0.95, y), (x, y - 0.3 * r)]
         canvas.polygon(corners, (24, 206, 236), outline=0.006)
     else:
-        canvas.polygon(_star(x, y, width, 0.2 * r), (255, 196, 0), outline=0.006)
+        canvas.polygon(_star(x, y, width, 0.25 * r), (255, 196, 0), outline=0.006)
 
 
 def _star(x: float, y: float, width: float, tall: float) -> list[Point]:
@@ -212,8 +212,8 @@ def _draw_glasses(globe: Globe) -> None:
         squeeze = globe.squeeze(side * _EYE_AZIMUTH)
         if squeeze < _THINNEST:
             continue
-        x, y, _ = globe.at(side * _EYE_AZIMUTH, -5)
-        width, tall = 0.34 * globe.radius * (0.35 + 0.65 * squeeze), 0.35 * globe.radius
+        x, y, _ = globe.at(side * _EYE_AZIMUTH, -2)
+        width, tall = 0.37 * globe.radius * (0.35 + 0.65 * squeeze), 0.39 * globe.radius
         ring = [(x + width * cos(radians(a)), y + tall * sin(radians(a))) for a in range(0, 361, 20)]
         canvas.stroke(ring, _FRAME, line)
         lenses.append((x, width, y))
