@@ -6,6 +6,8 @@ Each stage keeps its state and resumes; run it again after an interruption. Two 
     python benchmarks/make_maquette.py denoiser package     # only these
 """
 
+# pyright: reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# (what diffusers and transformers say of their own types is not what they do)
 from __future__ import annotations
 
 import argparse

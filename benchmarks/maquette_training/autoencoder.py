@@ -3,6 +3,8 @@
 Small random crops, many small steps: a convolutional autoencoder without attention learns as much from a crop.
 """
 
+# pyright: reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# (what diffusers and transformers say of their own types is not what they do)
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -3,6 +3,8 @@
 On the CPU, single-threaded processes that average their gradients are faster than threads; on a GPU it is one.
 """
 
+# pyright: reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# (what diffusers and transformers say of their own types is not what they do)
 from __future__ import annotations
 
 import numpy as np

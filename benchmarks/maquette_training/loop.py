@@ -53,7 +53,8 @@ def train_part(  # noqa: PLR0913 - a script's own loop
         optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
             share = min(average, (step + 1) / (step + 10))
-            torch._foreach_lerp_(list(averaged.values()), list(parameters.values()), 1 - share)
+            for name, p in parameters.items():
+                averaged[name].lerp_(p, 1 - share)
         total, count = total + float(loss.detach()), count + 1
         if leads and ((step + 1) % every == 0 or step + 1 == steps):
             _save(folder, step + 1, model, averaged, optimizer)

@@ -5,6 +5,8 @@ from each token the tag it belongs to. That gives the denoiser what CLIP gives S
 the prompt, and tokens that know their neighbours.
 """
 
+# pyright: reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# (what diffusers and transformers say of their own types is not what they do)
 from __future__ import annotations
 
 import json
