@@ -1,6 +1,6 @@
 """Draws a maquette character's model sheet: six views across, expressions and poses down.
 
-    python examples/model_sheet.py [NUMBER] [FILE]
+python examples/model_sheet.py [NUMBER] [FILE]
 """
 
 import sys

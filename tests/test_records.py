@@ -66,7 +66,12 @@ def test_a_record_cannot_be_changed_and_has_no_unknown_fields():
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"id": "abc"}, "id"), ({"use": "test"}, "use"), ({"width": -1}, "width"), ({"reading": {"yaw": 1}}, "instrument")],
+    [
+        ({"id": "abc"}, "id"),
+        ({"use": "test"}, "use"),
+        ({"width": -1}, "width"),
+        ({"reading": {"yaw": 1}}, "instrument"),
+    ],
 )
 def test_a_picture_that_makes_no_sense_is_refused(change: dict[str, Any], words: str):
     with pytest.raises(ValidationError, match=words):
