@@ -141,8 +141,11 @@ def follow_prompts(arguments: argparse.Namespace, model, reader: Reader) -> dict
         batch=25,
     )
     tally = follow(truths, reader.read(pictures))
-    rows = [[draw(truths[i].identity, truths[i].scene) for i in range(r, r + 16)] for r in range(0, 64, 16)]
-    sampled = [pictures[r : r + 16] for r in range(0, 64, 16)]
+    rows = [
+        [draw(truths[i].identity, truths[i].scene) for i in range(r, r + 16)]
+        for r in range(0, min(64, len(truths) - 15), 16)
+    ]
+    sampled = [pictures[r : r + 16] for r in range(0, min(64, len(truths) - 15), 16)]
     save_png(
         Path(__file__).parent / "results" / "maquette_prompts.png",
         sheet([row for pair in zip(rows, sampled, strict=True) for row in pair]),

@@ -55,6 +55,11 @@ def test_a_persons_file_is_read_and_never_written(images: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in images.iterdir()} == before
 
 
+def test_a_caption_file_may_end_in_capitals(images: Path) -> None:
+    (images / "a.TXT").write_text("sitting")
+    assert captioned(images)[0].tags == ("mira", "1girl", "sitting")
+
+
 def test_a_trigger_that_the_person_wrote_too_is_said_once(images: Path) -> None:
     (images / "a.txt").write_text("smile, mira, 1girl")
     assert captioned(images)[0].tags == ("mira", "1girl", "smile")

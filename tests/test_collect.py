@@ -110,3 +110,10 @@ def test_nothing_in_the_folder_is_changed(tmp_path: Path) -> None:
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*")}
     collect(tmp_path)
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*")} == before
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    draw(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises((PictureError, WorkspaceError), match=r"b\.png"):
+        collect(tmp_path)

@@ -118,7 +118,7 @@ class CharacterConfig(Section):
     name: Annotated[str, AfterValidator(_plain_name)] = Field(
         min_length=1,
         max_length=80,
-        description="The character's name; it names the LoRA's file.",
+        description="The character's name; it is the title that the LoRA's file carries.",
     )
     trigger: Tag = Field(
         min_length=1,
@@ -141,7 +141,7 @@ class BaseConfig(Section):
     path: str = Field(
         default="maquette",
         min_length=1,
-        description="A diffusers folder, a .safetensors file, or 'maquette': the small base that comes with likeness.",
+        description="A diffusers folder, or 'maquette': the small base that comes with likeness.",
     )
     device: Annotated[str, AfterValidator(_device)] = Field(
         default="auto", description="'cpu', 'cuda', 'cuda:1' or 'mps'; auto takes a GPU where there is one."
@@ -324,7 +324,7 @@ class SampleConfig(Section):
         le=30,
         description="How hard the prompt pulls; 1 is off. 5: a LoRA burns sooner than its base.",
     )
-    sampler: Literal["dpm++", "ddim", "euler"] = Field(
+    sampler: Literal["dpm++", "dpm++-karras", "ddim", "euler", "euler-a"] = Field(
         default="dpm++", description="dpm++ needs the fewest steps; ddim is the one that papers compare with."
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of a prompt's first picture; the next has seed + 1.")

@@ -93,14 +93,13 @@ def _caption(
 
 def _written(wanted: Sequence[Picture], pictures: Sequence[Picture], images: Path) -> dict[str, tuple[str, ...]]:
     """The tags of every caption file, by the id of its picture."""
-    files = {path.relative_to(images).as_posix(): path for end in SUFFIXES for path in images.rglob(f"*{end}")}
+    files: dict[str, list[Path]] = {}  # by the path that they share with their picture, without the suffix
+    for path in sorted(images.rglob("*")):
+        place = path.relative_to(images)
+        if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in place.parts):
+            files.setdefault(place.with_suffix("").as_posix(), []).append(path)
     stems = {PurePosixPath(picture.path).with_suffix("").as_posix() for picture in pictures}
-    alone = sorted(
-        place
-        for place in files
-        if PurePosixPath(place).with_suffix("").as_posix() not in stems
-        and not any(part.startswith(".") for part in PurePosixPath(place).parts)
-    )
+    alone = [path.relative_to(images).as_posix() for stem in files if stem not in stems for path in files[stem]]
     if alone:
         raise WorkspaceError(
             f"{_listed(alone)} in {images}: a caption file without its picture. Give it the name of its picture, or "
@@ -108,10 +107,10 @@ def _written(wanted: Sequence[Picture], pictures: Sequence[Picture], images: Pat
         )
     tags = {}
     for picture in wanted:
-        beside = [str(PurePosixPath(picture.path).with_suffix(end)) for end in SUFFIXES]
-        present = [files[place] for place in beside if place in files]
+        present = files.get(PurePosixPath(picture.path).with_suffix("").as_posix(), [])
         if len(present) > 1:
-            raise WorkspaceError(f"{picture.path} has two caption files, {' and '.join(beside)}. Keep one.")
+            names = " and ".join(path.name for path in present)
+            raise WorkspaceError(f"{picture.path} has two caption files, {names}. Keep one.")
         if present:
             tags[picture.id] = split_tags(_text(present[0]))
     return tags

@@ -109,7 +109,16 @@ class BarReport:
 
 
 def _numbers(event: Event) -> list[str]:
-    return [f"{name.replace('_', ' ')} {value:.4g}" for name, value in event.numbers.items()]
+    return [
+        f"{name.removesuffix('_bytes')} {value / 1e6:.0f} MB"
+        if name.endswith("_bytes")
+        else f"{_words(name)} {value:.4g}"
+        for name, value in event.numbers.items()
+    ]
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _clock_time(seconds: float) -> str:

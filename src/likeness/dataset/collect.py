@@ -75,7 +75,10 @@ def _files(images: Path) -> list[Path]:
     files = [
         path
         for place, path in inside
-        if path.is_file() and path.suffix.lower() not in NOTES and not any(part.startswith(".") for part in place.parts)
+        if (path.is_file() or path.is_symlink())
+        and not path.is_dir()
+        and path.suffix.lower() not in NOTES
+        and not any(part.startswith(".") for part in place.parts)
     ]
     if not files:
         raise PictureError(

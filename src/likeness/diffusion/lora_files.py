@@ -184,6 +184,8 @@ def load_lora(path: Path) -> LoraFile:
         layer, _, part = name.partition(".")
         if not layer.startswith(("lora_unet_", "lora_te_")) or part not in PARTS:
             raise CheckpointError(f"{path} holds {name!r}, which is not read: {_why_not(name, kind_of(header))}")
+    if not header.tensors:
+        raise CheckpointError(f"{path} holds no tensors, so it is no LoRA.")
     tensors = load_file(path)
     for layer in {name.partition(".")[0] for name in tensors}:
         down, up = (tensors.get(f"{layer}.{part}") for part in PARTS[:2])

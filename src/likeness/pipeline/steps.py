@@ -31,6 +31,15 @@ if TYPE_CHECKING:
 __all__ = ["STEPS", "Bench", "Step", "newest_checkpoint"]
 
 
+A1111_SAMPLERS: Mapping[str, str] = {
+    "dpm++": "DPM++ 2M",
+    "dpm++-karras": "DPM++ 2M Karras",
+    "ddim": "DDIM",
+    "euler": "Euler",
+    "euler-a": "Euler a",
+}
+"""Samplers by the name that A1111 gives them in a picture's metadata."""
+
 TAGS_OF: Mapping[str, TagsOf] = {"maquette": lambda seen: [*trait_tags(seen), *scene_tags(seen)]}
 """The words for what a reader saw, by the reader's name; one without an entry speaks plainly."""
 
@@ -86,7 +95,8 @@ class Bench:
 def _collect_inputs(bench: Bench) -> dict[str, str]:
     """All files with their times; a folder in which nothing was touched needs no second look."""
     images = bench.workspace.images
-    told = [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in sorted(images.rglob("*"))]
+    found = [(path, path.lstat()) for path in sorted(images.rglob("*"))]  # a link may lead nowhere
+    told = [f"{path} {facts.st_size} {facts.st_mtime_ns}" for path, facts in found]
     return {"images": hashlib.sha256("\n".join(told).encode()).hexdigest()}
 
 
@@ -263,7 +273,7 @@ def _sample(bench: Bench) -> list[Path]:
 
 def _parameters(prompt: str, config: SampleConfig, seed: int, pixels: Pixels) -> str:
     """How a picture was made, in the words that A1111 writes and that galleries read."""
-    sampler = {"dpm++": "DPM++ 2M", "ddim": "DDIM", "euler": "Euler"}[config.sampler]
+    sampler = A1111_SAMPLERS[config.sampler]
     negative = f"Negative prompt: {config.negative}\n" if config.negative else ""
     size = f"{pixels.shape[1]}x{pixels.shape[0]}"
     return (

@@ -116,7 +116,8 @@ class Logbook:
         last = self.checkpoints[-1].path if self.checkpoints else "none: none was due yet"
         raise Diverged(
             f"The loss, or its gradient, is not a finite number from step {finite + 1:.0f} on. The last good "
-            f"checkpoint is {last}. Lower train.learning_rate (now {self.config.learning_rate:g}) and start a new run."
+            f"checkpoint is {last}. Lower train.learning_rate (now {self.config.learning_rate:g}), delete "
+            f"{self.run.state} and repeat the command: a new run begins."
         )
 
     def _tell(self, loss: float, norm: float) -> None:
