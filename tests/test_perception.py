@@ -1,7 +1,6 @@
 """Readers: how one is found by name, and what the maquette's own sees."""
 
 import sys
-from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -20,8 +19,6 @@ from likeness.maquette.world import (
 )
 from likeness.perception import READERS, Reader, load_reader
 from likeness.records import Reading
-
-NO_WEIGHTS = not (files("likeness.maquette") / "reader" / "reader.onnx").is_file()
 
 
 class TestFindingAReader:
@@ -66,7 +63,6 @@ def readings(reader: Reader, truths: list[Drawing]) -> list[Reading]:
     return reader.read([draw(truth.identity, truth.scene) for truth in truths])
 
 
-@pytest.mark.skipif(NO_WEIGHTS, reason="maquette/reader/reader.onnx is not there yet: the embedded reader is untrained")
 class TestTheMaquetteReader:
     def test_it_is_right_about_nearly_all_that_a_drawing_shows(self, truths: list[Drawing], readings: list[Reading]):
         right = []

@@ -19,8 +19,6 @@ from likeness.diffusion.sampling import sample, samplers
 from likeness.errors import RecipeError
 from likeness.events import Event
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of diffusers, to numpy
-
 PROMPTS, SEEDS = ["a blue fox", "big ears", "a fox, blue ears"], [11, 12, 13]
 HOW: dict[str, Any] = {"steps": 6, "guidance": 3.0, "width": 32, "height": 32}
 
