@@ -26,7 +26,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 sys.path.insert(0, str(Path(__file__).parent))
 from maquette_training import autoencoder, denoiser, reader, text
 from maquette_training.drawings import make_drawings
-from maquette_training.loop import average_gradients, load_average, train_part
+from maquette_training.loop import average_gradients, load_average, steps_done, train_part
 
 from likeness.maquette.world import random_identity, random_scene
 
@@ -76,7 +76,7 @@ def _train_autoencoder(rank: int, state: Path, workers: int) -> None:
     pictures, valid = drawings(state, "whole")[0], drawings(state, "valid")[0][:100]
     torch.manual_seed(0)
     model = autoencoder.build()
-    batches = autoencoder.crops(pictures, np.random.default_rng([STEPS["autoencoder"], rank]))
+    batches = autoencoder.crops(pictures, np.random.default_rng([steps_done(state / "vae"), rank]))
 
     def loss() -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16):
@@ -111,7 +111,7 @@ def make_reader(state: Path) -> None:
     valid, truth = (part[:500] for part in drawings(state, "valid"))
     decoded = np.load(state / "decoded.npy", mmap_mode="r")
     whole, labels = drawings(state, "whole")
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(steps_done(state / "reader"))
     sources = [(whole, labels), drawings(state, "seen"), (decoded, labels[: len(decoded)])]
     batches = [reader.batches(*source, generator) for source in sources]
     torch.manual_seed(0)
@@ -141,7 +141,7 @@ def make_text(state: Path) -> None:
     torch.manual_seed(0)
     encoder = text.build_encoder(tokenizer)
     task = text.ReadBack(tokenizer)
-    generator = np.random.default_rng(3)
+    generator = np.random.default_rng([3, steps_done(state / "text")])
 
     def prompts(count: int) -> list[str]:
         return [text.prompt_of(random_identity(generator), random_scene(generator), generator) for _ in range(count)]
@@ -193,8 +193,9 @@ def _train_denoiser(rank: int, state: Path, workers: int) -> None:
     encoder = CLIPTextModel.from_pretrained(state / "text" / "text_encoder").to(device).eval()
     scale = AutoencoderKL.load_config(state / "vae" / "vae")["scaling_factor"]
     latents = torch.from_numpy(np.load(state / "latents.npy")) * scale
+    first = steps_done(state / "unet")
     work = denoiser.Denoising(
-        unet, encoder, tokenizer, latents, seed=COUNTS["seen"][1], rank=rank, shards=workers, device=device
+        unet, encoder, tokenizer, latents, seed=COUNTS["seen"][1], rank=rank, shards=workers, first=first
     )
     train_part(
         unet,

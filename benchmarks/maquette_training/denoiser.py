@@ -59,7 +59,16 @@ class Denoising:
     """Batches and the loss: prompts of each drawing's truth, encoded on the fly by the frozen text encoder."""
 
     def __init__(
-        self, unet, encoder, tokenizer, latents: Tensor, *, seed: int, rank: int, shards: int, device: str = "cpu"
+        self,
+        unet,
+        encoder,
+        tokenizer,
+        latents: Tensor,
+        *,
+        seed: int,
+        rank: int,
+        shards: int,
+        first: int = 0,
     ) -> None:
         self.unet, self.encoder, self.tokenizer, self.latents, self.seed, self.device = (
             unet,
@@ -67,10 +76,10 @@ class Denoising:
             tokenizer,
             latents,
             seed,
-            device,
+            str(unet.device),
         )
-        self.generator = np.random.default_rng([seed, rank])
-        self.noise = torch.Generator().manual_seed(seed * 1000 + rank)
+        self.generator = np.random.default_rng([seed, rank, first])
+        self.noise = torch.Generator().manual_seed((first * 1000 + seed) * 1000 + rank)
         self.mine = np.arange(len(latents))[rank::shards]
         self.scheduler = scheduler()
         self.truths: dict[int, tuple[Identity, Scene]] = {}

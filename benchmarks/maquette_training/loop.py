@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, nn
 
-__all__ = ["average_gradients", "load_average", "train_part"]
+__all__ = ["average_gradients", "load_average", "steps_done", "train_part"]
 
 
 def rate_at(done: float, *, warm: float = 0.01, decay: float = 0.25) -> float:
@@ -90,19 +90,27 @@ def _save(folder: Path, step: int, model: nn.Module, averaged: dict, optimizer: 
     temporary.replace(folder / "state.safetensors")
 
 
-def _resume(folder: Path, model: nn.Module, averaged: dict, optimizer: torch.optim.Optimizer) -> int:
+def steps_done(folder: Path) -> int:
+    """How many steps the state in `folder` has behind it; a part's own randomness starts anew from there."""
     path = folder / "state.safetensors"
     if not path.exists():
         return 0
     with safe_open(path, "pt") as file:
-        step = int((file.metadata() or {})["step"])
-    state = load_file(path)
+        return int((file.metadata() or {})["step"])
+
+
+def _resume(folder: Path, model: nn.Module, averaged: dict, optimizer: torch.optim.Optimizer) -> int:
+    path = folder / "state.safetensors"
+    if not path.exists():
+        return 0
+    step, state = steps_done(folder), load_file(path)
     own = {name.removeprefix("weight."): tensor for name, tensor in state.items() if name.startswith("weight.")}
     model.load_state_dict(own, strict=False)
     parameters = dict(model.named_parameters())
     for name, average in averaged.items():
         average.copy_(state[f"average.{name}"])
-        moments = {key: state[f"{key}.{name}"] for key in ("exp_avg", "exp_avg_sq")}
+        device = parameters[name].device
+        moments = {key: state[f"{key}.{name}"].to(device) for key in ("exp_avg", "exp_avg_sq")}
         optimizer.state[parameters[name]] = {"step": torch.tensor(float(step)), **moments}
     return step
 
