@@ -11,6 +11,7 @@ Each stage keeps its state and resumes; run it again after an interruption. Two 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -225,6 +226,10 @@ def package(state: Path) -> None:
         requires_safety_checker=False,
     )
     pipeline.to(dtype=torch.float16).save_pretrained(HOME / "base", safe_serialization=True)
+    for config in (HOME / "base").glob("*/config.json"):  # where it was trained is nobody's business
+        settings = json.loads(config.read_text())
+        settings.pop("_name_or_path", None)
+        config.write_text(json.dumps(settings, indent=2) + "\n")
     for name in ("vocab.json", "merges.txt"):  # what tools older than transformers 5 read
         shutil.copy(state / "text" / "tokenizer" / name, HOME / "base" / "tokenizer" / name)
     model = reader.ReaderNetwork()

@@ -17,6 +17,7 @@ __all__ = [
     "Picture",
     "Reading",
     "Record",
+    "make_folder",
     "read_records",
     "write_atomically",
     "write_records",
@@ -159,6 +160,18 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def make_folder(folder: Path) -> None:
+    """The folder is there, with those above it.
+
+    Raises:
+        WorkspaceError: on a full disk or in a read-only folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise WorkspaceError.of(folder, fault) from fault
 
 
 def read_records(path: Path, type: type[AnyRecord]) -> list[AnyRecord]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from likeness.errors import WorkspaceError
-from likeness.records import Record, write_atomically
+from likeness.records import Record, make_folder, write_atomically
 
 __all__ = ["Done", "Run", "Workspace"]
 
@@ -80,7 +80,7 @@ class Workspace:
             WorkspaceError: where the folder cannot be made.
         """
         workspace = cls(root)
-        _make_folder(workspace.images)
+        make_folder(workspace.images)
         return workspace
 
     @property
@@ -155,7 +155,7 @@ class Workspace:
         """
         latest = self.latest_run()
         run = Run(self.runs / f"{int(latest.root.name) + 1 if latest else 1:04d}")
-        _make_folder(run.root)
+        make_folder(run.root)
         return run
 
     def latest_run(self) -> Run | None:
@@ -192,13 +192,6 @@ class Workspace:
             raise WorkspaceError(
                 f"{self.done_json} cannot be read. Delete it: the steps are then run again, and nothing is lost."
             ) from fault
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise WorkspaceError.of(folder, fault) from fault
 
 
 def _take(handle: int, path: Path, holder: str) -> None:

@@ -20,7 +20,7 @@ from likeness.errors import CheckpointError, PictureError, WorkspaceError
 from likeness.events import Event, Report, silent
 from likeness.images import Pixels, fit, open_pixels, sha256_of
 from likeness.recipe import EncodeConfig
-from likeness.records import Caption, Picture, write_atomically
+from likeness.records import Caption, Picture, make_folder, write_atomically
 from likeness.seeds import stream
 
 __all__ = ["Variant", "encode", "variants"]
@@ -96,7 +96,7 @@ def encode(
     wordings = [variants(caption, config, front) for caption in _captions_of(chosen, captions)]
     shared = [Variant("", ""), Variant(", ".join(front), ", ".join(front[1:]))]
     chunks = max(model.count_chunks(told.text) for some in (shared, *wordings) for told in some)
-    _make_folder(to)
+    make_folder(to)
     writer = _Writer(to, model, config.size or model.native_size[0], chunks)
     common, entries = writer.texts(shared), []
     for done, (picture, some) in enumerate(zip(chosen, wordings, strict=True), start=1):
@@ -220,10 +220,3 @@ def _cropped(picture: Picture, images: Path) -> Pixels:
             f"picture, which is {width} x {height} px. Mend it in images.jsonl."
         )
     return pixels_HWC[crop.top : crop.bottom, crop.left : crop.right]
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise WorkspaceError.of(folder, fault) from fault

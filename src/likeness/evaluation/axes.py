@@ -5,7 +5,7 @@ A prompt is what is resampled for intervals: what is in one picture is not indep
 
 from collections.abc import Collection, Sequence
 
-from likeness.maquette.world import Drawing, visible_traits
+from likeness.maquette.world import Drawing, visible_axes, visible_traits
 from likeness.records import Reading, Record
 from likeness.statistics import Interval, bootstrap_ratio
 
@@ -73,7 +73,7 @@ def count_asked_traits(asked: Sequence[Drawing], readings: Sequence[Reading]) ->
 
 def count_adherence(asked: Sequence[Drawing], readings: Sequence[Reading], axis: str) -> Tally:
     """Whether each picture's `axis`, one of `ADHERENCE`, is as asked; not counted where the scene cannot show it."""
-    shown = [_shows(one, axis) for one in asked]
+    shown = [axis in visible_axes(one.scene) for one in asked]
     hits = [
         int(show and getattr(reading, axis) == getattr(one.scene, axis))
         for one, reading, show in zip(asked, readings, shown, strict=True)
@@ -83,12 +83,6 @@ def count_adherence(asked: Sequence[Drawing], readings: Sequence[Reading], axis:
 
 def _visible(asked: Drawing) -> tuple[str, ...]:
     return visible_traits(asked.identity, asked.scene)
-
-
-def _shows(asked: Drawing, axis: str) -> bool:
-    """A face is hidden from behind, and a pose lies outside a close-up; prompts do not ask for them there either."""
-    hidden = (axis == "expression" and asked.scene.view == "back") or (axis == "pose" and asked.scene.framing == "face")
-    return not hidden
 
 
 def _tally(asked: Sequence[Drawing], readings: Sequence[Reading], names: Sequence[Sequence[str]]) -> Tally:

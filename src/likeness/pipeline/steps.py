@@ -21,7 +21,7 @@ from likeness.images import Pixels, save_png, sha256_of
 from likeness.maquette.world import scene_tags, trait_tags
 from likeness.pipeline.instruments import adapted, base_folder, draw_pictures, open_base, open_reader
 from likeness.recipe import Recipe, SampleConfig
-from likeness.records import Caption, Picture, read_records, write_atomically, write_records
+from likeness.records import Caption, Picture, make_folder, read_records, write_atomically, write_records
 from likeness.workspace import Run, Workspace
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def _draw_strip(bench: Bench, run: Run, step: int) -> None:
     config = bench.recipe.sample
     prompts = bench.recipe.train.sample_prompts or (", ".join(bench.front),)
     pictures = draw_pictures(bench.model, prompts, config, seeds=[config.seed] * len(prompts))
-    _make_folder(run.samples)
+    make_folder(run.samples)
     strip = numpy.concatenate(pictures, axis=1)
     save_png(run.samples / f"step-{step:06d}.png", strip, {"prompts": "\n".join(prompts)})
 
@@ -264,7 +264,7 @@ def _sample(bench: Bench) -> list[Path]:
     with adapted(bench.model, checkpoint, weight=config.weight):
         pictures = draw_pictures(bench.model, told, config, seeds=seeds, report=bench.report)
     folder = bench.workspace.samples / f"{checkpoint.parent.name}-{checkpoint.stem}"
-    _make_folder(folder)
+    make_folder(folder)
     paths = [folder / f"{number + 1:03d}-seed-{seed}.png" for number, seed in turns]
     for path, prompt, seed, pixels in zip(paths, told, seeds, pictures, strict=True):
         save_png(path, pixels, {"parameters": _parameters(prompt, config, seed, pixels)})
@@ -280,13 +280,6 @@ def _parameters(prompt: str, config: SampleConfig, seed: int, pixels: Pixels) ->
         f"{prompt}\n{negative}Steps: {config.steps}, Sampler: {sampler}, CFG scale: {config.guidance:g}, "
         f"Seed: {seed}, Size: {size}"
     )
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise WorkspaceError.of(folder, fault) from fault
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from likeness.diffusion.checkpoints import read_header
 from likeness.diffusion.lora import Adapter
-from likeness.errors import CheckpointError, ResumeError, WorkspaceError
+from likeness.errors import CheckpointError, ResumeError
 from likeness.recipe import TrainConfig
-from likeness.records import Checkpoint, Record, write_atomically
+from likeness.records import Checkpoint, Record, make_folder, write_atomically
 from likeness.training.optimizers import Average
 
 __all__ = ["Learner", "Origin", "Saved", "load_state", "save_state", "stop_requests"]
@@ -113,10 +113,7 @@ def save_state(folder: Path, saved: Saved, learner: Learner) -> None:
     Raises:
         WorkspaceError: on a full disk or in a read-only folder.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise WorkspaceError.of(folder, fault) from fault
+    make_folder(folder)
     write_atomically(folder / saved.tensors, save(learner.tensors()))
     write_atomically(folder / "state.json", saved.model_dump_json(indent=1) + "\n")
     _sweep(folder, saved.tensors)
