@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from likeness.events import Event, Report, silent
+from likeness.pipeline.bench import Bench
 from likeness.pipeline.instruments import adapted, base_folder, draw_pictures, open_base, open_reader
-from likeness.pipeline.steps import STEPS, Bench, newest_checkpoint
+from likeness.pipeline.samples import newest_checkpoint
+from likeness.pipeline.steps import STEPS
 from likeness.recipe import Recipe, check_may_train
 from likeness.records import Record
 from likeness.workspace import Workspace

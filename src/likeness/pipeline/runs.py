@@ -1,0 +1,109 @@
+"""The training step: which run it is, what its files say, and the strips that it draws on the way."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy
+
+from likeness import __version__
+from likeness.errors import ResumeError
+from likeness.events import Event, EventLog
+from likeness.images import save_png
+from likeness.pipeline.bench import Bench
+from likeness.pipeline.instruments import draw_pictures
+from likeness.records import Caption, make_folder, read_records, write_atomically
+from likeness.workspace import Run, Workspace
+
+if TYPE_CHECKING:
+    from likeness.diffusion.lora_files import LoraMetadata
+
+__all__ = ["train_inputs", "train_lora"]
+
+
+def train_inputs(bench: Bench) -> dict[str, str]:
+    """Digests of all that training reads."""
+    recipe = bench.recipe
+    return {
+        "cache": bench.digest(bench.workspace.cache / "index.json"),
+        "[train]": recipe.train.digest,
+        "[character]": recipe.character.digest,
+        "seed": str(recipe.seed),
+        "base": bench.base_digest,
+    }
+
+
+def train_lora(bench: Bench) -> list[Path]:
+    """The adapter files of the newest run where that was interrupted, which is gone on with; else of a new one."""
+    recipe, workspace, model = bench.recipe, bench.workspace, bench.model
+    from likeness.training.train import train
+
+    started = _unfinished_run(workspace) or workspace.new_run()
+    if not started.recipe.exists():
+        write_atomically(started.recipe, recipe.to_toml())
+    log = EventLog(started.events)
+
+    def report(event: Event) -> None:
+        log(event)
+        bench.report(event)
+
+    try:
+        checkpoints = train(
+            workspace.cache,
+            recipe.train,
+            model=model,
+            to=started.root,
+            seed=recipe.seed,
+            metadata=_metadata(bench),
+            strip=lambda step: _draw_strip(bench, started, step),
+            report=report,
+        )
+    except ResumeError as fault:
+        raise ResumeError(f"{fault} For a new run, delete {started.state}; its checkpoints stay.") from fault
+    return [started.checkpoint(checkpoint.step) for checkpoint in checkpoints]
+
+
+def _unfinished_run(workspace: Workspace) -> Run | None:
+    """The newest run, if its saved state has steps to go; one whose state cannot be read is left to `train` to tell."""
+    latest = workspace.latest_run()
+    state = latest.state / "state.json" if latest else None
+    if latest is None or state is None or not state.exists():
+        return None
+    try:
+        saved = json.loads(state.read_bytes())
+        return latest if saved["step"] < saved["origin"]["train"]["steps"] else None
+    except (ValueError, KeyError, TypeError):
+        return latest
+
+
+def _metadata(bench: Bench) -> "LoraMetadata":
+    from likeness.diffusion.lora_files import LoraMetadata
+
+    recipe, model = bench.recipe, bench.model
+    captions = read_records(bench.workspace.captions_jsonl, Caption)
+    tags = Counter(tag for caption in captions for tag in caption.tags)
+    side = recipe.encode.size or model.native_size[0]
+    return LoraMetadata(
+        title=recipe.character.name,
+        base_name=Path(recipe.base.path).name,
+        base_version=model.base_version,
+        base_sha256=model.fingerprint,
+        architecture=model.architecture,
+        prediction=model.schedule.prediction,
+        resolution=(side, side),
+        trigger=recipe.character.trigger,
+        tags=tuple(filter(None, (recipe.character.class_words,))),
+        implementation_version=__version__,
+        tag_frequency={recipe.character.name: dict(tags.most_common())},
+    )
+
+
+def _draw_strip(bench: Bench, run: Run, step: int) -> None:
+    """The prompts of `train.sample_prompts` with the adapter as it is now, side by side: the same noise each time."""
+    config = bench.recipe.sample
+    prompts = bench.recipe.train.sample_prompts or (", ".join(bench.front),)
+    pictures = draw_pictures(bench.model, prompts, config, seeds=[config.seed] * len(prompts))
+    make_folder(run.samples)
+    strip = numpy.concatenate(pictures, axis=1)
+    save_png(run.samples / f"step-{step:06d}.png", strip, {"prompts": "\n".join(prompts)})
