@@ -10,7 +10,7 @@ import pytest
 from likeness.captions.caption import caption
 from likeness.captions.tags import front_tags, plain_tags, split_tags
 from likeness.dataset.collect import collect
-from likeness.errors import RecipeError, WorkspaceError
+from likeness.errors import PictureError, RecipeError, WorkspaceError
 from likeness.images import Pixels, save_png
 from likeness.recipe import CaptionConfig
 from likeness.records import Box, Caption, Picture, Reading
@@ -26,7 +26,7 @@ class Eye:
         self.reading = Reading(instrument="eye", instrument_sha256="0" * 64, **fields)
         self.shown: list[tuple[int, ...]] = []
 
-    def read(self, pictures: list[Pixels], /) -> list[Reading]:
+    def read(self, pictures: Sequence[Pixels]) -> list[Reading]:
         self.shown += [pixels.shape for pixels in pictures]
         return [self.reading] * len(pictures)
 
@@ -153,6 +153,16 @@ def test_a_reading_on_record_is_used_and_a_crop_is_what_the_reader_sees(images: 
     captions = captioned(images, [known, cropped], reader=eye)
     assert eye.shown == [(2, 3, 3)]
     assert captions[0].tags[2] == "back"
+
+
+def test_a_crop_over_the_edge_of_a_picture_is_read_as_far_as_the_picture_goes(images: Path) -> None:
+    first, second = collect(images)
+    over, beside = Box(left=-2, top=1, right=3, bottom=9), Box(left=6, top=0, right=9, bottom=4)
+    eye = Eye()
+    captioned(images, [first.model_copy(update={"crop": over}), second], reader=eye)
+    assert eye.shown == [(3, 3, 3), (4, 6, 3)]
+    with pytest.raises(PictureError, match=r"leaves nothing of the picture"):
+        captioned(images, [first, second.model_copy(update={"crop": beside})])
 
 
 def test_tags_are_split_at_commas_and_lines_and_said_once() -> None:

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from likeness.errors import PictureError, WorkspaceError
-from likeness.images import MAX_PIXELS, Pixels, fit, open_pixels, save_png, sha256_of
+from likeness.images import MAX_PIXELS, Pixels, cropped, fit, open_pixels, save_png, sha256_of
+from likeness.records import Box
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -312,7 +313,37 @@ def test_an_original_is_never_changed(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
 
 
-# -- fit, save, hash ---------------------------------------------------------------------------------------------------
+# -- crop, fit, save, hash ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("box", "kept"),
+    [
+        (None, (slice(None), slice(None))),
+        (Box(left=4, top=3, right=34, bottom=13), (slice(3, 13), slice(4, 34))),
+        (Box(left=-5, top=-1, right=20, bottom=10), (slice(0, 10), slice(0, 20))),
+        (Box(left=30, top=20, right=99, bottom=31), (slice(20, 30), slice(30, 40))),
+    ],
+    ids=["none", "inside", "over the left and upper edge", "over the right and lower edge"],
+)
+def test_a_crop_keeps_what_of_its_box_the_picture_has(tmp_path: Path, box: Box | None, kept: tuple[slice, slice]):
+    save_png(tmp_path / "a.png", noise())
+    assert numpy.array_equal(cropped(tmp_path / "a.png", box), noise()[kept])
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        Box(left=40, top=0, right=50, bottom=30),
+        Box(left=0, top=-9, right=40, bottom=0),
+        Box(left=20, top=0, right=10, bottom=30),
+    ],
+    ids=["beside", "above", "inside out"],
+)
+def test_a_crop_that_leaves_nothing_is_refused_in_words(tmp_path: Path, box: Box):
+    save_png(tmp_path / "a.png", noise())
+    with pytest.raises(PictureError, match=r"a\.png, .* leaves nothing of the picture, which is 40 x 30 px"):
+        cropped(tmp_path / "a.png", box)
 
 
 def test_fitting_takes_the_centre_of_what_is_too_wide_or_too_high():

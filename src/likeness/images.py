@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin, UnidentifiedImageError
 
 from likeness.errors import PictureError, WorkspaceError
-from likeness.records import write_atomically
+from likeness.records import Box, write_atomically
 
-__all__ = ["FORMATS", "MAX_PIXELS", "Pixels", "fit", "open_pixels", "save_png", "sha256_of"]
+__all__ = ["FORMATS", "MAX_PIXELS", "Pixels", "cropped", "fit", "open_pixels", "save_png", "sha256_of"]
 
 Pixels = NDArray[numpy.uint8]
 
@@ -155,6 +155,27 @@ def _turned_upright(image: Image.Image, decoded: Image.Image) -> Image.Image:
         return decoded
     turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return decoded if turn is None else decoded.transpose(turn)
+
+
+def cropped(path: Path, box: Box | None) -> Pixels:
+    """The part of a picture that lies in `box`, as `open_pixels` reads it; all of it where there is no box.
+
+    Of a box that reaches over the picture's edge it is what the picture has.
+
+    Raises:
+        PictureError: where nothing is left, or the picture cannot be read.
+    """
+    pixels = open_pixels(path)
+    if box is None:
+        return pixels
+    kept = pixels[max(box.top, 0) : max(box.bottom, 0), max(box.left, 0) : max(box.right, 0)]
+    if kept.size == 0:
+        height, width = pixels.shape[:2]
+        raise PictureError(
+            f"The crop of {path}, from {box.left},{box.top} to {box.right},{box.bottom}, leaves nothing of the "
+            f"picture, which is {width} x {height} px. Mend it in images.jsonl."
+        )
+    return kept
 
 
 def sha256_of(path: Path) -> str:

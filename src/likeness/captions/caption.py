@@ -3,29 +3,20 @@
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from likeness.captions.tags import SCENE, plain_tags, split_tags
 from likeness.errors import RecipeError, WorkspaceError
 from likeness.events import Event, Report, silent
-from likeness.images import Pixels, open_pixels
+from likeness.images import cropped
+from likeness.perception import Reader
 from likeness.recipe import CaptionConfig
 from likeness.records import Caption, Picture, Reading
 
-__all__ = ["Reader", "TagsOf", "caption"]
+__all__ = ["TagsOf", "caption"]
 
 SUFFIXES = (".txt", ".caption")
 READ_AT_ONCE = 8  # pictures; enough to keep a small network busy, and 8 of 24 megapixels are 600 MB
 NAMED = 3  # paths in a message; who has more to mend sees them by and by
-
-
-class Reader(Protocol):
-    """Who looks at pictures."""
-
-    def read(self, pictures: list[Pixels], /) -> Sequence[Reading]:
-        """A reading per picture."""
-        ...
-
 
 TagsOf = Callable[[Mapping[str, str]], Sequence[str]]
 """Tags, in the words of a base, for what was seen: field of the scene or name of a trait, to its value."""
@@ -59,7 +50,7 @@ def caption(
         WorkspaceError: for a caption file without its picture, two for one picture, one that is no text, or none where
             one is needed; all such files are counted and the first are named.
         RecipeError: where a reader is needed and there is none, or `config.say` names what no reading has.
-        PictureError: where a reader is to look at a picture that cannot be read.
+        PictureError: where a reader is to look at a picture that cannot be read, or whose crop leaves nothing of it.
     """
     wanted = [picture for picture in pictures if picture.use != "rejected"]
     written = {} if config.source == "reader" else _written(wanted, pictures, images)
@@ -137,15 +128,9 @@ def _readings(unwritten: Sequence[Picture], reader: Reader | None, images: Path)
     for start in range(0, len(unread), READ_AT_ONCE):
         some = unread[start : start + READ_AT_ONCE]
         assert reader is not None
-        seen = reader.read([_shown(picture, images) for picture in some])
+        seen = reader.read([cropped(images / picture.path, picture.crop) for picture in some])
         readings |= {picture.id: reading for picture, reading in zip(some, seen, strict=True)}
     return readings
-
-
-def _shown(picture: Picture, images: Path) -> Pixels:
-    """The part of a picture that is trained on."""
-    pixels, crop = open_pixels(images / picture.path), picture.crop
-    return pixels if crop is None else pixels[crop.top : crop.bottom, crop.left : crop.right]
 
 
 def _said(reading: Reading, config: CaptionConfig) -> dict[str, str]:
