@@ -46,6 +46,7 @@ class Logbook:
         self,
         run: Run,
         origin: Origin,
+        *,
         learner: Learner,
         metadata: LoraMetadata,
         strip: Callable[[int], None] | None,

@@ -67,7 +67,7 @@ def train(
     learner = Learner(adapter, adamw(parameters, config), average, torch.zeros(4, device=model.device))
     origin = Origin(seed=seed, base=model.fingerprint, data=data.digest, train=config)
     told = replace(metadata, training={**metadata.training, **_settings(origin, data)})
-    book = Logbook(Run(to), origin, learner, told, strip, report)
+    book = Logbook(Run(to), origin, learner=learner, metadata=told, strip=strip, report=report)
     try:
         with stop_requests() as stopped:
             book.open()
