@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tiny import tiny_sd15
 from tiny_data import FRONT, tiny_pictures
 
-from likeness.cache.encode import encode, variants
+from likeness.cache.encode import cached_files, encode, variants
 from likeness.diffusion import load_model
 from likeness.diffusion.family import DiffusionModel
 from likeness.errors import PictureError, WorkspaceError
@@ -147,6 +147,16 @@ def test_another_base_has_other_keys(shelf: Shelf, tmp_path: Path) -> None:
     shelf.model = load_model(tiny_sd15(tmp_path / "other", seed=1), device="cpu", dtype="float32")
     shelf.encode()
     assert len(shelf.files() - before) == 7
+
+
+def test_the_files_of_a_cache_are_those_that_its_index_names(shelf: Shelf) -> None:
+    shelf.encode()
+    files = cached_files(shelf.cache)
+    assert {path.name for path in files} == shelf.files()
+    assert files[-1].name == "index.json"
+    shelf.captions[2] = shelf.captions[2].model_copy(update={"tags": (*FRONT, "frown")})
+    shelf.encode()
+    assert len(cached_files(shelf.cache)) == len(shelf.files()) - 1 == len(files), "not what is left from earlier"
 
 
 def test_a_file_that_is_cut_short_is_made_again(shelf: Shelf) -> None:

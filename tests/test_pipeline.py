@@ -84,9 +84,11 @@ def test_all_steps_leave_what_they_promise(workspace: Workspace, recipe: Recipe)
 
 
 def test_what_has_not_changed_is_skipped_and_nothing_is_written(workspace: Workspace, recipe: Recipe):
-    run(workspace, recipe)
+    made = [outcome.made for outcome in run(workspace, recipe)]
     before = {path: path.stat().st_mtime_ns for path in workspace.root.rglob("*.*") if path.name != ".lock"}
-    assert set(fresh_steps(workspace, recipe, tuple(pipeline.STEPS)).values()) == {True}
+    again = run(workspace, recipe)
+    assert all(outcome.is_fresh for outcome in again)
+    assert [outcome.made for outcome in again] == made, "a fresh step names what it made before"
     assert {path: path.stat().st_mtime_ns for path in workspace.root.rglob("*.*") if path.name != ".lock"} == before
 
 
@@ -136,6 +138,20 @@ def test_a_deleted_cache_is_made_again(workspace: Workspace, recipe: Recipe):
     run(workspace, recipe, TO_ENCODE)
     shutil.rmtree(workspace.cache)
     assert fresh_steps(workspace, recipe, TO_ENCODE) == {"collect": True, "caption": True, "encode": False}
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_a_cache_that_lost_a_file_or_part_of_one_is_mended(workspace: Workspace, recipe: Recipe, damage: str):
+    run(workspace, recipe, TO_ENCODE)
+    index = json.loads((workspace.cache / "index.json").read_text())
+    file = workspace.cache / f"{index['shared']['texts']}.safetensors"
+    whole = file.read_bytes()
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(whole[:-1])
+    assert fresh_steps(workspace, recipe, TO_ENCODE) == {"collect": True, "caption": True, "encode": False}
+    assert file.read_bytes() == whole
 
 
 def test_a_real_person_without_consent_is_refused_before_anything_is_done(workspace: Workspace, recipe: Recipe):

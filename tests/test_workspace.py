@@ -174,17 +174,20 @@ def test_a_number_is_not_used_again_after_an_earlier_run_was_deleted(workspace: 
 
 
 def test_what_else_lies_among_the_runs_is_not_one(workspace: Workspace):
-    for name in ("0002", "0007.old", "notes", "0009"):
+    for name in ("0002", "0007.old", "0008-backup", "11", "notes", "10000", "9999"):
         (workspace.runs / name).mkdir(parents=True)
-    assert workspace.new_run().root.name == "0010"
+    assert [run.root.name for run in workspace.numbered_runs()] == ["0002", "9999", "10000"]
+    assert workspace.new_run().root.name == "10001"
 
 
 def test_checkpoints_are_listed_by_step(workspace: Workspace):
     run = workspace.new_run()
-    for step in (1000, 50, 250):
+    steps = (50, 250, 999_999, 1_000_000)
+    for step in reversed(steps):
         run.checkpoint(step).touch()
-    (run.root / ".step-000300.safetensors.abc.partial").touch()
-    assert [path.name for path in run.checkpoints] == [f"step-{step:06d}.safetensors" for step in (50, 250, 1000)]
+    for name in (".step-000300.safetensors.abc.partial", "step-000300-old.safetensors"):
+        (run.root / name).touch()
+    assert [path.name for path in run.checkpoints] == [f"step-{step:06d}.safetensors" for step in steps]
     assert run.recipe.parent == run.events.parent == run.state.parent == run.samples.parent == run.root
 
 
@@ -209,6 +212,26 @@ def test_a_step_is_stale_once_what_it_made_is_gone(workspace: Workspace):
     assert workspace.is_fresh("encode", {"captions.jsonl": "a"})
     made.unlink()
     assert not workspace.is_fresh("encode", {"captions.jsonl": "a"})
+
+
+def test_a_step_is_stale_once_a_file_of_the_cache_is_cut_short_but_not_when_a_person_edits_a_record(
+    workspace: Workspace,
+):
+    workspace.cache.mkdir()
+    made = [workspace.cache / "a.safetensors", workspace.captions_jsonl]
+    for path in made:
+        path.write_text("whole")
+    workspace.mark_done("encode", {}, made)
+    made[1].write_text("edited")
+    assert workspace.is_fresh("encode", {})
+    made[0].write_text("who")
+    assert not workspace.is_fresh("encode", {})
+
+
+def test_what_a_step_made_is_remembered_in_its_order(workspace: Workspace):
+    assert workspace.made_by("train") == []
+    workspace.mark_done("train", {}, [workspace.root / "b", workspace.root / "a"])
+    assert workspace.made_by("train") == [workspace.root / "b", workspace.root / "a"]
 
 
 def test_a_moved_workspace_is_as_fresh_as_before(workspace: Workspace, tmp_path: Path):

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,10 +21,12 @@ class Done(Record):
     Attributes:
         inputs: digest of everything it read, by name: "captions.jsonl", "[train]".
         outputs: paths of what it made, relative to the workspace; one that is gone makes the step stale.
+        sizes: bytes, of the outputs in the cache: another size is damage there, since nobody edits those.
     """
 
     inputs: dict[str, str]
     outputs: tuple[str, ...] = ()
+    sizes: dict[str, int] = {}
 
 
 class Run:
@@ -55,10 +58,10 @@ class Run:
     @property
     def checkpoints(self) -> list[Path]:
         """The adapter files written so far, by step."""
-        return sorted(self.root.glob("step-*.safetensors"))
+        return _numbered(self.root, r"step-(\d{6,})\.safetensors")
 
     def checkpoint(self, step: int) -> Path:
-        """Where the adapter goes after `step` steps; six digits, so that names sort as numbers do."""
+        """Where the adapter goes after `step` steps."""
         return self.root / f"step-{step:06d}.safetensors"
 
 
@@ -158,17 +161,26 @@ class Workspace:
         make_folder(run.root)
         return run
 
+    def numbered_runs(self) -> list[Run]:
+        """All runs, by number; what else lies among them, as in `0001-backup`, is none."""
+        return [Run(folder) for folder in _numbered(self.runs, r"(\d{4,})")]
+
     def latest_run(self) -> Run | None:
         """The run with the highest number; None before the first."""
-        numbers = [int(folder.name) for folder in self.runs.glob("[0-9]*") if folder.name.isdecimal()]
-        return Run(self.runs / f"{max(numbers):04d}") if numbers else None
+        return next(reversed(self.numbered_runs()), None)
 
     def is_fresh(self, step: str, inputs: Mapping[str, str]) -> bool:
-        """Whether `step` was finished with just these inputs, and all that it made then is still there."""
+        """Whether `step` was finished with just these inputs, and all that it made then is still there and whole."""
         done = self._done().get(step)
         if done is None or done.inputs != dict(inputs):
             return False
-        return all((self.root / path).exists() for path in done.outputs)
+        are_there = all((self.root / place).exists() for place in done.outputs)
+        return are_there and all((self.root / place).stat().st_size == size for place, size in done.sizes.items())
+
+    def made_by(self, step: str) -> list[Path]:
+        """What `step` made when it was last finished, in its own order; nothing where it never was."""
+        done = self._done().get(step)
+        return [self.root / place for place in done.outputs] if done else []
 
     def mark_done(self, step: str, inputs: Mapping[str, str], outputs: Iterable[Path] = ()) -> None:
         """Remembers that `step` was finished, for `is_fresh`.
@@ -176,10 +188,11 @@ class Workspace:
         Args:
             step: its name, as in "encode".
             inputs: digest of everything it read, by name.
-            outputs: what it made, in this workspace.
+            outputs: files that it made, in this workspace.
         """
-        made = tuple(sorted(path.absolute().relative_to(self.root).as_posix() for path in outputs))
-        finished = self._done() | {step: Done(inputs=dict(inputs), outputs=made)}
+        made = {path.absolute().relative_to(self.root).as_posix(): path for path in outputs}
+        sizes = {place: path.stat().st_size for place, path in made.items() if self.cache in path.absolute().parents}
+        finished = self._done() | {step: Done(inputs=dict(inputs), outputs=tuple(made), sizes=sizes)}
         lines = {name: done.model_dump() for name, done in sorted(finished.items())}
         write_atomically(self.done_json, json.dumps(lines, indent=2) + "\n")
 
@@ -192,6 +205,12 @@ class Workspace:
             raise WorkspaceError(
                 f"{self.done_json} cannot be read. Delete it: the steps are then run again, and nothing is lost."
             ) from fault
+
+
+def _numbered(folder: Path, pattern: str) -> list[Path]:
+    """What lies in a folder under names of just this pattern, by the number in them."""
+    named = ((re.fullmatch(pattern, path.name, re.ASCII), path) for path in folder.glob("*"))
+    return [path for _, path in sorted((int(match[1]), path) for match, path in named if match)]
 
 
 def _take(handle: int, path: Path, holder: str) -> None:

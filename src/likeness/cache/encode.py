@@ -23,7 +23,7 @@ from likeness.recipe import EncodeConfig
 from likeness.records import Caption, Picture, make_folder, write_atomically
 from likeness.seeds import stream
 
-__all__ = ["Variant", "encode", "variants"]
+__all__ = ["Variant", "cached_files", "encode", "variants"]
 
 FORMAT = 1  # of the files and the index: with another number, every older file is a stranger
 
@@ -113,6 +113,18 @@ def encode(
     }
     write_atomically(to / "index.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
     return to
+
+
+def cached_files(cache: Path) -> list[Path]:
+    """The files that the index of a cache names, and the index itself, last; what is left from earlier is none of them.
+
+    Args:
+        cache: the folder that `encode` made.
+    """
+    path = cache / "index.json"
+    index = json.loads(path.read_bytes())
+    keys = [index["shared"]["texts"], *(entry[kind] for entry in index["pictures"] for kind in ("latents", "texts"))]
+    return [*(cache / f"{key}.safetensors" for key in dict.fromkeys(keys)), path]
 
 
 class _Writer:

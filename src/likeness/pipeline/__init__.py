@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from likeness.events import Event, Report, silent
 from likeness.pipeline.bench import Bench
@@ -33,7 +32,7 @@ class Outcome(Record):
         step: its name.
         is_fresh: it was skipped, because nothing that it reads has changed and all that it made is there.
         seconds: it took.
-        made: paths relative to the workspace, with forward slashes.
+        made: what it left, now or when it was last finished: paths in the workspace, with forward slashes.
     """
 
     step: str
@@ -71,9 +70,7 @@ def _outcome(bench: Bench, step: str) -> Outcome:
     is_fresh = workspace.is_fresh(step, inputs)
     if is_fresh:
         bench.report(Event(stage=step, done=1, total=1, note="nothing has changed"))
-        made: list[Path] = []
     else:
-        made = STEPS[step].act(bench)
-        workspace.mark_done(step, inputs, made)
-    places = tuple(path.relative_to(workspace.root).as_posix() for path in made)
-    return Outcome(step=step, is_fresh=is_fresh, seconds=round(time.monotonic() - started, 3), made=places)
+        workspace.mark_done(step, inputs, STEPS[step].act(bench))
+    made = tuple(path.relative_to(workspace.root).as_posix() for path in workspace.made_by(step))
+    return Outcome(step=step, is_fresh=is_fresh, seconds=round(time.monotonic() - started, 3), made=made)

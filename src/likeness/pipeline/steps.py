@@ -74,7 +74,7 @@ def _encode_inputs(bench: Bench) -> dict[str, str]:
 
 def _encode(bench: Bench) -> list[Path]:
     recipe, workspace, model = bench.recipe, bench.workspace, bench.model
-    from likeness.cache.encode import encode
+    from likeness.cache.encode import cached_files, encode
 
     encode(
         read_records(workspace.images_jsonl, Picture),
@@ -86,7 +86,7 @@ def _encode(bench: Bench) -> list[Path]:
         to=workspace.cache,
         report=bench.report,
     )
-    return [workspace.cache / "index.json"]
+    return cached_files(workspace.cache)
 
 
 @dataclass(frozen=True, slots=True)
