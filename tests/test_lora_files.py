@@ -6,6 +6,7 @@ import json
 import os
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import torch
 from diffusers.loaders.lora_pipeline import StableDiffusionLoraLoaderMixin
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from tiny import tiny_unet
 from torch import Tensor, nn
 
@@ -21,12 +22,12 @@ from likeness.diffusion.lora import Adapter, BlockSet, attach
 from likeness.diffusion.lora_files import (
     BlockSummary,
     LoraFile,
-    LoraMetadata,
     adapter_from,
     inspect_file,
     load_lora,
     save_lora,
 )
+from likeness.diffusion.metadata import LoraMetadata
 from likeness.errors import CheckpointError, WorkspaceError
 
 ABOUT = LoraMetadata(
@@ -37,6 +38,7 @@ ABOUT = LoraMetadata(
     base_sha256="ab" * 32,
     trigger="mira",
     tags=("fox", "blue hair"),
+    implementation_version="0.1.0",
     tag_frequency={"mira": {"fox": 3, "smile": 1}},
     training={"steps": 300, "learning_rate": 1e-3, "datasets": [{"count": 40}]},
 )
@@ -138,6 +140,7 @@ def test_the_metadata_are_those_that_other_tools_read(tmp_path: Path, made: Made
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": "stable-diffusion-v1/lora",
         "modelspec.implementation": "diffusers",
+        "modelspec.implementation_version": "likeness/0.1.0",
         "modelspec.title": "Mira",
         "modelspec.resolution": "64x48",
         "modelspec.prediction_type": "v",
@@ -164,28 +167,30 @@ def test_equal_runs_write_equal_files(tmp_path: Path, made: Made) -> None:
 def test_the_tensors_hash_outlives_an_edit_of_the_metadata_and_the_files_does_not(tmp_path: Path, made: Made) -> None:
     reports = []
     for title in ("Mira", "Mira, again"):
-        about = LoraMetadata(title=title, base_name="maquette", prediction="v", resolution=(64, 64))
-        save_lora(tmp_path / "mira.safetensors", made(), metadata=about)
+        save_lora(tmp_path / "mira.safetensors", made(), metadata=replace(ABOUT, title=title))
         reports.append(inspect_file(tmp_path / "mira.safetensors"))
     assert reports[0].auto_v3 == reports[1].auto_v3 == reports[0].metadata["sshs_model_hash"][:12]
     assert reports[0].auto_v2 != reports[1].auto_v2
     assert reports[1].sha256 == hashlib.sha256((tmp_path / "mira.safetensors").read_bytes()).hexdigest()
 
 
-def test_the_hash_of_older_tools_is_written_where_the_file_is_long_enough_to_have_one(tmp_path: Path) -> None:
-    large = {
-        "lora_unet_x.lora_down.weight": torch.randn(8, 40_000),
-        "lora_unet_x.lora_up.weight": torch.zeros(40_000, 8),
+def test_the_hash_of_older_tools_is_that_of_a_file_with_kohyas_notes_alone(tmp_path: Path) -> None:
+    path, generator = tmp_path / "x.safetensors", torch.Generator().manual_seed(1)
+    tensors = {
+        "lora_unet_x.lora_down.weight": torch.randn(8, 40_000, generator=generator),
+        "lora_unet_x.lora_up.weight": torch.randn(40_000, 8, generator=generator),
+        "lora_unet_x.alpha": torch.tensor(8.0),
     }
-    large["lora_unet_x.alpha"] = torch.tensor(8.0)
-    small = {name: tensor[:8, :8] if tensor.ndim else tensor for name, tensor in large.items()}
-    hashes = []
-    for tensors in (large, small):
-        save_lora(tmp_path / "x.safetensors", tensors, metadata=ABOUT)
-        hashes.append(inspect_file(tmp_path / "x.safetensors").metadata.get("sshs_legacy_hash"))
-    assert hashes[0] is not None
-    assert len(hashes[0]) == 8
-    assert hashes[1] is None  # and never e3b0c442, the hash of nothing
+    save_lora(path, tensors, metadata=ABOUT)
+    notes = inspect_file(path).metadata
+    bare = save(load_file(path), {name: value for name, value in notes.items() if name.startswith("ss_")})
+    assert notes["sshs_legacy_hash"] == hashlib.sha256(bare[0x100000:0x110000]).hexdigest()[:8]
+
+
+def test_a_file_too_short_for_the_hash_of_older_tools_has_none(tmp_path: Path, made: Made) -> None:
+    save_lora(tmp_path / "mira.safetensors", made(), metadata=ABOUT)
+    notes = inspect_file(tmp_path / "mira.safetensors").metadata
+    assert "sshs_legacy_hash" not in notes, "e3b0c442, the hash of nothing"
 
 
 def test_inspect_tells_ranks_and_alphas_by_block(tmp_path: Path, made: Made) -> None:
@@ -250,7 +255,7 @@ def test_a_full_disk_leaves_the_file_that_was_there(
 
 
 def test_a_header_that_tools_would_not_read_is_refused(tmp_path: Path, made: Made) -> None:
-    about = LoraMetadata(title="x", base_name="x", prediction="v", resolution=(1, 1), thumbnail="x" * (1 << 20))
+    about = replace(ABOUT, tag_frequency={"mira": {f"a tag of some length, number {n}": 1 for n in range(30_000)}})
     with pytest.raises(CheckpointError, match=r"header of 1,\d{3},\d{3} bytes"):
         save_lora(tmp_path / "mira.safetensors", made(), metadata=about)
     assert not list(tmp_path.iterdir())

@@ -14,7 +14,8 @@ from tiny import tiny_sd15
 from likeness.diffusion import load_model
 from likeness.diffusion.family import DiffusionModel
 from likeness.diffusion.lora import BlockSet, attach
-from likeness.diffusion.lora_files import LoraMetadata, adapter_from, load_lora, save_lora
+from likeness.diffusion.lora_files import adapter_from, load_lora, save_lora
+from likeness.diffusion.metadata import LoraMetadata
 from likeness.diffusion.sampling import sample, samplers
 from likeness.errors import RecipeError
 from likeness.events import Event

@@ -1,18 +1,14 @@
-"""Adapter files: kohya-ss's names and metadata, which every tool that people use reads.
+"""Adapter files under kohya-ss's names, which every tool that people use reads: written, read, and looked into.
 
-Sources: kohya-ss/sd-scripts `networks/lora.py` and `train_network.py` for names, `ss_*` and `sshs_*`;
-Stability-AI/ModelSpec 1.0.1 for `modelspec.*`.
+Source: kohya-ss/sd-scripts `networks/lora.py` for the names.
 """
 
 import hashlib
-import json
 import re
-import struct
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -20,64 +16,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from likeness.diffusion.checkpoints import Header, Kind, kind_of, read_header
-from likeness.diffusion.family import Prediction
 from likeness.diffusion.lora import Adapter, LoraLayer
+from likeness.diffusion.metadata import LoraMetadata, labelled
 from likeness.errors import CheckpointError
 from likeness.records import write_atomically
 
-__all__ = [
-    "BlockSummary",
-    "FileReport",
-    "LoraFile",
-    "LoraMetadata",
-    "adapter_from",
-    "inspect_file",
-    "load_lora",
-    "save_lora",
-]
+__all__ = ["BlockSummary", "FileReport", "LoraFile", "adapter_from", "inspect_file", "load_lora", "save_lora"]
 
 PARTS = ("lora_down.weight", "lora_up.weight", "alpha")
-LONGEST_HEADER = 1 << 20  # bytes; ComfyUI shows no metadata of a file with a longer one
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoraMetadata:
-    """What a file says about its LoRA; an empty field is left out of the file.
-
-    Attributes:
-        title: for people.
-        base_name: of the base it was trained on.
-        base_version: as kohya-ss names it: "sd_v1", "sd_v2", "sdxl_base_v1-0".
-        base_sha256: the base's fingerprint.
-        architecture: as ModelSpec names the base: "stable-diffusion-v1".
-        prediction: what the base predicts.
-        resolution: trained at, width and height, px.
-        trigger: the words that call the character.
-        date: ISO 8601. Not filled in, so that two equal runs write equal files.
-        thumbnail: a data: address of a JPEG of 256 px.
-        tag_frequency: how often each tag was seen, by folder of pictures.
-        training: further `ss_*` values, named without the prefix: {"steps": 300, "learning_rate": 1e-3}. Tables and
-            lists are written as JSON.
-    """
-
-    title: str
-    base_name: str
-    prediction: Prediction
-    resolution: tuple[int, int]
-    base_version: str = "sd_v1"
-    base_sha256: str = ""
-    architecture: str = "stable-diffusion-v1"
-    trigger: str = ""
-    tags: tuple[str, ...] = ()
-    description: str = ""
-    usage_hint: str = ""
-    author: str = ""
-    license: str = ""
-    date: str = ""
-    implementation_version: str = ""
-    thumbnail: str = ""
-    tag_frequency: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +57,6 @@ class FileReport:
         metadata: the file's own notes.
         sha256: of the whole file.
         tail_sha256: of the tensors alone: the same after an edit of the metadata.
-        auto_v2: the short hash by which Civitai knows a file.
-        auto_v3: the short hash by which A1111 and Civitai know a LoRA, whatever its metadata.
     """
 
     path: Path
@@ -127,12 +71,12 @@ class FileReport:
 
     @property
     def auto_v2(self) -> str:
-        """First 10 digits of the whole file's sha256."""
+        """The short hash by which Civitai knows a file: 10 digits of the whole file's sha256."""
         return self.sha256[:10]
 
     @property
     def auto_v3(self) -> str:
-        """First 12 digits of the tensors' sha256."""
+        """The short hash by which A1111 and Civitai know a LoRA, whatever its metadata: 12 digits of the tensors'."""
         return self.tail_sha256[:12]
 
 
@@ -155,22 +99,13 @@ def save_lora(
         dtype: of the weights; alphas are float32.
 
     Raises:
-        CheckpointError: for a weight that is not finite, or that `dtype` cannot hold; nothing is written.
+        CheckpointError: for a weight that is not finite, or that `dtype` cannot hold, and for more metadata than tools
+            read; nothing is written.
         WorkspaceError: on a full disk or in a read-only folder.
     """
     tensors = _with_one_alpha(adapter.state_dict() if isinstance(adapter, Adapter) else adapter)
     packed = save({name: _in_dtype(name, tensor, dtype) for name, tensor in sorted(tensors.items())})
-    (length,) = struct.unpack("<Q", packed[:8])
-    places, tail = json.loads(packed[8 : 8 + length]), packed[8 + length :]
-    notes = _network_notes(tensors) | _kohya_notes(metadata, path.stem)
-    notes |= _hashes(notes, places, tail) | _modelspec_notes(metadata, tail)
-    front = _header(notes, places)
-    if len(front) > LONGEST_HEADER:
-        raise CheckpointError(
-            f"{path} would have a header of {len(front):,} bytes; some tools read {LONGEST_HEADER:,} at most. "
-            "Shorten its thumbnail, description or tag table."
-        )
-    write_atomically(path, front + tail)
+    write_atomically(path, labelled(packed, metadata, name=path.stem, tensors=tensors))
 
 
 def load_lora(path: Path) -> LoraFile:
@@ -269,70 +204,6 @@ def _in_dtype(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
             "adapter was not saved. Train with a lower learning rate, or save in another precision."
         )
     return kept
-
-
-def _header(notes: Mapping[str, str], places: Mapping[str, Any]) -> bytes:
-    """The front of a file. safetensors itself orders metadata by chance; here equal runs write equal files."""
-    table = {"__metadata__": dict(sorted(notes.items())), **places}
-    text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8, as the library writes them
-    return struct.pack("<Q", len(text)) + text
-
-
-def _network_notes(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """Rank and alpha as kohya-ss tells them: those of most layers, and those of wide convolutions beside them."""
-    plain: Counter[tuple[int, float]] = Counter()
-    wide: Counter[tuple[int, float]] = Counter()
-    for name, tensor in tensors.items():
-        if name.endswith(PARTS[0]):
-            alpha = tensors[name.removesuffix(PARTS[0]) + "alpha"].item()
-            (wide if tensor.shape[2:].numel() > 1 else plain)[len(tensor), alpha] += 1
-    (rank, alpha), _ = (plain or wide).most_common(1)[0]
-    arguments = {}
-    if wide:
-        (conv_rank, conv_alpha), _ = wide.most_common(1)[0]
-        arguments = {"conv_dim": str(conv_rank), "conv_alpha": f"{conv_alpha:g}"}
-    notes = {"module": "networks.lora", "dim": str(rank), "alpha": f"{alpha:g}", "args": json.dumps(arguments)}
-    return {f"ss_network_{name}": value for name, value in notes.items()}
-
-
-def _kohya_notes(metadata: LoraMetadata, stem: str) -> dict[str, str]:
-    notes = {
-        "output_name": stem,
-        "sd_model_name": metadata.base_name,
-        "new_sd_model_hash": metadata.base_sha256,
-        "base_model_version": metadata.base_version,
-        "v2": str(metadata.base_version.startswith("sd_v2")),
-        "resolution": str(metadata.resolution),
-        "tag_frequency": json.dumps({folder: dict(tags) for folder, tags in metadata.tag_frequency.items()}),
-    }
-    for name, value in metadata.training.items():
-        notes[name] = json.dumps(value) if isinstance(value, Mapping | list | tuple) else str(value)
-    return {f"ss_{name}": value for name, value in notes.items() if value}
-
-
-def _modelspec_notes(metadata: LoraMetadata, tail: bytes) -> dict[str, str]:
-    copied = ("title", "description", "author", "date", "implementation_version", "license", "usage_hint", "thumbnail")
-    notes = {name: getattr(metadata, name) for name in copied}
-    notes |= {
-        "sai_model_spec": "1.0.1",
-        "architecture": f"{metadata.architecture}/lora",
-        "implementation": "diffusers",
-        "resolution": f"{metadata.resolution[0]}x{metadata.resolution[1]}",
-        "prediction_type": metadata.prediction,
-        "trigger_phrase": metadata.trigger,
-        "tags": ", ".join(metadata.tags),
-        "hash_sha256": "0x" + hashlib.sha256(tail).hexdigest(),
-    }
-    return {f"modelspec.{name}": value for name, value in notes.items() if value}
-
-
-def _hashes(notes: Mapping[str, str], places: Mapping[str, Any], tail: bytes) -> dict[str, str]:
-    """The tensors' hash, and the one of older tools: of 64 kB behind the first megabyte of a file with `ss_*` alone."""
-    hashes = {"sshs_model_hash": hashlib.sha256(tail).hexdigest()}
-    if window := (_header(notes, places) + tail)[0x100000:0x110000]:
-        hashes["sshs_legacy_hash"] = hashlib.sha256(window).hexdigest()[:8]
-    return hashes
 
 
 def _why_not(name: str, kind: Kind) -> str:

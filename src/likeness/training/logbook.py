@@ -10,7 +10,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from likeness.diffusion.lora_files import LoraMetadata, save_lora
+from likeness.diffusion.lora_files import save_lora
+from likeness.diffusion.metadata import LoraMetadata
 from likeness.errors import Diverged, Interrupted
 from likeness.events import Event, Report
 from likeness.records import Checkpoint

@@ -1,0 +1,148 @@
+"""What an adapter file says about itself: kohya-ss's `ss_*` and `sshs_*`, and ModelSpec's `modelspec.*`.
+
+Sources: kohya-ss/sd-scripts `train_network.py` for `ss_*` and `sshs_*`; Stability-AI/ModelSpec 1.0.1 for `modelspec.*`.
+"""
+
+import hashlib
+import json
+import struct
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from likeness.diffusion.family import Prediction
+from likeness.errors import CheckpointError
+
+__all__ = ["LoraMetadata", "labelled"]
+
+LONGEST_HEADER = 1 << 20  # bytes; ComfyUI shows no metadata of a file with a longer one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraMetadata:
+    """What a file says about its LoRA; an empty field is left out of the file.
+
+    There is no date among it, so that two equal runs write equal files.
+
+    Attributes:
+        title: for people.
+        base_name: of the base it was trained on.
+        prediction: what the base predicts.
+        resolution: trained at, width and height, px.
+        base_version: as kohya-ss names it: "sd_v1", "sd_v2", "sdxl_base_v1-0".
+        base_sha256: the base's fingerprint.
+        architecture: as ModelSpec names the base: "stable-diffusion-v1".
+        trigger: the words that call the character.
+        tags: what the LoRA is to be found under.
+        implementation_version: of likeness.
+        tag_frequency: how often each tag was seen, by folder of pictures.
+        training: further `ss_*` values, named without the prefix: {"steps": 300, "learning_rate": 1e-3}. Tables and
+            lists are written as JSON.
+    """
+
+    title: str
+    base_name: str
+    prediction: Prediction
+    resolution: tuple[int, int]
+    base_version: str = "sd_v1"
+    base_sha256: str = ""
+    architecture: str = "stable-diffusion-v1"
+    trigger: str = ""
+    tags: tuple[str, ...] = ()
+    implementation_version: str = ""
+    tag_frequency: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+def labelled(packed: bytes, metadata: LoraMetadata, *, name: str, tensors: Mapping[str, Tensor]) -> bytes:
+    """A LoRA file with its metadata in front; equal contents give equal bytes.
+
+    Args:
+        packed: the file as safetensors packs it, without metadata.
+        metadata: what it is to say.
+        name: of the file, without its ending.
+        tensors: what is in it, by name.
+
+    Raises:
+        CheckpointError: where the metadata are longer than tools read.
+    """
+    (length,) = struct.unpack("<Q", packed[:8])
+    places, tail = json.loads(packed[8 : 8 + length]), packed[8 + length :]
+    notes = _network_notes(tensors) | _kohya_notes(metadata, name)
+    notes |= _hashes(notes, places, tail) | _modelspec_notes(metadata, tail)
+    header = _header(notes, places)
+    if len(header) > LONGEST_HEADER:
+        raise CheckpointError(
+            f"{name}.safetensors would have a header of {len(header):,} bytes; some tools read {LONGEST_HEADER:,} at "
+            "most. Use fewer different tags in captions."
+        )
+    return header + tail
+
+
+def _header(notes: Mapping[str, str], places: Mapping[str, Any]) -> bytes:
+    """The front of a file. safetensors itself orders metadata by chance; here equal runs write equal files."""
+    table = {"__metadata__": dict(sorted(notes.items())), **places}
+    text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8, as the library writes them
+    return struct.pack("<Q", len(text)) + text
+
+
+def _network_notes(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Rank and alpha as kohya-ss tells them: those of most layers, and those of wide convolutions beside them."""
+    plain: Counter[tuple[int, float]] = Counter()
+    wide: Counter[tuple[int, float]] = Counter()
+    for name, tensor in tensors.items():
+        layer, _, part = name.partition(".")
+        if part == "lora_down.weight":
+            kind = wide if tensor.shape[2:].numel() > 1 else plain
+            kind[len(tensor), tensors[f"{layer}.alpha"].item()] += 1
+    (rank, alpha), _ = (plain or wide).most_common(1)[0]
+    arguments = {}
+    if wide:
+        (conv_rank, conv_alpha), _ = wide.most_common(1)[0]
+        arguments = {"conv_dim": str(conv_rank), "conv_alpha": f"{conv_alpha:g}"}
+    notes = {"module": "networks.lora", "dim": str(rank), "alpha": f"{alpha:g}", "args": json.dumps(arguments)}
+    return {f"ss_network_{name}": value for name, value in notes.items()}
+
+
+def _kohya_notes(metadata: LoraMetadata, name: str) -> dict[str, str]:
+    notes = {
+        "output_name": name,
+        "sd_model_name": metadata.base_name,
+        "new_sd_model_hash": metadata.base_sha256,
+        "base_model_version": metadata.base_version,
+        "v2": str(metadata.base_version.startswith("sd_v2")),
+        "resolution": str(metadata.resolution),
+        "tag_frequency": json.dumps({folder: dict(tags) for folder, tags in metadata.tag_frequency.items()}),
+    }
+    for key, value in metadata.training.items():
+        notes[key] = json.dumps(value) if isinstance(value, Mapping | list | tuple) else str(value)
+    return {f"ss_{key}": value for key, value in notes.items() if value}
+
+
+def _modelspec_notes(metadata: LoraMetadata, tail: bytes) -> dict[str, str]:
+    version = metadata.implementation_version
+    notes = {
+        "sai_model_spec": "1.0.1",
+        "architecture": f"{metadata.architecture}/lora",
+        "implementation": "diffusers",
+        "implementation_version": version and f"likeness/{version}",
+        "title": metadata.title,
+        "resolution": f"{metadata.resolution[0]}x{metadata.resolution[1]}",
+        "prediction_type": metadata.prediction,
+        "trigger_phrase": metadata.trigger,
+        "tags": ", ".join(metadata.tags),
+        "hash_sha256": "0x" + hashlib.sha256(tail).hexdigest(),
+    }
+    return {f"modelspec.{key}": value for key, value in notes.items() if value}
+
+
+def _hashes(notes: Mapping[str, str], places: Mapping[str, Any], tail: bytes) -> dict[str, str]:
+    """The tensors' hash, and the one of older tools: of 64 kB behind the first megabyte of a file with `ss_*` alone."""
+    hashes = {"sshs_model_hash": hashlib.sha256(tail).hexdigest()}
+    if window := (_header(notes, places) + tail)[0x100000:0x110000]:
+        hashes["sshs_legacy_hash"] = hashlib.sha256(window).hexdigest()[:8]
+    return hashes
