@@ -4,6 +4,7 @@ Each stage keeps its state and resumes; run it again after an interruption. Two 
 
     python benchmarks/make_maquette.py                      # every stage in order
     python benchmarks/make_maquette.py denoiser package     # only these
+    python benchmarks/make_maquette.py unpack               # start from the packaged weights instead of from nothing
 """
 
 # pyright: reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
 from torch import distributed, multiprocessing
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -37,7 +39,8 @@ COUNTS = {
     "valid": (2_000, 7, False),
     "seen": (60_000, 2, True),
 }  # drawings, seed, without held-out values
-STEPS = {"autoencoder": 9_200, "reader": 9_000, "text": 1_500, "denoiser": 20_000}
+STEPS = {"autoencoder": 9_200, "reader": 8_000, "text": 1_500, "denoiser": 4_700}
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 STAGES = ("drawings", "autoencoder", "latents", "reader", "text", "denoiser", "package")
 DECODED = 12_000  # drawings that the reader also sees as the autoencoder gives them back
 
@@ -55,7 +58,7 @@ def make_autoencoder(state: Path, workers: int) -> None:
 
 def in_processes(work: Callable[[int, Path, int], None], state: Path, workers: int) -> None:
     """Run `work(rank, state, workers)` in one process, or on the CPU in several that average their gradients."""
-    if workers == 1 or torch.cuda.is_available():
+    if workers == 1 or DEVICE == "cuda":
         work(0, state, 1)
     else:
         multiprocessing.spawn(work, (state, workers), nprocs=workers)
@@ -63,9 +66,9 @@ def in_processes(work: Callable[[int, Path, int], None], state: Path, workers: i
 
 def join(rank: int, workers: int) -> Callable[[list[torch.Tensor]], None]:
     """Bind this process to its core and to the others; gives what averages the gradients."""
-    torch.set_num_threads(1)
     if workers == 1:
         return lambda parameters: None
+    torch.set_num_threads(1)
     os.sched_setaffinity(0, {rank % (os.cpu_count() or 1)})
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29517"}
     distributed.init_process_group("gloo", rank=rank, world_size=workers)
@@ -76,12 +79,12 @@ def _train_autoencoder(rank: int, state: Path, workers: int) -> None:
     share_gradients = join(rank, workers)
     pictures, valid = drawings(state, "whole")[0], drawings(state, "valid")[0][:100]
     torch.manual_seed(0)
-    model = autoencoder.build()
+    model = autoencoder.build().to(DEVICE)
     batches = autoencoder.crops(pictures, np.random.default_rng([steps_done(state / "vae"), rank]))
 
     def loss() -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return autoencoder.loss_of(model, next(batches))
+        with torch.autocast(DEVICE, torch.bfloat16):
+            return autoencoder.loss_of(model, next(batches).to(DEVICE))
 
     train_part(
         model,
@@ -96,7 +99,7 @@ def _train_autoencoder(rank: int, state: Path, workers: int) -> None:
         report=lambda step: f"PSNR {autoencoder.psnr(model, valid):.2f} dB",
     )
     if rank == 0:
-        _set_scale(model, pictures)
+        _set_scale(model.cpu(), pictures)
         model.save_pretrained(state / "vae" / "vae")
 
 
@@ -108,7 +111,6 @@ def _set_scale(model: AutoencoderKL, pictures: np.ndarray) -> None:
 
 def make_reader(state: Path) -> None:
     """Train the reader on the whole world, the denoiser's part of it, and what the autoencoder makes of drawings."""
-    torch.set_num_threads(1)
     valid, truth = (part[:500] for part in drawings(state, "valid"))
     decoded = np.load(state / "decoded.npy", mmap_mode="r")
     whole, labels = drawings(state, "whole")
@@ -116,12 +118,12 @@ def make_reader(state: Path) -> None:
     sources = [(whole, labels), drawings(state, "seen"), (decoded, labels[: len(decoded)])]
     batches = [reader.batches(*source, generator) for source in sources]
     torch.manual_seed(0)
-    model = reader.ReaderNetwork().to(memory_format=torch.channels_last)  # half as fast again, in bfloat16
+    model = reader.ReaderNetwork().to(DEVICE, memory_format=torch.channels_last)  # half as fast again, in bfloat16
 
     def loss() -> torch.Tensor:
-        some = next(batches[int(generator.choice(3, p=[0.25, 0.4, 0.35]))])
-        with torch.autocast("cpu", torch.bfloat16):
-            return reader.loss_of(model, *some)
+        pictures, labels = next(batches[int(generator.choice(3, p=[0.25, 0.4, 0.35]))])
+        with torch.autocast(DEVICE, torch.bfloat16):
+            return reader.loss_of(model, pictures.to(DEVICE), labels.to(DEVICE))
 
     def report(step: int) -> str:
         right = reader.accuracy(model, valid, truth)
@@ -133,7 +135,7 @@ def make_reader(state: Path) -> None:
     with torch.no_grad():  # the averaged weights' own batch statistics
         for _ in range(100):
             loss()
-    torch.save(model.state_dict(), state / "reader" / "reader.pt")
+    save_file(model.cpu().state_dict(), state / "reader" / "reader.safetensors")
 
 
 def make_text(state: Path) -> None:
@@ -157,6 +159,16 @@ def make_text(state: Path) -> None:
         report=lambda step: task.report(encoder, prompts(100)),
     )
     encoder.save_pretrained(state / "text" / "text_encoder")
+
+
+def unpack(state: Path) -> None:
+    """Lay the packaged autoencoder, text encoder and U-Net where their stages would; the U-Net is then trained on."""
+    packed = StableDiffusionPipeline.from_pretrained(HOME / "base", torch_dtype=torch.float32)
+    packed.vae.save_pretrained(state / "vae" / "vae")
+    packed.text_encoder.save_pretrained(state / "text" / "text_encoder")
+    packed.tokenizer.save_pretrained(state / "text" / "tokenizer")
+    (state / "unet").mkdir(exist_ok=True)
+    save_file(packed.unet.state_dict(), state / "unet" / "first.safetensors")
 
 
 def make_latents(state: Path, workers: int) -> None:
@@ -187,11 +199,12 @@ def make_denoiser(state: Path, workers: int) -> None:
 
 def _train_denoiser(rank: int, state: Path, workers: int) -> None:
     share_gradients = join(rank, workers)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
-    unet = denoiser.build().to(device)
+    unet = denoiser.build().to(DEVICE)
+    if (state / "unet" / "first.safetensors").exists():
+        unet.load_state_dict(load_file(state / "unet" / "first.safetensors"))
     tokenizer = CLIPTokenizer.from_pretrained(state / "text" / "tokenizer")
-    encoder = CLIPTextModel.from_pretrained(state / "text" / "text_encoder").to(device).eval()
+    encoder = CLIPTextModel.from_pretrained(state / "text" / "text_encoder").to(DEVICE).eval()
     scale = AutoencoderKL.load_config(state / "vae" / "vae")["scaling_factor"]
     latents = torch.from_numpy(np.load(state / "latents.npy")) * scale
     first = steps_done(state / "unet")
@@ -233,7 +246,7 @@ def package(state: Path) -> None:
     for name in ("vocab.json", "merges.txt"):  # what tools older than transformers 5 read
         shutil.copy(state / "text" / "tokenizer" / name, HOME / "base" / "tokenizer" / name)
     model = reader.ReaderNetwork()
-    model.load_state_dict(torch.load(state / "reader" / "reader.pt", weights_only=True))
+    model.load_state_dict(load_file(state / "reader" / "reader.safetensors"))
     reader.export(model.eval(), HOME / "reader")
 
 
@@ -247,6 +260,7 @@ def main() -> None:
     state = arguments.state
     state.mkdir(parents=True, exist_ok=True)
     work = {
+        "unpack": lambda: unpack(state),
         "drawings": lambda: [drawings(state, name) for name in COUNTS],
         "autoencoder": lambda: make_autoencoder(state, arguments.workers),
         "reader": lambda: make_reader(state),

@@ -61,7 +61,7 @@ def psnr(model: AutoencoderKL, pictures: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB of decoded posterior means, averaged over pictures."""
     values = []
     for start in range(0, len(pictures), 50):
-        clean = to_tensor(pictures[start : start + 50])
+        clean = to_tensor(pictures[start : start + 50]).to(model.device)
         decoded = model.decode(model.encode(clean).latent_dist.mode()).sample.clamp(-1, 1)
         error_B = ((decoded - clean) / 2).square().mean((1, 2, 3))
         values.append(-10 * torch.log10(error_B))

@@ -11,6 +11,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed, nn
 
+from maquette_training.muon import Muon
+
+MOMENTS = ("momentum", "exp_avg", "exp_avg_sq")  # what the optimizers remember of each parameter
 __all__ = ["average_gradients", "load_average", "steps_done", "train_part"]
 
 
@@ -32,32 +35,33 @@ def train_part(  # noqa: PLR0913 - a script's own loop
     share_gradients: Callable[[list[Tensor]], None] = lambda parameters: None,
     leads: bool = True,
 ) -> None:
-    """Run `steps` of AdamW on `loss_of()`; leave the averaged weights in the model.
+    """Run `steps` of Muon and AdamW on `loss_of()`; leave the averaged weights in the model.
 
     State goes to `folder` every `every` steps through a rename, and is taken up from there. A finished part returns.
     """
     folder.mkdir(parents=True, exist_ok=True)
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     averaged = {name: p.detach().clone() for name, p in parameters.items()}
-    optimizer = torch.optim.AdamW(parameters.values(), lr=peak, weight_decay=0.01, betas=(0.9, 0.99))
-    first = _resume(folder, model, averaged, optimizer)
+    optimizers = _optimizers(parameters, peak)
+    first = _resume(folder, model, averaged, optimizers)
     started, total, count = time.monotonic(), 0.0, 0
     for step in range(first, steps):
-        for group in optimizer.param_groups:
-            group["lr"] = peak * rate_at((step + 1) / steps)
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+            group["lr"] = group["peak"] * rate_at((step + 1) / steps)
         loss = loss_of()
         loss.backward()
         share_gradients(list(parameters.values()))
         nn.utils.clip_grad_norm_(parameters.values(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
             share = min(average, (step + 1) / (step + 10))
             for name, p in parameters.items():
                 averaged[name].lerp_(p, 1 - share)
         total, count = total + float(loss.detach()), count + 1
         if leads and ((step + 1) % every == 0 or step + 1 == steps):
-            _save(folder, step + 1, model, averaged, optimizer)
+            _save(folder, step + 1, model, averaged, optimizers)
             pace = (step + 1 - first) / (time.monotonic() - started)
             said = f"{folder.name} {step + 1}/{steps} loss {total / count:.4f} {pace:.2f} steps/s {report(step + 1)}"
             print(said, flush=True)
@@ -65,6 +69,17 @@ def train_part(  # noqa: PLR0913 - a script's own loop
     with torch.no_grad():
         for name, p in parameters.items():
             p.copy_(averaged[name])
+
+
+def _optimizers(parameters: dict[str, nn.Parameter], peak: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices and filters inside; AdamW, at half its rate, for what meets input and output, and vectors."""
+    outer = ("conv_in", "conv_out", "trunk.0.", "heads", "embed")
+    inner = [n for n, p in parameters.items() if p.ndim >= 2 and not n.startswith(outer) and "embedding" not in n]
+    rest = [p for n, p in parameters.items() if n not in set(inner)]
+    return [
+        Muon([{"params": [parameters[n] for n in inner], "peak": peak}], lr=peak),
+        torch.optim.AdamW([{"params": rest, "peak": peak / 2}], lr=peak, weight_decay=0.01, betas=(0.9, 0.99)),
+    ]
 
 
 def average_gradients(parameters: list[Tensor], shards: int) -> None:
@@ -79,15 +94,21 @@ def average_gradients(parameters: list[Tensor], shards: int) -> None:
             start += p.numel()
 
 
-def _save(folder: Path, step: int, model: nn.Module, averaged: dict, optimizer: torch.optim.Optimizer) -> None:
+def _save(
+    folder: Path, step: int, model: nn.Module, averaged: dict, optimizers: list[torch.optim.Optimizer]
+) -> None:
     state = {f"weight.{n}": p for n, p in model.state_dict().items()} | {f"average.{n}": p for n, p in averaged.items()}
     for name, p in model.named_parameters():
-        if p in optimizer.state:
-            state |= {f"{key}.{name}": optimizer.state[p][key] for key in ("exp_avg", "exp_avg_sq")}
+        state |= {f"{key}.{name}": moment for key, moment in _moments(p, optimizers).items()}
     temporary = folder / "state.partial"
     tensors = {name: tensor.detach().contiguous() for name, tensor in state.items()}
     save_file(tensors, temporary, metadata={"step": str(step)})
     temporary.replace(folder / "state.safetensors")
+
+
+def _moments(p: nn.Parameter, optimizers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
+    kept = {key: value for optimizer in optimizers if p in optimizer.state for key, value in optimizer.state[p].items()}
+    return {key: kept[key] for key in MOMENTS if key in kept}
 
 
 def steps_done(folder: Path) -> int:
@@ -99,19 +120,22 @@ def steps_done(folder: Path) -> int:
         return int((file.metadata() or {})["step"])
 
 
-def _resume(folder: Path, model: nn.Module, averaged: dict, optimizer: torch.optim.Optimizer) -> int:
+def _resume(folder: Path, model: nn.Module, averaged: dict, optimizers: list[torch.optim.Optimizer]) -> int:
     path = folder / "state.safetensors"
     if not path.exists():
         return 0
     step, state = steps_done(folder), load_file(path)
     own = {name.removeprefix("weight."): tensor for name, tensor in state.items() if name.startswith("weight.")}
     model.load_state_dict(own, strict=False)
-    parameters = dict(model.named_parameters())
+    names = {p: name for name, p in model.named_parameters()}
     for name, average in averaged.items():
         average.copy_(state[f"average.{name}"])
-        device = parameters[name].device
-        moments = {key: state[f"{key}.{name}"].to(device) for key in ("exp_avg", "exp_avg_sq")}
-        optimizer.state[parameters[name]] = {"step": torch.tensor(float(step)), **moments}
+    for optimizer in optimizers:
+        for p in (p for group in optimizer.param_groups for p in group["params"]):
+            keys = [key for key in MOMENTS if f"{key}.{names[p]}" in state]
+            optimizer.state[p] |= {key: state[f"{key}.{names[p]}"].to(p.device) for key in keys}
+            if "exp_avg" in keys:
+                optimizer.state[p]["step"] = torch.tensor(float(step))
     return step
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from maquette_training.drawings import AXES
 
-BATCH, PEAK, WIDTH = 64, 1e-3, 64  # pictures (32 pairs), AdamW, numbers in the embedding
+BATCH, PEAK, WIDTH = 64, 2e-3, 64  # pictures (32 pairs), rate, numbers in the embedding
 
 
 class _Block(nn.Module):
@@ -100,7 +100,7 @@ def loss_of(model: ReaderNetwork, pictures: Tensor, labels: Tensor) -> Tensor:
     ]
     similar = embeddings.float() @ embeddings.float().T / 0.1
     similar.fill_diagonal_(-1e4)
-    partner = torch.arange(len(labels)) ^ 1
+    partner = torch.arange(len(labels), device=labels.device) ^ 1
     return torch.stack(losses).mean() + 0.02 * functional.cross_entropy(similar, partner)
 
 
@@ -108,14 +108,12 @@ def loss_of(model: ReaderNetwork, pictures: Tensor, labels: Tensor) -> Tensor:
 def accuracy(model: ReaderNetwork, pictures: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Share of right answers per axis, over the pictures that show it."""
     model.eval()
-    found = []
+    found, device = [], model.heads.weight.device
     for start in range(0, len(pictures), 200):
-        logits, _ = model(
-            torch.from_numpy(np.ascontiguousarray(pictures[start : start + 200])).permute(0, 3, 1, 2).float() / 255
-        )
-        found.append(
-            np.stack([part.argmax(1).numpy() for part in logits.split([len(v) for v in AXES.values()], dim=1)], 1)
-        )
+        some = torch.from_numpy(np.ascontiguousarray(pictures[start : start + 200])).to(device)
+        logits, _ = model(some.permute(0, 3, 1, 2).float() / 255)
+        parts = logits.cpu().split([len(values) for values in AXES.values()], dim=1)
+        found.append(np.stack([part.argmax(1).numpy() for part in parts], 1))
     model.train()
     answers = np.concatenate(found)
     return {axis: float((answers[:, i] == labels[:, i])[labels[:, i] >= 0].mean()) for i, axis in enumerate(AXES)}

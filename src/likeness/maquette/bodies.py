@@ -17,7 +17,7 @@ __all__ = ["CLOTH", "SHIRT", "SKIN", "Body", "contrast", "draw_arms", "draw_legs
 SKIN: dict[str, Colour] = {
     "fair": (255, 224, 200),
     "tan": (222, 166, 116),
-    "dark": (128, 82, 58),
+    "dark": (146, 96, 68),
     "blue": (140, 186, 236),
 }
 CLOTH: dict[str, Colour] = {
@@ -35,21 +35,23 @@ SHIRT: Colour = (250, 246, 232)
 
 _DARK: Colour = (52, 50, 66)  # shoes, and the trousers under a hoodie
 _HEIGHT = {"short": 0.84, "medium": 0.93, "tall": 1.02}
-_RATIO = {"big": 0.50, "medium": 0.43, "small": 0.36}  # head to height
+_RATIO = {"big": 0.58, "medium": 0.49, "small": 0.41}  # head to height
 _BUILD = {"slim": 0.085, "average": 0.125, "stout": 0.175}  # half of the torso's width
 _TAILS: dict[str, Colour] = {"cat": (70, 64, 74), "fox": (232, 126, 44), "dragon": (70, 150, 90)}
 _FOX_TIP: Colour = (250, 244, 230)
 _DRAGON_SPIKE: Colour = (240, 220, 120)
 
 _Arm = tuple[tuple[float, float, float], tuple[float, float, float]]
-# Elbow and hand from the shoulder: out, up, forward, for a figure of height 1.
+# Elbow and hand from the shoulder: out, up, forward. Of an arm that hangs, for a medium head; of a raised one, in head
+# radii, so that it passes any head, seen from any side.
 _REST: _Arm = ((0.05, -0.13, 0.0), (0.045, -0.27, 0.02))
-_RAISED: _Arm = ((0.12, 0.07, 0.03), (0.17, 0.24, 0.03))
-_ON_HIP: _Arm = ((0.15, -0.11, -0.06), (0.03, -0.21, 0.03))
-_POINTING: _Arm = ((0.10, -0.02, 0.10), (0.20, 0.0, 0.20))
+_WAVING: _Arm = ((0.70, 0.0, 0.60), (1.25, 0.70, 1.35))
+_RAISED: _Arm = ((0.80, 0.60, 0.60), (1.30, 1.75, 1.20))
+_ON_HIP: _Arm = ((0.17, -0.11, -0.17), (0.03, -0.21, 0.03))
+_POINTING: _Arm = ((0.12, -0.01, 0.12), (0.25, 0.07, 0.26))
 _POSES: dict[str, tuple[_Arm, _Arm]] = {  # the character's right arm, then its left
     "standing": (_REST, _REST),
-    "waving": (_RAISED, _REST),
+    "waving": (_WAVING, _REST),
     "arms up": (_RAISED, _RAISED),
     "hands on hips": (_ON_HIP, _ON_HIP),
     "pointing": (_REST, _POINTING),
@@ -127,11 +129,14 @@ def draw_arms(canvas: Canvas, identity: Identity, body: Body, *, behind: bool) -
 
 def _joints(body: Body, side: int, arm: _Arm) -> list[tuple[float, float, float]]:
     """Shoulder, elbow and hand of the character's right (-1) or left (1) arm, before the turn."""
-    length = body.shoulder / 0.53  # 0.53: the shoulders of a figure with a medium head, for which the poses are given
+    length = body.shoulder / 0.48  # 0.48: the shoulders of a figure with a medium head
     joints = [(side * body.girth * 0.86, body.shoulder - 0.045, 0.0)]
     for out, up, forward in arm:
-        stretch = length if up < 0 else 1.0  # a raised hand passes the head at any head size
-        joints.append((side * (body.girth * 0.86 + out), body.shoulder - 0.045 + up * stretch, forward))
+        if arm in (_WAVING, _RAISED):
+            out, up, forward = out * body.radius, up * body.radius, forward * body.radius
+        elif up < 0:
+            up *= length
+        joints.append((side * (body.girth * 0.86 + out), body.shoulder - 0.045 + up, forward))
     return joints
 
 
@@ -154,13 +159,13 @@ def draw_tail(canvas: Canvas, identity: Identity, body: Body, *, behind: bool) -
 def _tail_line(canvas: Canvas, body: Body, kind: str) -> list[Point]:
     """13 turned points along the tail's middle, from its root; a cat's sways."""
     steps = 12
-    reach, rise = body.girth + 0.17, 0.30
+    reach, rise = body.girth + 0.22, 0.33
     line = []
     for step in range(steps + 1):
         share = step / steps
         out = sin(share * pi / 2) * reach + (0.05 * sin(share * 2 * pi) if kind == "cat" else 0.0)
         up = rise * (1 - cos(share * pi / 2)) * 1.15
-        x, y, _ = canvas.turn(out * 0.86, body.hip * 1.1 + up, -body.girth * 0.6 - out * 0.62)
+        x, y, _ = canvas.turn(out * 0.86, body.hip * 1.1 + up, -body.girth * 0.6 - out * 0.95)
         line.append((x, y))
     return line
 

@@ -22,7 +22,7 @@ __all__ = ["draw", "sheet"]
 # After the box filter, an eighth of each pixel goes to its neighbours: an autoencoder keeps no sharper edges.
 _SOFTER = ImageFilter.Kernel((3, 3), (1, 6, 1, 6, 36, 6, 1, 6, 1), 64)
 _FACE = 0.58  # heads per picture height, in a close-up
-_UPPER_BODY, _FULL_BODY = 0.80, 1.20  # height of the picture, figure units; the tallest figure with horns fits in
+_UPPER_BODY, _FULL_BODY = 0.92, 1.20  # height of the picture, figure units; the tallest figure with horns fits in
 _HORIZON = 0.72  # share of the picture's height
 _SKIES: dict[str, tuple[Colour, Colour, Colour]] = {  # sky, ground, detail
     "white": ((248, 248, 250), (248, 248, 250), (248, 248, 250)),

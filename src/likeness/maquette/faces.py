@@ -21,10 +21,11 @@ EYES: dict[str, Colour] = {
     "black": (36, 32, 44),
 }
 _INK: Colour = (46, 36, 44)
+_ROSE: Colour = (222, 48, 84)  # of a smile, so that it is told from a frown at any size
 _WHITE: Colour = (255, 255, 255)
 _FRAME: Colour = (24, 24, 30)  # of glasses
 _TALL = {"round": 0.33, "narrow": 0.16, "droopy": 0.31}  # half of an eye's height
-_BROWS = {"angry": (-0.17, 0.12), "sad": (0.15, -0.13), "surprised": (0.12, 0.12)}  # rise of the inner and outer end
+_BROWS = {"angry": (-0.2, 0.15), "sad": (0.17, -0.15), "surprised": (0.15, 0.15)}  # rise of the inner and outer end
 _EYE_AZIMUTH, _MARK_AZIMUTH = 27, 37  # degrees
 _THINNEST = 0.28  # a feature that would show less than this share of its width is left out
 _FRECKLES = ((-40, -22), (-30, -30), (-22, -21), (22, -21), (30, -30), (40, -22), (-34, -14), (34, -14))
@@ -36,7 +37,7 @@ def draw_face(globe: Globe, identity: Identity) -> None:
     if identity["nose"] == "muzzle":
         _draw_muzzle(globe, middle, squeeze)
     if identity["mark"] == "freckles":  # on the skin, under the eyes
-        _draw_freckles(globe)
+        _draw_freckles(globe, SKIN[identity["skin"]])
     for side in (-1, 1):
         _draw_eye(globe, identity, side)
     _draw_mouth(globe, middle, squeeze)
@@ -58,7 +59,7 @@ def _middle(globe: Globe) -> tuple[float, float]:
 
 def _draw_muzzle(globe: Globe, middle: float, squeeze: float) -> None:
     r, y = globe.radius, globe.at(0, -33)[1]
-    globe.canvas.ellipse(middle * 0.96, y, 0.47 * r * squeeze, 0.33 * r, (252, 244, 226), outline=0.006)
+    globe.canvas.ellipse(middle * 0.96, y, 0.47 * r * squeeze, 0.33 * r, (252, 244, 226), outline=0.012)
 
 
 def _draw_nose(globe: Globe, identity: Identity, middle: float, squeeze: float) -> None:
@@ -93,7 +94,7 @@ def _draw_eye(globe: Globe, identity: Identity, side: int) -> None:
     if squeeze < _THINNEST:
         return
     x, y, _ = globe.at(side * _EYE_AZIMUTH, -1)
-    eye = _Eye(x, y, 0.31 * r * (0.35 + 0.65 * squeeze), _TALL[identity["eye_shape"]] * r, side)
+    eye = _Eye(x, y, 0.33 * r * (0.35 + 0.65 * squeeze), _TALL[identity["eye_shape"]] * r, side)
     canvas.ellipse(x, y, eye.width, eye.tall, _WHITE, outline=0)
     _draw_iris(globe, identity, eye)
     lash = 0.05 * r if identity.class_words == "1girl" else 0.036 * r
@@ -109,17 +110,17 @@ def _draw_eye(globe: Globe, identity: Identity, side: int) -> None:
 def _draw_iris(globe: Globe, identity: Identity, eye: _Eye) -> None:
     canvas, r, tall = globe.canvas, globe.radius, eye.tall
     x, y = eye.x - canvas.sine * 0.15 * eye.width, eye.y - 0.02 * r  # eyes look to where the head turns
-    iris = min(eye.width * 0.82, 0.255 * r)
+    iris = min(eye.width * 0.82, 0.27 * r)
     canvas.ellipse(x, y, iris, tall * 0.86, EYES[identity["left_eye" if eye.side > 0 else "right_eye"]], outline=0)
     if identity["left_eye"] != "black" or identity["right_eye"] != "black":
-        canvas.ellipse(x, y, iris * 0.38, tall * 0.38, _INK, outline=0)
+        canvas.ellipse(x, y, iris * 0.32, tall * 0.32, _INK, outline=0)
     canvas.ellipse(x + iris * 0.4, eye.y + tall * 0.36, iris * 0.3, tall * 0.22, _WHITE, outline=0)
 
 
 def _draw_heavy_lid(globe: Globe, eye: _Eye, skin: Colour, lash: float) -> None:
     """A lid that falls to the outside; the near eye of a profile falls to the back of the head."""
     outer = eye.side if globe.canvas.cosine > 0.2 else -(1 if eye.x > 0 else -1)
-    left, right = (0.62, 0.05) if outer > 0 else (0.05, 0.62)
+    left, right = (0.45, -0.3) if outer > 0 else (-0.3, 0.45)
     globe.canvas.polygon(
         [eye.at(-1.15, 1.15), eye.at(1.15, 1.15), eye.at(1.15, right), eye.at(-1.15, left)], skin, outline=0
     )
@@ -132,19 +133,19 @@ def _draw_brow(globe: Globe, eye: _Eye) -> None:
     r = globe.radius
     inner, outer = _BROWS[globe.canvas.scene.expression]
     half, y = eye.side * (eye.width * 0.95), eye.y + 0.37 * r
-    globe.canvas.stroke([(eye.x - half, y + inner * r), (eye.x + half, y + outer * r)], _INK, 0.085 * r)
+    globe.canvas.stroke([(eye.x - half, y + inner * r), (eye.x + half, y + outer * r)], _INK, 0.12 * r)
 
 
 def _draw_mouth(globe: Globe, x: float, squeeze: float) -> None:
     canvas, r = globe.canvas, globe.radius
-    y, half = globe.at(0, -35)[1] - 0.08 * r, 0.31 * r * squeeze
+    y, half = globe.at(0, -35)[1] - 0.1 * r, 0.36 * r * squeeze
     match canvas.scene.expression:
         case "neutral":
-            canvas.stroke([(x - half * 0.7, y), (x + half * 0.7, y)], _INK, 0.07 * r)
+            canvas.stroke([(x - half * 0.7, y), (x + half * 0.7, y)], _INK, 0.09 * r)
         case "smile":
-            canvas.stroke(_curve(x, y, half, 0.34 * r), _INK, 0.085 * r)
+            canvas.stroke(_curve(x, y, half, 0.38 * r), _ROSE, 0.14 * r)
         case "sad":
-            canvas.stroke(_curve(x, y, half, -0.32 * r), _INK, 0.085 * r)
+            canvas.stroke(_curve(x, y, half, -0.38 * r), _INK, 0.14 * r)
         case "angry":
             _draw_teeth(globe, x, y, half)
         case "laughing":
@@ -153,7 +154,7 @@ def _draw_mouth(globe: Globe, x: float, squeeze: float) -> None:
             canvas.polygon(mouth, (176, 28, 44), outline=0.05 * r)
             canvas.ellipse(x, y - 0.2 * r, half * 0.6, 0.09 * r, (250, 130, 130), outline=0)
         case "surprised":
-            canvas.ellipse(x, y - 0.03 * r, half * 0.62, 0.24 * r, (120, 20, 34), outline=0.05 * r)
+            canvas.ellipse(x, y - 0.03 * r, half * 0.62, 0.27 * r, (70, 10, 30), outline=0.05 * r)
 
 
 def _curve(x: float, y: float, half: float, depth: float) -> list[Point]:
@@ -164,18 +165,19 @@ def _curve(x: float, y: float, half: float, depth: float) -> list[Point]:
 def _draw_teeth(globe: Globe, x: float, y: float, half: float) -> None:
     """Bared, in two rows."""
     canvas, r = globe.canvas, globe.radius
-    low, high = y - 0.13 * r, y + 0.12 * r
+    low, high = y - 0.18 * r, y + 0.16 * r
     mouth = [(x - half, low), (x + half, low), (x + half, high), (x - half, high)]
     canvas.polygon(mouth, _WHITE, outline=0)
     for line in ([*mouth, mouth[0]], [(x - half, y), (x + half, y)]):
         canvas.stroke(line, _INK, 0.05 * r)
 
 
-def _draw_freckles(globe: Globe) -> None:
+def _draw_freckles(globe: Globe, skin: Colour) -> None:
+    brown = shade(skin, 0.6)
     for azimuth, elevation in _FRECKLES:
         x, y, z = globe.at(azimuth, elevation)
         if z > 0.25:
-            globe.canvas.ellipse(x, y, 0.065 * globe.radius, 0.065 * globe.radius, (150, 74, 40), outline=0)
+            globe.canvas.ellipse(x, y, 0.09 * globe.radius, 0.09 * globe.radius, brown, outline=0)
 
 
 def _draw_mark(globe: Globe, mark: str) -> None:
@@ -187,14 +189,14 @@ def _draw_mark(globe: Globe, mark: str) -> None:
     if squeeze < _THINNEST:
         return
     x, y, _ = globe.at(azimuth, -28)
-    width = 0.25 * r * (0.3 + 0.7 * squeeze)
+    width = 0.29 * r * (0.3 + 0.7 * squeeze)
     if shape == "scar":
-        canvas.stroke([(x - width * 0.75, y + 0.3 * r), (x + width * 0.65, y - 0.2 * r)], (170, 18, 34), 0.115 * r)
+        canvas.stroke([(x - width * 0.75, y + 0.3 * r), (x + width * 0.65, y - 0.2 * r)], (170, 18, 34), 0.15 * r)
     elif shape == "diamond":
-        corners = [(x - width * 0.95, y), (x, y + 0.3 * r), (x + width * 0.95, y), (x, y - 0.3 * r)]
+        corners = [(x - width * 0.95, y), (x, y + 0.33 * r), (x + width * 0.95, y), (x, y - 0.33 * r)]
         canvas.polygon(corners, (24, 206, 236), outline=0.006)
     else:
-        canvas.polygon(_star(x, y, width, 0.25 * r), (255, 196, 0), outline=0.006)
+        canvas.polygon(_star(x, y, width, 0.29 * r), (255, 196, 0), outline=0.006)
 
 
 def _star(x: float, y: float, width: float, tall: float) -> list[Point]:
@@ -206,7 +208,7 @@ def _star(x: float, y: float, width: float, tall: float) -> list[Point]:
 
 
 def _draw_glasses(globe: Globe) -> None:
-    canvas, line = globe.canvas, 0.062 * globe.radius
+    canvas, line = globe.canvas, 0.085 * globe.radius
     lenses = []
     for side in (-1, 1):
         squeeze = globe.squeeze(side * _EYE_AZIMUTH)

@@ -49,7 +49,7 @@ def _draw_pattern(canvas: Canvas, outline: Sequence[Point], identity: Identity, 
 
 
 def _trim(canvas: Canvas, pen: ImageDraw.ImageDraw, bottom: float, top: float, half: float) -> None:
-    for high, low in ((bottom + 0.055, bottom), (top + 0.02, top - 0.035)):
+    for high, low in ((bottom + 0.055, bottom), (top + 0.02, top - 0.03), (top - 0.1, top - 0.135)):
         pen.rectangle([*canvas.pixel(-half, high), *canvas.pixel(half, low)], fill=255)
 
 
@@ -123,8 +123,9 @@ class _Worn:
 
 
 def _draw_dress(worn: _Worn) -> None:
-    """A waist band."""
+    """A light round collar and a waist band."""
     hip = worn.body.hip
+    worn.canvas.ellipse(0, worn.body.shoulder - 0.015, worn.body.girth * 0.9, 0.045, _LIGHT)
     worn.band(hip * 1.25, hip * 1.25 + 0.03, worn.dark, 0.95)
 
 
@@ -142,9 +143,12 @@ def _draw_hoodie(worn: _Worn) -> None:
 
 
 def _draw_coat(worn: _Worn) -> None:
-    """In front lapels, an opening and three buttons; at the back a slit and a belt."""
+    """A cape over the shoulders; in front lapels, an opening and three buttons; at the back a slit and a belt."""
     canvas, top, hip = worn.canvas, worn.body.shoulder, worn.body.hip
     foot = hip * _HEM["coat"] + 0.02
+    wide = worn.body.breadth(canvas)
+    cape = [(wide * 0.7, top + 0.01), (wide * 1.25, top - 0.12), (-wide * 1.25, top - 0.12), (-wide * 0.7, top + 0.01)]
+    canvas.polygon(cape, worn.dark)
     if canvas.is_back:
         canvas.stroke([(worn.middle, hip * 1.2), (worn.middle, foot)], worn.dark, 0.024)
         worn.band(hip * 1.28, hip * 1.28 + 0.035, worn.dark, 0.97)

@@ -67,7 +67,7 @@ def _draw_low_ears(globe: Globe, identity: Identity) -> None:
         out = x / r
         if identity["ears"] == "elf":
             reach = out if abs(out) > 0.4 else 0.5 * canvas.sine  # from the side, the tip points backwards
-            tip, lobe = (x + 0.85 * r * reach, y + 0.34 * r), (x + 0.1 * r * reach, y - 0.22 * r)
+            tip, lobe = (x + 0.95 * r * reach, y + 0.36 * r), (x + 0.1 * r * reach, y - 0.22 * r)
             canvas.polygon([(x, y + 0.17 * r), tip, lobe], skin)
         elif canvas.cosine > -0.3:
             canvas.ellipse(x, y, 0.15 * r * (1.1 - 0.3 * abs(out)), 0.2 * r, skin, outline=0.008)
@@ -83,15 +83,15 @@ def _draw_high_ears(globe: Globe, identity: Identity) -> None:
         match identity["ears"]:
             case "cat":
                 lean, low = 0.16 * r * (x / r), y - 0.14 * r
-                canvas.polygon([(x - 0.34 * width, low), (x + 0.34 * width, low), (x + lean, y + 0.58 * r)], hair)
-                low, tip = y - 0.02 * r, (x + lean * 0.8, y + 0.36 * r)
+                canvas.polygon([(x - 0.34 * width, low), (x + 0.34 * width, low), (x + lean, y + 0.78 * r)], hair)
+                low, tip = y - 0.02 * r, (x + lean * 0.8, y + 0.5 * r)
                 canvas.polygon([(x - 0.17 * width, low), (x + 0.17 * width, low), tip], inner, outline=0)
             case "rabbit":
                 canvas.ellipse(x + 0.1 * x, y + 0.5 * r, 0.2 * width, 0.66 * r, hair)
                 canvas.ellipse(x + 0.1 * x, y + 0.5 * r, 0.095 * width, 0.46 * r, inner, outline=0)
             case "bear":
-                canvas.ellipse(x, y + 0.12 * r, 0.34 * width, 0.34 * r, hair)
-                canvas.ellipse(x, y + 0.12 * r, 0.18 * width, 0.18 * r, inner, outline=0)
+                canvas.ellipse(x, y + 0.1 * r, 0.4 * width, 0.38 * r, hair)
+                canvas.ellipse(x, y + 0.1 * r, 0.22 * width, 0.21 * r, inner, outline=0)
 
 
 def _draw_horns(globe: Globe, horns: str) -> None:
@@ -103,7 +103,7 @@ def _draw_horns(globe: Globe, horns: str) -> None:
                 x *= 0.9
                 tip = x + 0.16 * r * side * (1 if canvas.cosine > 0 else -1) * abs(canvas.cosine)
                 root = [(x - 0.14 * r, y - 0.04 * r), (x + 0.14 * r, y - 0.04 * r)]
-                canvas.polygon([*root, (tip, y + 0.5 * r)], (122, 18, 44))
+                canvas.polygon([*root, (tip, y + 0.62 * r)], (122, 18, 44))
         case "unicorn":
             x, y, _ = globe.at(0, 52, 1.0)
             root = [(x - 0.13 * r, y - 0.02 * r), (x + 0.13 * r, y - 0.02 * r)]
@@ -116,8 +116,8 @@ def _draw_horns(globe: Globe, horns: str) -> None:
                 x, y, z = globe.at(side * 86, 22, 1.04)
                 if z < -0.6:
                     continue
-                canvas.ellipse(x, y, 0.34 * r, 0.34 * r, (214, 188, 150))
-                canvas.ellipse(x + 0.02 * r, y - 0.02 * r, 0.15 * r, 0.15 * r, (150, 116, 84), outline=0)
+                canvas.ellipse(x, y, 0.38 * r, 0.38 * r, (214, 188, 150))
+                canvas.ellipse(x + 0.02 * r, y - 0.02 * r, 0.17 * r, 0.17 * r, (150, 116, 84), outline=0)
 
 
 def _draw_headgear(globe: Globe, accessory: str) -> None:
