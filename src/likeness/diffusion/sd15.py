@@ -4,9 +4,7 @@ Shapes: B batch, C H W picture, D h w latent, L tokens, E width, K chunks.
 """
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, cast
@@ -16,12 +14,10 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
-from transformers.utils import logging
 
-from likeness.diffusion.checkpoints import read_header
 from likeness.diffusion.family import Conditioning
+from likeness.diffusion.folders import load_part, read_table, vocabulary_files, weights_file
 from likeness.diffusion.schedule import Schedule
-from likeness.errors import CheckpointError
 
 __all__ = ["StableDiffusion15"]
 
@@ -69,14 +65,14 @@ class StableDiffusion15:
         Raises:
             CheckpointError: where a part is missing, is a pickle, or is not a sound file.
         """
-        chosen = {part: _weights_file(path / part, stem) for part, stem in WEIGHTS.items()}
-        unet = _load(UNet2DConditionModel, path / "unet", chosen["unet"], dtype)
-        vae = _load(AutoencoderKL, path / "vae", chosen["vae"], torch.float32)
-        text_encoder = _load(CLIPTextModel, path / "text_encoder", chosen["text_encoder"], dtype)
-        vocabulary = _vocabulary(path / "tokenizer")
+        chosen = {part: weights_file(path / part, stem) for part, stem in WEIGHTS.items()}
+        unet = load_part(UNet2DConditionModel, path / "unet", chosen["unet"], dtype)
+        vae = load_part(AutoencoderKL, path / "vae", chosen["vae"], torch.float32)
+        text_encoder = load_part(CLIPTextModel, path / "text_encoder", chosen["text_encoder"], dtype)
+        vocabulary = vocabulary_files(path / "tokenizer")
         tokenizer = CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True)
-        scheduler = _present(path / "scheduler" / "scheduler_config.json")
-        schedule = Schedule.from_config(_json(scheduler), device=device)
+        scheduler = path / "scheduler" / "scheduler_config.json"
+        schedule = Schedule.from_config(read_table(scheduler), device=device)
         configs = [path / part / "config.json" for part in WEIGHTS]
         return cls(
             unet.to(device),
@@ -186,69 +182,3 @@ def _text_targets(text_encoder: nn.Module) -> dict[str, nn.Module]:
         for index, layer in layers.named_children()
         for name in names
     }
-
-
-def _weights_file(folder: Path, stem: str) -> Path:
-    """The safetensors file of a part, sound by its header; in half precision where that is the only one."""
-    for name in (f"{stem}.safetensors", f"{stem}.fp16.safetensors"):
-        if (folder / name).is_file():
-            read_header(folder / name)
-            return folder / name
-    pickles: Iterable[Path] = (*folder.glob("*.bin"), *folder.glob("*.ckpt"), *folder.glob("*.pt"))
-    if found := sorted(pickles):
-        raise CheckpointError(
-            f"{found[0]} is a pickle, which can run any code when it is opened, and is refused. Get {stem}.safetensors "
-            "of the same weights."
-        )
-    raise CheckpointError(f"{folder / stem}.safetensors is missing. The base's folder is not whole; get it again.")
-
-
-def _vocabulary(folder: Path) -> list[Path]:
-    """The tokenizer's files: CLIP's own two, or the one that newer versions of transformers write instead."""
-    whole = folder / "tokenizer.json"
-    return [whole] if whole.is_file() else [_present(folder / name) for name in ("vocab.json", "merges.txt")]
-
-
-def _load(kind: Any, folder: Path, weights: Path, dtype: torch.dtype) -> Any:
-    """One part of the pipeline, whole, from its own folder and nowhere else."""
-    _present(folder / "config.json")
-    options: dict[str, Any] = {"dtype" if kind is CLIPTextModel else "torch_dtype": dtype}
-    options["variant"] = "fp16" if ".fp16." in weights.name else None
-    try:
-        with _no_bar():
-            part, told = cast("Any", kind).from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
-            )
-    except (OSError, ValueError, RuntimeError) as fault:
-        raise CheckpointError(f"{folder} cannot be loaded as {kind.__name__}: {fault}") from fault
-    if missing := sorted(told["missing_keys"]):  # else the libraries draw them at random and go on
-        raise CheckpointError(f"{weights} lacks {len(missing)} tensor(s) that its config.json asks for: {missing[0]}.")
-    return part
-
-
-@contextmanager
-def _no_bar() -> Iterator[None]:
-    """Without the progress bar that transformers draws on stderr, even into a log."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
-def _present(path: Path) -> Path:
-    if not path.is_file():
-        raise CheckpointError(f"{path} is missing. The base's folder is not whole; get it again.")
-    return path
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as fault:
-        raise CheckpointError(f"{path} is not readable as JSON: {fault}.") from fault
-    if not isinstance(read, dict):
-        raise CheckpointError(f"{path} is not a table.")
-    return read
