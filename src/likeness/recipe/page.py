@@ -1,16 +1,12 @@
-"""The recipe: all that a person can set, a section per stage. It is read from `likeness.toml`, strictly."""
+"""The one page that holds all that a person can set, a section per stage."""
 
 import datetime
-import hashlib
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field
 
-from likeness.errors import ConsentError, WorkspaceError
-from likeness.records import write_atomically
-from likeness.toml import commented_toml, plain_toml, read_toml
+from likeness.recipe.values import Blocks, Device, FileName, Section, Sha256, Tag
+from likeness.toml import plain_toml
 
 __all__ = [
     "AdapterSet",
@@ -22,79 +18,8 @@ __all__ = [
     "PerceptionConfig",
     "Recipe",
     "SampleConfig",
-    "Section",
     "TrainConfig",
-    "check_may_train",
-    "load_recipe",
-    "write_recipe",
 ]
-
-MAIN = {
-    "character.name",
-    "character.trigger",
-    "character.class_words",
-    "character.kind",
-    "base.path",
-    "train.steps",
-    "train.learning_rate",
-    "train.rank",
-    "sample.prompts",
-}  # what a person is likely to set first: `write_recipe` writes these out, and the others as comments
-
-
-class Section(BaseModel):
-    """One section of the recipe: frozen, and strict about its fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _a_truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation in (int, float):
-            raise ValueError("input should be a number, not true or false")
-        return value
-
-    @property
-    def digest(self) -> str:
-        """The sha256 of all that the section says: it changes when, and only when, a value does."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
-
-
-def _plain_name(text: str) -> str:
-    if any(letter in '/\\:*?"<>|' or not letter.isprintable() for letter in text) or text.startswith("."):
-        raise ValueError('input should be a name that a file can have: no / \\ : * ? " < > |, and no dot in front')
-    return text
-
-
-def _one_tag(text: str) -> str:
-    if "," in text or not text.isprintable():
-        raise ValueError("input should be one tag: no comma and no line break")
-    return text
-
-
-def _device(text: str) -> str:
-    kind, _, index = text.partition(":")
-    if text not in ("auto", "cpu", "mps", "cuda") and not (kind == "cuda" and index.isdecimal()):
-        raise ValueError("input should be 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'")
-    return text
-
-
-def _blocks(value: Any) -> Any:
-    """The name of a set, or a list of patterns: one check for both, so that a fault is told once."""
-    patterns = [value] if isinstance(value, str) else value
-    if not isinstance(patterns, list | tuple) or not patterns or not all(isinstance(p, str) and p for p in patterns):
-        raise ValueError("input should be the name of a set, as in 'attention', or a list of patterns of layer names")
-    return value
-
-
-def _sha256(text: str) -> str:
-    if text and (len(text) != 64 or not set(text.lower()) <= set("0123456789abcdef")):
-        raise ValueError("input should be a sha256: 64 hexadecimal digits, as sha256sum prints them")
-    return text.lower()
-
-
-Blocks = Annotated[str | tuple[str, ...], BeforeValidator(_blocks)]
-Tag = Annotated[str, AfterValidator(_one_tag)]
 
 
 class Consent(Section):
@@ -106,7 +31,7 @@ class Consent(Section):
     date: datetime.date | None = Field(
         default=None, examples=[datetime.date(2026, 1, 31)], description="The day they agreed."
     )
-    evidence_sha256: Annotated[str, AfterValidator(_sha256)] = Field(
+    evidence_sha256: Sha256 = Field(
         default="", description="sha256 of the signed paper or recording; the file itself stays with you."
     )
     adult: bool = Field(default=False, description="true: the person was an adult on that day.")
@@ -115,7 +40,7 @@ class Consent(Section):
 class CharacterConfig(Section):
     """Who is learnt."""
 
-    name: Annotated[str, AfterValidator(_plain_name)] = Field(
+    name: FileName = Field(
         min_length=1,
         max_length=80,
         description="The character's name; it is the title that the LoRA's file carries.",
@@ -143,7 +68,7 @@ class BaseConfig(Section):
         min_length=1,
         description="A diffusers folder, or 'maquette': the small base that comes with likeness.",
     )
-    device: Annotated[str, AfterValidator(_device)] = Field(
+    device: Device = Field(
         default="auto", description="'cpu', 'cuda', 'cuda:1' or 'mps'; auto takes a GPU where there is one."
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
@@ -351,47 +276,3 @@ class Recipe(Section):
     def to_toml(self) -> str:
         """The whole recipe as run, every default written out: what `load_recipe` reads back as the same recipe."""
         return plain_toml(self)
-
-
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe in a file, with `section.field=value` of the command line laid over it.
-
-    Args:
-        overrides: each value is read as TOML, and as plain text where it is not TOML.
-
-    Raises:
-        RecipeError: with all faults at once, each with field, value and what is allowed.
-        WorkspaceError: where there is no such file.
-    """
-    return read_toml(path, Recipe, overrides)
-
-
-def write_recipe(path: Path, recipe: Recipe) -> None:
-    """A new likeness.toml that explains itself: each field with its description, all but a few as comments.
-
-    Raises:
-        WorkspaceError: where there is one already; a person's recipe is never overwritten.
-    """
-    if path.exists():
-        raise WorkspaceError(f"{path} exists already. Edit it, or choose another folder.")
-    write_atomically(path, commented_toml(recipe, MAIN))
-
-
-def check_may_train(character: CharacterConfig) -> None:
-    """Nothing, for a character that may be trained: an invented one, or a real person whose consent is on record.
-
-    Raises:
-        ConsentError: for a real person, with all that is missing from the record.
-    """
-    if character.kind != "real-person":
-        return
-    consent = character.consent or Consent()
-    faults = {name: field.description for name, field in Consent.model_fields.items() if not getattr(consent, name)}
-    if consent.date and consent.date > datetime.date.today():
-        faults["date"] = f"{consent.date} is yet to come."
-    if faults:
-        lines = [f"  character.consent.{name}: {fault}" for name, fault in faults.items()]
-        raise ConsentError(
-            f"character.kind = 'real-person': {character.name} is not trained without a full consent record. "
-            "To be filled in, in [character.consent]:\n" + "\n".join(lines)
-        )

@@ -1,0 +1,34 @@
+"""The recipe: all that a person can set, a section per stage. It is read from `likeness.toml`, strictly."""
+
+from likeness.recipe.consent import check_may_train
+from likeness.recipe.files import load_recipe, write_recipe
+from likeness.recipe.page import (
+    AdapterSet,
+    BaseConfig,
+    CaptionConfig,
+    CharacterConfig,
+    Consent,
+    EncodeConfig,
+    PerceptionConfig,
+    Recipe,
+    SampleConfig,
+    TrainConfig,
+)
+from likeness.recipe.values import Section
+
+__all__ = [
+    "AdapterSet",
+    "BaseConfig",
+    "CaptionConfig",
+    "CharacterConfig",
+    "Consent",
+    "EncodeConfig",
+    "PerceptionConfig",
+    "Recipe",
+    "SampleConfig",
+    "Section",
+    "TrainConfig",
+    "check_may_train",
+    "load_recipe",
+    "write_recipe",
+]

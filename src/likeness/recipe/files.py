@@ -1,0 +1,47 @@
+"""The recipe as a file: `likeness.toml`, read strictly and written with an explanation beside each field."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from likeness.errors import WorkspaceError
+from likeness.recipe.page import Recipe
+from likeness.records import write_atomically
+from likeness.toml import commented_toml, read_toml
+
+__all__ = ["load_recipe", "write_recipe"]
+
+MAIN = {
+    "character.name",
+    "character.trigger",
+    "character.class_words",
+    "character.kind",
+    "base.path",
+    "train.steps",
+    "train.learning_rate",
+    "train.rank",
+    "sample.prompts",
+}  # what a person is likely to set first: `write_recipe` writes these out, and the others as comments
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in a file, with `section.field=value` of the command line laid over it.
+
+    Args:
+        overrides: each value is read as TOML, and as plain text where it is not TOML.
+
+    Raises:
+        RecipeError: with all faults at once, each with field, value and what is allowed.
+        WorkspaceError: where there is no such file.
+    """
+    return read_toml(path, Recipe, overrides)
+
+
+def write_recipe(path: Path, recipe: Recipe) -> None:
+    """A new likeness.toml that explains itself: each field with its description, all but a few as comments.
+
+    Raises:
+        WorkspaceError: where there is one already; a person's recipe is never overwritten.
+    """
+    if path.exists():
+        raise WorkspaceError(f"{path} exists already. Edit it, or choose another folder.")
+    write_atomically(path, commented_toml(recipe, MAIN))
