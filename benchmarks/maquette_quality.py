@@ -15,6 +15,7 @@ import torch
 
 from likeness.diffusion import load_model
 from likeness.diffusion.sampling import sample
+from likeness.evaluation.prompts import prompt_of
 from likeness.images import Pixels, save_png
 from likeness.maquette.draw import draw, sheet
 from likeness.maquette.world import (
@@ -23,8 +24,6 @@ from likeness.maquette.world import (
     Drawing,
     random_identity,
     random_scene,
-    scene_tags,
-    trait_tags,
     visible_axes,
     visible_traits,
 )
@@ -65,16 +64,10 @@ def follow(truths: list[Drawing], readings: list[Reading]) -> Tally:
     return tally
 
 
-def prompt_of(truth: Drawing) -> str:
+def prompt(truth: Drawing) -> str:
     """Every visible trait and the scene, as tags."""
-    seen = visible_traits(truth.identity, truth.scene)
-    return ", ".join(
-        [
-            truth.identity.class_words,
-            *trait_tags({name: truth.identity[name] for name in seen}),
-            *scene_tags(truth.scene),
-        ]
-    )
+    seen = {name: truth.identity[name] for name in visible_traits(truth.identity, truth.scene)}
+    return prompt_of(truth.scene, class_words=truth.identity.class_words, traits=seen)
 
 
 def mean(tally: Tally, names: tuple[str, ...]) -> float:
@@ -131,7 +124,7 @@ def follow_prompts(arguments: argparse.Namespace, model, reader: Reader) -> dict
     truths = drawings_at_random(arguments.prompts, seed=2, seen_only=True)
     pictures = sample(
         model,
-        [prompt_of(truth) for truth in truths],
+        [prompt(truth) for truth in truths],
         seeds=list(range(len(truths))),
         steps=arguments.steps,
         guidance=arguments.guidance,

@@ -72,7 +72,7 @@ def train_part(  # noqa: PLR0913 - a script's own loop
 
 
 def _optimizers(parameters: dict[str, nn.Parameter], peak: float) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices and filters inside; AdamW, at half its rate, for what meets input and output, and vectors."""
+    """Muon for the matrices and filters inside; AdamW, at half its rate, for the first and last layers, and vectors."""
     outer = ("conv_in", "conv_out", "trunk.0.", "heads", "embed")
     inner = [n for n, p in parameters.items() if p.ndim >= 2 and not n.startswith(outer) and "embedding" not in n]
     rest = [p for n, p in parameters.items() if n not in set(inner)]
@@ -94,9 +94,7 @@ def average_gradients(parameters: list[Tensor], shards: int) -> None:
             start += p.numel()
 
 
-def _save(
-    folder: Path, step: int, model: nn.Module, averaged: dict, optimizers: list[torch.optim.Optimizer]
-) -> None:
+def _save(folder: Path, step: int, model: nn.Module, averaged: dict, optimizers: list[torch.optim.Optimizer]) -> None:
     state = {f"weight.{n}": p for n, p in model.state_dict().items()} | {f"average.{n}": p for n, p in averaged.items()}
     for name, p in model.named_parameters():
         state |= {f"{key}.{name}": moment for key, moment in _moments(p, optimizers).items()}
