@@ -148,7 +148,7 @@ def draw_tail(canvas: Canvas, identity: Identity, body: Body, *, behind: bool) -
         return
     line = _tail_line(canvas, body, kind)
     if kind == "cat":
-        canvas.limb(line, _TAILS[kind], 0.052)
+        canvas.limb(line, _TAILS[kind], 0.065)
         return
     _draw_thick_tail(canvas, kind, line)
     if kind == "dragon":
@@ -159,7 +159,7 @@ def draw_tail(canvas: Canvas, identity: Identity, body: Body, *, behind: bool) -
 def _tail_line(canvas: Canvas, body: Body, kind: str) -> list[Point]:
     """13 turned points along the tail's middle, from its root; a cat's sways."""
     steps = 12
-    reach, rise = body.girth + 0.22, 0.33
+    reach, rise = body.girth + 0.25, 0.34
     line = []
     for step in range(steps + 1):
         share = step / steps

@@ -24,11 +24,11 @@ _INK: Colour = (46, 36, 44)
 _ROSE: Colour = (222, 48, 84)  # of a smile, so that it is told from a frown at any size
 _WHITE: Colour = (255, 255, 255)
 _FRAME: Colour = (24, 24, 30)  # of glasses
-_TALL = {"round": 0.33, "narrow": 0.16, "droopy": 0.31}  # half of an eye's height
+_TALL = {"round": 0.33, "narrow": 0.15, "droopy": 0.31}  # half of an eye's height
 _BROWS = {"angry": (-0.2, 0.15), "sad": (0.17, -0.15), "surprised": (0.15, 0.15)}  # rise of the inner and outer end
 _EYE_AZIMUTH, _MARK_AZIMUTH = 27, 37  # degrees
 _THINNEST = 0.28  # a feature that would show less than this share of its width is left out
-_FRECKLES = ((-40, -22), (-30, -30), (-22, -21), (22, -21), (30, -30), (40, -22), (-34, -14), (34, -14))
+_FRECKLES = ((-47, -25), (-31, -27), (-39, -37), (31, -27), (39, -37), (47, -25))  # below the eyes, beside the mouth
 
 
 def draw_face(globe: Globe, identity: Identity) -> None:
@@ -36,13 +36,13 @@ def draw_face(globe: Globe, identity: Identity) -> None:
     middle, squeeze = _middle(globe)
     if identity["nose"] == "muzzle":
         _draw_muzzle(globe, middle, squeeze)
-    if identity["mark"] == "freckles":  # on the skin, under the eyes
-        _draw_freckles(globe, SKIN[identity["skin"]])
     for side in (-1, 1):
         _draw_eye(globe, identity, side)
     _draw_mouth(globe, middle, squeeze)
     _draw_nose(globe, identity, middle, squeeze)
-    if identity["mark"] not in ("none", "freckles"):
+    if identity["mark"] == "freckles":
+        _draw_freckles(globe, SKIN[identity["skin"]])
+    elif identity["mark"] != "none":
         _draw_mark(globe, identity["mark"])
     if identity["accessory"] == "glasses":
         _draw_glasses(globe)
@@ -66,7 +66,7 @@ def _draw_nose(globe: Globe, identity: Identity, middle: float, squeeze: float) 
     canvas, r, y = globe.canvas, globe.radius, globe.at(0, -17)[1]
     match identity["nose"]:
         case "dot":
-            canvas.ellipse(middle, y, 0.065 * r, 0.05 * r, shade(SKIN[identity["skin"]], 0.6), outline=0)
+            canvas.ellipse(middle, y, 0.085 * r, 0.07 * r, shade(SKIN[identity["skin"]], 0.6), outline=0)
         case "red":
             canvas.ellipse(middle * 1.06, y, 0.19 * r, 0.18 * r, (232, 40, 44), outline=0.006)
         case "muzzle":
@@ -120,7 +120,7 @@ def _draw_iris(globe: Globe, identity: Identity, eye: _Eye) -> None:
 def _draw_heavy_lid(globe: Globe, eye: _Eye, skin: Colour, lash: float) -> None:
     """A lid that falls to the outside; the near eye of a profile falls to the back of the head."""
     outer = eye.side if globe.canvas.cosine > 0.2 else -(1 if eye.x > 0 else -1)
-    left, right = (0.45, -0.3) if outer > 0 else (-0.3, 0.45)
+    left, right = (0.75, -0.2) if outer > 0 else (-0.2, 0.75)
     globe.canvas.polygon(
         [eye.at(-1.15, 1.15), eye.at(1.15, 1.15), eye.at(1.15, right), eye.at(-1.15, left)], skin, outline=0
     )
@@ -177,7 +177,7 @@ def _draw_freckles(globe: Globe, skin: Colour) -> None:
     for azimuth, elevation in _FRECKLES:
         x, y, z = globe.at(azimuth, elevation)
         if z > 0.25:
-            globe.canvas.ellipse(x, y, 0.09 * globe.radius, 0.09 * globe.radius, brown, outline=0)
+            globe.canvas.ellipse(x, y, 0.1 * globe.radius, 0.1 * globe.radius, brown, outline=0)
 
 
 def _draw_mark(globe: Globe, mark: str) -> None:

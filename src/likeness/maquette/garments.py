@@ -18,6 +18,7 @@ __all__ = ["draw_garment"]
 
 _HEM = {"dress": 0.42, "hoodie": 0.92, "coat": 0.45, "overalls": 0.95, "robe": 0.02}  # where it ends, in hip heights
 _FLARE = {"dress": 1.9, "hoodie": 1.12, "coat": 1.35, "overalls": 1.0, "robe": 1.55}  # width there, in torso widths
+_YOKE = {"dress": (-0.07, -0.12), "coat": (-0.12, -0.17), "overalls": (-0.10, -0.15)}  # under collar, cape and shirt
 _LIGHT: Colour = (255, 250, 235)
 _GOLD: Colour = (250, 214, 90)
 
@@ -44,13 +45,14 @@ def _draw_pattern(canvas: Canvas, outline: Sequence[Point], identity: Identity, 
     inside, cover = Image.new("L", canvas.image.size), Image.new("L", canvas.image.size)
     ImageDraw.Draw(inside).polygon([canvas.pixel(*point) for point in outline], fill=255)
     bottom, half = min(y for _, y in outline), max(x for x, _ in outline)
-    _PATTERNS[identity["pattern"]](canvas, ImageDraw.Draw(cover), bottom, body.shoulder, half)
+    pen = ImageDraw.Draw(cover)
+    if identity["pattern"] == "trimmed":
+        high, low = _YOKE.get(identity["garment"], (0.02, -0.075))
+        for top, foot in ((bottom + 0.055, bottom), (body.shoulder + high, body.shoulder + low)):
+            pen.rectangle([*canvas.pixel(-half, top), *canvas.pixel(half, foot)], fill=255)
+    else:
+        _PATTERNS[identity["pattern"]](canvas, pen, bottom, body.shoulder, half)
     canvas.image.paste(contrast(identity), mask=Image.composite(cover, Image.new("L", cover.size), inside))
-
-
-def _trim(canvas: Canvas, pen: ImageDraw.ImageDraw, bottom: float, top: float, half: float) -> None:
-    for high, low in ((bottom + 0.055, bottom), (top + 0.02, top - 0.03), (top - 0.1, top - 0.135)):
-        pen.rectangle([*canvas.pixel(-half, high), *canvas.pixel(half, low)], fill=255)
 
 
 def _stripe(canvas: Canvas, pen: ImageDraw.ImageDraw, bottom: float, top: float, half: float) -> None:
@@ -72,7 +74,6 @@ def _dot(canvas: Canvas, pen: ImageDraw.ImageDraw, bottom: float, top: float, ha
 
 
 _PATTERNS: dict[str, Callable[[Canvas, ImageDraw.ImageDraw, float, float, float], None]] = {
-    "trimmed": _trim,
     "striped": _stripe,
     "dotted": _dot,
 }

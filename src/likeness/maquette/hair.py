@@ -61,7 +61,7 @@ def _draw_streak(globe: Globe, streak: str) -> None:
     if globe.canvas.is_back:
         globe.canvas.polygon(globe.patch([(168, 78), (168, -50), (146, -46), (146, 70)]), _STREAKS[streak], outline=0)
     elif abs(globe.canvas.sine) < 0.9:  # else no more than a line of it would show
-        globe.canvas.polygon(globe.patch([(-2, 74), (0, 19), (22, 16), (27, 62)]), _STREAKS[streak], outline=0)
+        globe.canvas.polygon(globe.patch([(-12, 72), (-11, 19), (12, 16), (14, 68)]), _STREAKS[streak], outline=0)
 
 
 def _back_bob(globe: Globe, fill: Colour, drift: float) -> None:
