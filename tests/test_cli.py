@@ -274,6 +274,14 @@ def test_a_line_tells_the_time_left_and_the_numbers():
     assert log.getvalue().splitlines()[1] == "train: 25/100, 1:30 left, loss 0.1235"
 
 
+def test_the_time_left_after_a_resume_counts_only_what_was_done_since():
+    log, seconds = io.StringIO(), iter([0.0, 30.0])
+    report = LineReport(log, clock=lambda: next(seconds))
+    report(event(50))
+    report(event(75))
+    assert log.getvalue().splitlines() == ["train: 50/100", "train: 75/100, 0:30 left"]
+
+
 def test_a_note_is_told_at_once():
     log = io.StringIO()
     report = LineReport(log, clock=lambda: 0.0)

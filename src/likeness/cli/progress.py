@@ -53,14 +53,15 @@ class LineReport:
 
     def __init__(self, to: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.to, self.clock = to, clock
-        self.stage, self.started, self.told = "", 0.0, 0.0
+        self.stage, self.told = "", 0.0
+        self.started, self.found = 0.0, 0  # when the stage's first event came, and how much was done by then
 
     def __call__(self, event: Event) -> None:
         """A line, if one is due."""
         now = self.clock()
         is_first = event.stage != self.stage
         if is_first:
-            self.stage, self.started = event.stage, now
+            self.stage, self.started, self.found = event.stage, now, event.done
         is_last = event.done == event.total > 0
         if is_first or is_last or event.note or now - self.told >= SECONDS_BETWEEN_LINES:
             self.told = now
@@ -68,8 +69,9 @@ class LineReport:
 
     def _line(self, event: Event, seconds: float) -> str:
         parts = [f"{event.stage}: {event.done}/{event.total}" if event.total else f"{event.stage}: {event.done}"]
-        if event.done and seconds > 0 and event.done < event.total:
-            parts.append(f"{_clock_time(seconds * (event.total - event.done) / event.done)} left")
+        done_since = event.done - self.found  # a resumed run begins with what was done before
+        if done_since > 0 and seconds > 0 and event.done < event.total:
+            parts.append(f"{_clock_time(seconds * (event.total - event.done) / done_since)} left")
         return ", ".join([*parts, *_numbers(event), *filter(None, [event.note])])
 
 
