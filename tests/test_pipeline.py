@@ -214,6 +214,46 @@ def test_an_interrupted_run_whose_recipe_changed_is_refused_with_a_way_on(worksp
     assert newest_checkpoint(workspace).parent.name == "0002"
 
 
+def test_a_run_that_was_killed_before_it_was_on_record_is_not_trained_again(
+    workspace: Workspace, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+):
+    def killed(self: Workspace, step: str, *told: object) -> None:
+        raise KeyboardInterrupt
+
+    run(workspace, recipe, TO_ENCODE)
+    with monkeypatch.context() as patched:
+        patched.setattr(Workspace, "mark_done", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(workspace, recipe, ("train",))
+    before = {path: path.stat().st_mtime_ns for path in workspace.runs.rglob("*.safetensors")}
+    told: list[Event] = []
+    outcomes = run(workspace, recipe, ("train",), report=told.append)
+    assert not any("loss" in event.numbers for event in told)
+    assert {path: path.stat().st_mtime_ns for path in workspace.runs.rglob("*.safetensors")} == before
+    assert outcomes[0].made[-1] == "runs/0001/Mira.safetensors"
+
+
+def test_a_run_that_lost_a_file_or_is_not_this_one_is_not_taken_for_it(workspace: Workspace, recipe: Recipe):
+    run(workspace, recipe, TO_TRAIN)
+    (workspace.runs / "0001" / "step-000002.safetensors").unlink()
+    assert run(workspace, recipe, TO_TRAIN)[-1].made[-1] == "runs/0002/Mira.safetensors"
+    exact = changed(recipe, "train", save_dtype="float32")
+    assert run(workspace, exact, TO_TRAIN)[-1].made[-1] == "runs/0003/Mira.safetensors"
+
+
+def test_a_damaged_state_has_one_cure(workspace: Workspace, recipe: Recipe):
+    with pytest.raises(Interrupted):
+        run(workspace, recipe, TO_TRAIN, report=interrupted_after(1))
+    state = workspace.runs / "0001" / "state"
+    (state / "state.json").write_text("{")
+    with pytest.raises(ResumeError) as refused:
+        run(workspace, recipe, TO_TRAIN)
+    assert str(refused.value).lower().count("delete") == 1
+    assert f"Delete {state} and repeat" in str(refused.value)
+    shutil.rmtree(state)
+    assert run(workspace, recipe, TO_TRAIN)[-1].made[-1] == "runs/0002/Mira.safetensors"
+
+
 def test_a_sample_strip_has_a_picture_per_prompt(workspace: Workspace, recipe: Recipe):
     run(workspace, changed(recipe, "train", sample_every=2, sample_prompts=("one", "two")), TO_TRAIN)
     strip = open_pixels(workspace.runs / "0001" / "samples" / "step-000002.png")

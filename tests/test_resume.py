@@ -10,11 +10,13 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load, load_file
 from tiny import tiny_sd15
 from tiny_data import NOTES, tiny_cache
 
@@ -28,14 +30,15 @@ from likeness.training import logbook
 from likeness.training.train import train
 
 FIELDS = {"steps": 5, "batch": 2, "learning_rate": 1e-2, "rank": 2, "save_every": 2, "ema_decay": 0.9, "preserve": 0.25}
-RENAMES = 6  # in three steps: after 2 and after 3 a checkpoint, the tensors of the state, and the state itself
+RENAMES = 7  # in three steps: after 2 and after 3 a checkpoint, the tensors and the state; then the character's file
 
 
 def trained(cache: Path, run: Path, model: DiffusionModel, **fields: Any) -> list[Checkpoint]:
-    options = {"seed": fields.pop("seed", 7), "report": fields.pop("report", lambda event: None)}
+    defaults = {"seed": 7, "metadata": NOTES, "report": lambda event: None}
+    options = {name: fields.pop(name, default) for name, default in defaults.items()}
     run.mkdir(parents=True, exist_ok=True)
     config = TrainConfig(**{**FIELDS, **fields})
-    return train(cache, config, model=model, to=run, metadata=NOTES, **options)
+    return train(cache, config, model=model, to=run, **options)
 
 
 def files(run: Path) -> dict[str, bytes]:
@@ -212,6 +215,9 @@ def test_a_finished_run_is_not_run_again(data: Path, tmp_path: Path, model: Diff
         ({"learning_rate": 2e-2}, "train.learning_rate: 0.01 -> 0.02"),
         ({"steps": 9}, "train.steps: 5 -> 9"),
         ({"seed": 8}, "seed: 7 -> 8"),
+        ({"metadata": replace(NOTES, title="vix")}, "character.name: 'mira' -> 'vix'"),
+        ({"metadata": replace(NOTES, trigger="vix")}, "character.trigger: '' -> 'vix'"),
+        ({"metadata": replace(NOTES, tags=("fox",))}, "character.class_words: '' -> 'fox'"),
     ],
 )
 def test_a_resume_with_another_recipe_is_refused_and_says_what_changed(
@@ -224,6 +230,18 @@ def test_a_resume_with_another_recipe_is_refused_and_says_what_changed(
     assert "cannot go on after step 4" in str(refused.value)
     assert change in str(refused.value)
     assert all(line.startswith("  ") == ("->" in line) for line in str(refused.value).splitlines())
+
+
+def test_a_resume_may_save_and_sample_in_another_way(
+    data: Path, tmp_path: Path, model: DiffusionModel, whole: dict[str, bytes]
+) -> None:
+    run = tmp_path / "0001"
+    stopped(data, run, model)
+    other = {"save_dtype": "float32", "save_every": 1, "sample_every": 1, "sample_prompts": ("a fox",)}
+    assert [each.step for each in trained(data, run, model, **other)] == [2, 4, 5]
+    tensors, undisturbed = load_file(run / "step-000005.safetensors"), load(whole["step-000005.safetensors"])
+    assert all(torch.equal(tensor.to(undisturbed[name].dtype), undisturbed[name]) for name, tensor in tensors.items())
+    assert any(tensor.dtype != undisturbed[name].dtype for name, tensor in tensors.items())
 
 
 def test_a_resume_with_other_data_or_another_base_is_refused(data: Path, tmp_path: Path, model: DiffusionModel) -> None:
@@ -248,7 +266,7 @@ def test_a_damaged_state_is_refused_in_words(data: Path, tmp_path: Path, model: 
         tensors.unlink()
     else:
         (run / "state" / "state.json").write_text('{"step": 3}')
-    with pytest.raises(ResumeError, match=r"cannot be read: it is damaged.*Delete .*0001 to train from the start"):
+    with pytest.raises(ResumeError, match=r"cannot be read: it is damaged.*Delete .*0001/state and repeat"):
         trained(data, run, model)
 
 

@@ -80,7 +80,17 @@ def test_a_run_leaves_a_checkpoint_at_each_interval_and_at_its_end(
     ]
     assert all(math.isfinite(each.loss) and each.loss > 0 for each in checkpoints)
     assert [each.seconds for each in checkpoints] == sorted(each.seconds for each in checkpoints)
-    assert {path.name for path in run.iterdir()} == {"state", *(Path(each.path).name for each in checkpoints)}
+    names = {Path(each.path).name for each in checkpoints}
+    assert {path.name for path in run.iterdir()} == {"state", "mira.safetensors", *names}
+
+
+def test_the_last_checkpoint_has_the_characters_name_too(cache: Path, run: Path, model: DiffusionModel) -> None:
+    trained(cache, run, model)
+    named = load_file(run / "mira.safetensors")
+    assert named.keys() == last(run).keys()
+    assert all(torch.equal(tensor, last(run)[name]) for name, tensor in named.items())
+    with safe_open(run / "mira.safetensors", framework="pt") as file:
+        assert (file.metadata()["ss_output_name"], file.metadata()["ss_steps"]) == ("mira", "6")
 
 
 def test_with_no_interval_only_the_last_step_is_saved(cache: Path, run: Path, model: DiffusionModel) -> None:
@@ -334,7 +344,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_last_good_checkpoi
     monkeypatch.setattr(model, "predict", lambda *told: predict(*told) * (math.nan if next(calls) == 4 else 1))
     with pytest.raises(Diverged, match=r"from step 5 on\. .* checkpoint is runs/0001/step-000004\.safetensors"):
         trained(cache, run, model, save_every=2)
-    assert [path.name for path in sorted(run.glob("*.safetensors"))] == [
+    assert [path.name for path in sorted(run.glob("*.safetensors"))] == [  # and none by the character's name
         "step-000002.safetensors",
         "step-000004.safetensors",
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from likeness.errors import WorkspaceError
+from likeness.records import write_atomically
 from likeness.workspace import Workspace
 
 HOLD = """
@@ -189,6 +190,20 @@ def test_checkpoints_are_listed_by_step(workspace: Workspace):
         (run.root / name).touch()
     assert [path.name for path in run.checkpoints] == [f"step-{step:06d}.safetensors" for step in steps]
     assert run.recipe.parent == run.events.parent == run.state.parent == run.samples.parent == run.root
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("Mira", "Mira"), ("Mira, the Fox", "Mira_the_Fox"), ("step-000001", "step_000001"), ("明日香", "明日香")],
+)
+def test_a_finished_lora_has_the_characters_name(workspace: Workspace, name: str, file: str):
+    assert workspace.new_run().lora(name).name == f"{file}.safetensors"
+
+
+def test_the_longest_name_still_fits_into_a_files(workspace: Workspace):
+    path = workspace.new_run().lora("\N{FOX FACE}香" * 40)
+    write_atomically(path, "")
+    assert path.exists()
 
 
 # -- freshness ---------------------------------------------------------------------------------------------------------

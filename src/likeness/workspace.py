@@ -64,6 +64,15 @@ class Run:
         """Where the adapter goes after `step` steps."""
         return self.root / f"step-{step:06d}.safetensors"
 
+    def lora(self, name: str) -> Path:
+        """Where the adapter of a finished run goes, named for its character.
+
+        A hyphen becomes an underscore too, so that no name looks like a checkpoint's. 48 letters of four bytes, with
+        what a file is called while it is written, fit into the 255 bytes that a name may have.
+        """
+        safe = re.sub(r"\W+", "_", name)[:48]
+        return self.root / f"{safe}.safetensors"
+
 
 class Workspace:
     """The folder of one character. Nothing is read or made until it is asked for.

@@ -1,6 +1,5 @@
 """The training step: which run it is, what its files say, and the strips that it draws on the way."""
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,16 +7,15 @@ from typing import TYPE_CHECKING
 import numpy
 
 from likeness import __version__
-from likeness.errors import ResumeError
 from likeness.events import Event, EventLog
 from likeness.images import save_png
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.instruments import draw_pictures
 from likeness.records import Caption, make_folder, read_records, write_atomically
-from likeness.workspace import Run, Workspace
+from likeness.workspace import Run
 
 if TYPE_CHECKING:
-    from likeness.diffusion.lora_files import LoraMetadata
+    from likeness.diffusion.metadata import LoraMetadata
 
 __all__ = ["train_inputs", "train_lora"]
 
@@ -35,11 +33,14 @@ def train_inputs(bench: Bench) -> dict[str, str]:
 
 
 def train_lora(bench: Bench) -> list[Path]:
-    """The adapter files of the newest run where that was interrupted, which is gone on with; else of a new one."""
+    """The adapter files of the newest run where that was interrupted, which is gone on with; else of a new one.
+
+    The last is the one that has the character's name.
+    """
     recipe, workspace, model = bench.recipe, bench.workspace, bench.model
     from likeness.training.train import train
 
-    started = _unfinished_run(workspace) or workspace.new_run()
+    started = _begun_run(bench) or workspace.new_run()
     if not started.recipe.exists():
         write_atomically(started.recipe, recipe.to_toml())
     log = EventLog(started.events)
@@ -48,37 +49,46 @@ def train_lora(bench: Bench) -> list[Path]:
         log(event)
         bench.report(event)
 
-    try:
-        checkpoints = train(
-            workspace.cache,
-            recipe.train,
-            model=model,
-            to=started.root,
-            seed=recipe.seed,
-            metadata=_metadata(bench),
-            strip=lambda step: _draw_strip(bench, started, step),
-            report=report,
-        )
-    except ResumeError as fault:
-        raise ResumeError(f"{fault} For a new run, delete {started.state}; its checkpoints stay.") from fault
-    return [started.checkpoint(checkpoint.step) for checkpoint in checkpoints]
+    checkpoints = train(
+        workspace.cache,
+        recipe.train,
+        model=model,
+        to=started.root,
+        seed=recipe.seed,
+        metadata=_metadata(bench),
+        strip=lambda step: _draw_strip(bench, started, step),
+        report=report,
+    )
+    named = started.lora(recipe.character.name)
+    return [*(started.checkpoint(checkpoint.step) for checkpoint in checkpoints), named]
 
 
-def _unfinished_run(workspace: Workspace) -> Run | None:
-    """The newest run, if its saved state has steps to go; one whose state cannot be read is left to `train` to tell."""
+def _begun_run(bench: Bench) -> Run | None:
+    """The newest run, if it has steps to go; or if it was this very training, to its end, and nobody wrote that down.
+
+    Raises:
+        ResumeError: where its state is damaged.
+    """
+    from likeness.training.state import Origin, read_state
+
+    recipe, workspace = bench.recipe, bench.workspace
     latest = workspace.latest_run()
-    state = latest.state / "state.json" if latest else None
-    if latest is None or state is None or not state.exists():
-        return None
-    try:
-        saved = json.loads(state.read_bytes())
-        return latest if saved["step"] < saved["origin"]["train"]["steps"] else None
-    except (ValueError, KeyError, TypeError):
-        return latest
+    saved = read_state(latest.state) if latest else None
+    if saved is None or saved.step < saved.origin.train.steps:
+        return latest if saved else None
+    origin = Origin(
+        seed=recipe.seed,
+        base=bench.model.fingerprint,
+        data=bench.digest(workspace.cache / "index.json"),
+        **recipe.character.model_dump(include={"name", "trigger", "class_words"}),
+        train=recipe.train,
+    )
+    is_whole = all((workspace.root / checkpoint.path).exists() for checkpoint in saved.checkpoints)
+    return latest if is_whole and saved.origin == origin else None
 
 
 def _metadata(bench: Bench) -> "LoraMetadata":
-    from likeness.diffusion.lora_files import LoraMetadata
+    from likeness.diffusion.metadata import LoraMetadata
 
     recipe, model = bench.recipe, bench.model
     captions = read_records(bench.workspace.captions_jsonl, Caption)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -110,6 +111,12 @@ class Logbook:
                 "Repeat the command to go on from there."
             )
 
+    def close(self) -> None:
+        """The last adapter of the run has the character's name too; one that is there already stays."""
+        path = self.run.lora(self.metadata.title)
+        if not path.exists():
+            self._save_lora(path)
+
     def _finite_sums(self) -> list[float]:
         """What was measured and not yet told, once it is known to be finite; this waits for the device."""
         *sums, finite = self.learner.sums.tolist()
@@ -138,14 +145,17 @@ class Logbook:
     def _save_checkpoint(self, loss: float) -> None:
         before = self.checkpoints[-1].step if self.checkpoints else 0
         path = self.run.checkpoint(self.step)
-        metadata = replace(self.metadata, training={**self.metadata.training, "steps": self.step})
-        with self._averaged():
-            save_lora(path, self.learner.adapter, metadata=metadata, dtype=getattr(torch, self.config.save_dtype))
+        self._save_lora(path)
         place = "/".join(path.parts[-3:])  # runs/0001/step-000250.safetensors
         self.checkpoints.append(
             Checkpoint(path=place, step=self.step, loss=loss / (self.step - before), seconds=self._seconds_so_far())
         )
         self.learner.sums[2] = 0
+
+    def _save_lora(self, path: Path) -> None:
+        metadata = replace(self.metadata, training={**self.metadata.training, "steps": self.step})
+        with self._averaged():
+            save_lora(path, self.learner.adapter, metadata=metadata, dtype=getattr(torch, self.config.save_dtype))
 
     def _save_state(self) -> None:
         tensors = f"{self.step:06d}.safetensors"

@@ -23,22 +23,32 @@ from likeness.recipe import TrainConfig
 from likeness.records import Checkpoint, Record, make_folder, write_atomically
 from likeness.training.optimizers import Average
 
-__all__ = ["Learner", "Origin", "Saved", "load_state", "save_state", "stop_requests"]
+__all__ = ["Learner", "Origin", "Saved", "load_state", "read_state", "save_state", "stop_requests"]
+
+
+WAYS_OF_SAVING = {"save_every", "save_dtype", "sample_every", "sample_prompts"}
+"""Fields of `[train]` that change nothing of what is learnt, so that a run may go on with others."""
 
 
 class Origin(Record):
-    """What a run was started from; it cannot go on from anything else.
+    """What a run was started from; it cannot go on from anything else, but for `WAYS_OF_SAVING`.
 
     Attributes:
         seed: of the recipe.
         base: the model's fingerprint.
         data: sha256 of the cache's index.
+        name: the character's.
+        trigger: the words that call the character.
+        class_words: what the character is.
         train: the section of the recipe.
     """
 
     seed: int
     base: str
     data: str
+    name: str
+    trigger: str
+    class_words: str
     train: TrainConfig
 
 
@@ -119,28 +129,40 @@ def save_state(folder: Path, saved: Saved, learner: Learner) -> None:
     _sweep(folder, saved.tensors)
 
 
+def read_state(folder: Path) -> Saved | None:
+    """Where the run stood; None where nothing is saved.
+
+    Raises:
+        ResumeError: where the state is damaged.
+    """
+    path = folder / "state.json"
+    if not path.exists():
+        return None
+    try:
+        saved = Saved.model_validate_json(path.read_bytes())
+        read_header(folder / saved.tensors)
+    except (ValidationError, CheckpointError) as fault:
+        raise ResumeError(
+            f"The state in {folder} cannot be read: it is damaged, or of another version. Delete {folder} and repeat "
+            "the command: a new run begins, and the checkpoints of this one stay."
+        ) from fault
+    return saved
+
+
 def load_state(folder: Path, origin: Origin, learner: Learner) -> Saved | None:
     """Where the run stood, with `learner` as it was then; None where nothing is saved and `learner` is new.
 
     Raises:
         ResumeError: where the run was started from something else, with each difference; or the state is damaged.
     """
-    path = folder / "state.json"
-    if not path.exists():
+    saved = read_state(folder)
+    if saved is None:
         return None
-    again = f"Delete {folder.parent} to train from the start."
-    try:
-        saved = Saved.model_validate_json(path.read_bytes())
-        read_header(folder / saved.tensors)
-    except (ValidationError, CheckpointError) as fault:
-        raise ResumeError(
-            f"The state in {folder} cannot be read: it is damaged, or of another version. {again}"
-        ) from fault
     if changes := _changes(saved.origin, origin):
         lines = "".join(f"\n  {change}" for change in changes)
         raise ResumeError(
             f"{folder.parent} cannot go on after step {saved.step}, because what it was started from has changed:"
-            f"{lines}\nPut it back as it was, or start a new run."
+            f"{lines}\nPut it back as it was; or, for a new run, delete {folder}: the checkpoints of this one stay."
         )
     learner.load(load_file(folder / saved.tensors))
     _sweep(folder, saved.tensors)
@@ -175,10 +197,10 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
 def _changes(old: Origin, new: Origin) -> list[str]:
     """Each value that differs, as "field: old -> new"."""
     named = {"seed": "seed", "base": "the base (fingerprint)", "data": "the pictures or captions (index of the cache)"}
+    named |= {field: f"character.{field}" for field in ("name", "trigger", "class_words")}
+    learnt = [field for field in TrainConfig.model_fields if field not in WAYS_OF_SAVING]
     pairs = [(words, getattr(old, field), getattr(new, field)) for field, words in named.items()]
-    pairs += [
-        (f"train.{name}", getattr(old.train, name), getattr(new.train, name)) for name in TrainConfig.model_fields
-    ]
+    pairs += [(f"train.{field}", getattr(old.train, field), getattr(new.train, field)) for field in learnt]
     return [f"{name}: {_short(before)} -> {_short(after)}" for name, before, after in pairs if before != after]
 
 

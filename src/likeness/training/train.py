@@ -40,6 +40,8 @@ def train(
 ) -> list[Checkpoint]:
     """The checkpoints of a run, oldest first; the last is of the last step. The base is left as it was.
 
+    The last one lies in the run's folder under the character's name too.
+
     A run that has a saved state in `to` goes on from there, and ends with the very bytes of one that never stopped (on
     the same machine with the same libraries).
 
@@ -49,7 +51,7 @@ def train(
         model: the base, with no adapter beside it.
         to: the run's folder, `runs/0001` of a workspace.
         seed: of the recipe.
-        metadata: what every file says about itself; how it was trained is added.
+        metadata: what every file says about itself, the character's name as its title; how it was trained is added.
         strip: draws samples with `model`, which has the adapter beside it; called with the number of steps done.
         report: told the loss and more, about a hundred times.
 
@@ -65,7 +67,15 @@ def train(
     parameters = list(adapter.parameters())
     average = Average(parameters, config.ema_decay) if config.ema_decay else None
     learner = Learner(adapter, adamw(parameters, config), average, torch.zeros(4, device=model.device))
-    origin = Origin(seed=seed, base=model.fingerprint, data=data.digest, train=config)
+    origin = Origin(
+        seed=seed,
+        base=model.fingerprint,
+        data=data.digest,
+        name=metadata.title,
+        trigger=metadata.trigger,
+        class_words=", ".join(metadata.tags),
+        train=config,
+    )
     told = replace(metadata, training={**metadata.training, **_settings(origin, data)})
     book = Logbook(Run(to), origin, learner=learner, metadata=told, strip=strip, report=report)
     try:
@@ -84,6 +94,7 @@ def train(
                     average.update(step)
                 book.note(loss.detach(), norm)
                 book.do_what_is_due(stopping=stopped())
+            book.close()
     finally:
         adapter.detach()
     return book.checkpoints
