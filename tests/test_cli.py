@@ -119,8 +119,9 @@ def test_run_does_all_and_says_what_it_made(mira: Path):
     done = called("run", str(mira), "--json")
     told = json.loads(done.stdout)
     assert [step["step"] for step in told["steps"]] == ["collect", "caption", "encode", "train", "sample"]
-    assert told["steps"][3]["made"] == ["runs/0001/step-000002.safetensors"]
-    assert (mira / "samples" / "0001-step-000002" / "001-seed-0.png").exists()
+    assert told["steps"][3]["made"] == ["runs/0001/step-000002.safetensors", "runs/0001/mira.safetensors"]
+    assert told["steps"][4]["made"][0].endswith("/001-seed-0.png")
+    assert (mira / told["steps"][4]["made"][0]).exists()
 
 
 def test_with_json_every_line_is_an_object(mira: Path):

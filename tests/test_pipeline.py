@@ -23,7 +23,7 @@ from likeness.errors import (
 )
 from likeness.events import Event, Report, read_events
 from likeness.images import open_pixels, save_png
-from likeness.pipeline import adapted, draw_pictures, newest_checkpoint, open_base, open_reader, run
+from likeness.pipeline import adapted, draw_pictures, newest_lora, open_base, open_reader, run
 from likeness.recipe import BaseConfig, PerceptionConfig, Recipe, SampleConfig
 from likeness.records import Caption, Picture, read_records, write_records
 from likeness.workspace import Run, Workspace
@@ -78,7 +78,7 @@ def test_all_steps_leave_what_they_promise(workspace: Workspace, recipe: Recipe)
         "step-000002.safetensors",
         "step-000003.safetensors",
     ]
-    assert len(list((workspace.samples / "0001-step-000003").glob("*.png"))) == 2
+    assert len(list(workspace.samples.glob("0001-Mira-*/*.png"))) == 2
     assert read_events(workspace.runs / "0001" / "events.jsonl")[-1].done == 3
     assert all((workspace.root / path).exists() for outcome in outcomes for path in outcome.made)
 
@@ -179,10 +179,10 @@ def test_an_empty_folder_says_what_to_do(tmp_path: Path, recipe: Recipe):
 
 def test_a_second_training_with_another_setting_is_a_run_of_its_own(workspace: Workspace, recipe: Recipe):
     run(workspace, recipe, TO_TRAIN)
-    first = newest_checkpoint(workspace).read_bytes()
+    first = newest_lora(workspace).read_bytes()
     run(workspace, changed(recipe, "train", rank=1), TO_TRAIN)
-    assert newest_checkpoint(workspace).parent.name == "0002"
-    assert (workspace.runs / "0001" / "step-000003.safetensors").read_bytes() == first
+    assert newest_lora(workspace).parent.name == "0002"
+    assert (workspace.runs / "0001" / "Mira.safetensors").read_bytes() == first
 
 
 def interrupted_after(step: int) -> Report:
@@ -200,7 +200,23 @@ def test_an_interrupted_run_goes_on_in_its_own_folder(workspace: Workspace, reci
         run(workspace, recipe, TO_TRAIN, report=interrupted_after(1))
     run(workspace, recipe, TO_TRAIN)
     assert [folder.name for folder in workspace.runs.iterdir()] == ["0001"]
-    assert newest_checkpoint(workspace).name == "step-000003.safetensors"
+    assert newest_lora(workspace).name == "Mira.safetensors"
+
+
+def test_what_is_not_finished_is_drawn_with_only_where_nothing_is_and_that_is_told(
+    workspace: Workspace, recipe: Recipe
+):
+    notes: list[str] = []
+    with pytest.raises(Interrupted):
+        run(workspace, recipe, TO_TRAIN, report=interrupted_after(1))
+    shutil.copytree(workspace.runs / "0001", workspace.runs / "0001-backup")
+    run(workspace, recipe, ("sample",), report=lambda event: notes.append(event.note))
+    assert notes[0].startswith("run 0001 is not on record as finished")
+    assert [folder.name[:17] for folder in workspace.samples.iterdir()] == ["0001-step-000002-"]
+    run(workspace, recipe, TO_TRAIN)
+    with pytest.raises(Interrupted):
+        run(workspace, changed(recipe, "train", rank=1), TO_TRAIN, report=interrupted_after(1))
+    assert newest_lora(workspace) == workspace.runs / "0001" / "Mira.safetensors"
 
 
 def test_an_interrupted_run_whose_recipe_changed_is_refused_with_a_way_on(workspace: Workspace, recipe: Recipe):
@@ -211,7 +227,7 @@ def test_an_interrupted_run_whose_recipe_changed_is_refused_with_a_way_on(worksp
         run(workspace, other, TO_TRAIN)
     shutil.rmtree(workspace.runs / "0001" / "state")
     run(workspace, other, TO_TRAIN)
-    assert newest_checkpoint(workspace).parent.name == "0002"
+    assert newest_lora(workspace).parent.name == "0002"
 
 
 def test_a_run_that_was_killed_before_it_was_on_record_is_not_trained_again(
@@ -262,7 +278,7 @@ def test_a_sample_strip_has_a_picture_per_prompt(workspace: Workspace, recipe: R
 
 def test_a_sample_says_how_it_was_made(workspace: Workspace, recipe: Recipe):
     run(workspace, changed(recipe, "sample", prompts=("mirachar, waving",), negative="blurry", count=1))
-    (path,) = (workspace.samples / "0001-step-000003").iterdir()
+    (path,) = workspace.samples.glob("0001-Mira-*/*")
     with Image.open(path) as picture:
         told = picture.info["parameters"]
     assert told == (
@@ -270,11 +286,29 @@ def test_a_sample_says_how_it_was_made(workspace: Workspace, recipe: Recipe):
     )
 
 
+def test_other_settings_leave_earlier_samples_as_they_are(workspace: Workspace, recipe: Recipe):
+    made = [run(workspace, changed(recipe, "sample", guidance=guidance))[-1].made for guidance in (2.0, 3.0, 2.0)]
+    assert made[0] == made[2]
+    assert not set(made[0]) & set(made[1])
+    assert all((workspace.root / path).exists() for path in (*made[0], *made[1]))
+
+
+def test_what_was_drawn_before_a_stop_is_kept(workspace: Workspace, recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
+    def stopped(event: Event) -> None:
+        if event.stage == "sample" and event.done == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("likeness.pipeline.samples.AT_ONCE", 1, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        run(workspace, recipe, report=stopped)
+    assert [path.name for path in workspace.samples.glob("*/*")] == ["001-seed-5.png"]
+
+
 def test_a_lora_acts_inside_its_block_and_not_after_it(workspace: Workspace, recipe: Recipe):
     run(workspace, changed(recipe, "train", learning_rate=0.1), TO_TRAIN)
     model, config = open_base(recipe.base), SampleConfig(steps=2, sampler="ddim")
     before = draw_pictures(model, ["a fox"], config, seeds=[1])[0]
-    with adapted(model, newest_checkpoint(workspace)):
+    with adapted(model, newest_lora(workspace)):
         inside = draw_pictures(model, ["a fox"], config, seeds=[1])[0]
     after = draw_pictures(model, ["a fox"], config, seeds=[1])[0]
     assert (before != inside).any()

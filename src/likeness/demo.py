@@ -18,7 +18,7 @@ from likeness.images import Pixels, open_pixels, save_png, sha256_of
 from likeness.maquette.draw import draw
 from likeness.maquette.world import SCENE_AXES, Drawing, Identity, Scene, character, random_identity, random_scene
 from likeness.maquette.world import visible_traits as visible
-from likeness.pipeline import Outcome, adapted, draw_pictures, newest_checkpoint, open_base, open_reader, run
+from likeness.pipeline import Outcome, adapted, draw_pictures, newest_lora, open_base, open_reader, run
 from likeness.recipe import CharacterConfig, Recipe, load_recipe, write_recipe
 from likeness.records import Reading, write_atomically
 from likeness.seeds import seed_of, stream
@@ -192,7 +192,7 @@ def _sample(workspace: Workspace, recipe: Recipe, asked: _Asked, number: int, re
         return lambda event: report(Event(stage="sample", done=done + event.done, total=2 * len(prompts)))
 
     base = draw_pictures(model, prompts, recipe.sample, seeds=seeds, report=half(0))
-    with adapted(model, newest_checkpoint(workspace), weight=recipe.sample.weight):
+    with adapted(model, newest_lora(workspace), weight=recipe.sample.weight):
         lora = draw_pictures(model, prompts, recipe.sample, seeds=seeds, report=half(len(prompts)))
     return _Shown(asked, base, lora, list(reader.read(base)), list(reader.read(lora)))
 
@@ -209,7 +209,7 @@ def _written(workspace: Workspace, recipe: Recipe, shown: _Shown, seconds: Mappi
     result = DemoResult(
         workspace=workspace.root,
         name=recipe.character.name,
-        lora=newest_checkpoint(workspace),
+        lora=newest_lora(workspace),
         page=workspace.root / "proof.html",
         grid=workspace.root / "grid.png",
         seconds=seconds,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from likeness.events import Event, Report, silent
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.instruments import adapted, base_folder, draw_pictures, open_base, open_reader
-from likeness.pipeline.samples import newest_checkpoint
+from likeness.pipeline.samples import newest_lora
 from likeness.pipeline.steps import STEPS
 from likeness.recipe import Recipe, check_may_train
 from likeness.records import Record
@@ -18,7 +18,7 @@ __all__ = [
     "adapted",
     "base_folder",
     "draw_pictures",
-    "newest_checkpoint",
+    "newest_lora",
     "open_base",
     "open_reader",
     "run",

@@ -1,9 +1,12 @@
 """The sampling step: what is drawn with which LoRA, and where it is kept."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from likeness.errors import WorkspaceError
+from likeness.events import Event, Report, silent
 from likeness.images import Pixels, save_png, sha256_of
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.instruments import adapted, draw_pictures
@@ -11,7 +14,7 @@ from likeness.recipe import SampleConfig
 from likeness.records import make_folder
 from likeness.workspace import Workspace
 
-__all__ = ["draw_samples", "newest_checkpoint", "sample_inputs"]
+__all__ = ["draw_samples", "newest_lora", "sample_inputs"]
 
 A1111_SAMPLERS: Mapping[str, str] = {
     "dpm++": "DPM++ 2M",
@@ -23,42 +26,72 @@ A1111_SAMPLERS: Mapping[str, str] = {
 """Samplers by the name that A1111 gives them in a picture's metadata."""
 
 
-def newest_checkpoint(workspace: Workspace) -> Path:
-    """The last adapter file of the newest run that has one.
+AT_ONCE = 8
+"""Pictures that are drawn, and then kept, together: as many as a base draws in one go."""
+
+
+def newest_lora(workspace: Workspace, report: Report = silent) -> Path:
+    """The LoRA of the training that was finished last; before there is one, the last checkpoint that was written.
+
+    A person who stops a training wants to see what it has learnt so far. That it is not finished, or that a newer one
+    is not, is told as a note.
 
     Raises:
         WorkspaceError: where there is none yet.
     """
-    found = sorted(workspace.runs.glob("[0-9]*/step-*.safetensors"))
+    made, runs = workspace.made_by("train"), workspace.numbered_runs()
+    finished = made[-1:] if made and made[-1].exists() else []
+    found = [*(run.checkpoints[-1] for run in runs if run.checkpoints), *finished]
     if not found:
         raise WorkspaceError(f"{workspace.root} has no LoRA yet. Train one first: likeness train {workspace.root}")
-    return found[-1]
+    lora, latest = found[-1], runs[-1].root
+    if not finished or lora.parent != latest:
+        place = lora.relative_to(workspace.root).as_posix()
+        note = f"run {latest.name} is not on record as finished; the newest LoRA is {place}"
+        report(Event(stage="sample", done=0, total=0, note=note))
+    return lora
 
 
 def sample_inputs(bench: Bench) -> dict[str, str]:
     """Digests of all that sampling reads."""
+    return _inputs(bench, newest_lora(bench.workspace, bench.report))
+
+
+def draw_samples(bench: Bench) -> list[Path]:
+    """The pictures that `[sample]` asks for, with the newest LoRA; each few are kept before the next are drawn."""
+    config, lora = bench.recipe.sample, newest_lora(bench.workspace)
+    prompts, folder = config.prompts or (", ".join(bench.front),), _folder(bench, lora)
+    shots = [
+        (folder / f"{number:03d}-seed-{seed}.png", prompt, seed)
+        for number, prompt in enumerate(prompts, start=1)
+        for seed in range(config.seed, config.seed + config.count)
+    ]
+    make_folder(folder)
+    with adapted(bench.model, lora, weight=config.weight):
+        for first in range(0, len(shots), AT_ONCE):
+            paths, told, seeds = zip(*shots[first : first + AT_ONCE], strict=True)
+            pictures = draw_pictures(bench.model, told, config, seeds=seeds)
+            for path, prompt, seed, pixels in zip(paths, told, seeds, pictures, strict=True):
+                save_png(path, pixels, {"parameters": _parameters(prompt, config, seed, pixels)})
+            bench.report(Event(stage="sample", done=first + len(paths), total=len(shots)))
+    return [path for path, _, _ in shots]
+
+
+def _inputs(bench: Bench, lora: Path) -> dict[str, str]:
     return {
-        "lora": sha256_of(newest_checkpoint(bench.workspace)),
+        "lora": sha256_of(lora),
         "[sample]": bench.recipe.sample.digest,
         "front": ", ".join(bench.front),
         "base": bench.base_digest,
     }
 
 
-def draw_samples(bench: Bench) -> list[Path]:
-    """The pictures that `[sample]` asks for, with the newest LoRA."""
-    config, checkpoint = bench.recipe.sample, newest_checkpoint(bench.workspace)
-    prompts = config.prompts or (", ".join(bench.front),)
-    turns = [(number, config.seed + turn) for number in range(len(prompts)) for turn in range(config.count)]
-    told, seeds = [prompts[number] for number, _ in turns], [seed for _, seed in turns]
-    with adapted(bench.model, checkpoint, weight=config.weight):
-        pictures = draw_pictures(bench.model, told, config, seeds=seeds, report=bench.report)
-    folder = bench.workspace.samples / f"{checkpoint.parent.name}-{checkpoint.stem}"
-    make_folder(folder)
-    paths = [folder / f"{number + 1:03d}-seed-{seed}.png" for number, seed in turns]
-    for path, prompt, seed, pixels in zip(paths, told, seeds, pictures, strict=True):
-        save_png(path, pixels, {"parameters": _parameters(prompt, config, seed, pixels)})
-    return paths
+def _folder(bench: Bench, lora: Path) -> Path:
+    """Where the pictures go: another place for another LoRA, base or setting, so that none replaces an earlier one."""
+    said = json.dumps(_inputs(bench, lora), sort_keys=True)
+    # Eight digits tell apart what one person asks of one LoRA.
+    digest = hashlib.sha256(said.encode()).hexdigest()[:8]
+    return bench.workspace.samples / f"{lora.parent.name}-{lora.stem}-{digest}"
 
 
 def _parameters(prompt: str, config: SampleConfig, seed: int, pixels: Pixels) -> str:
