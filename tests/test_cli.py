@@ -103,9 +103,24 @@ def test_init_writes_what_set_says_into_the_recipe(tmp_path: Path):
     assert (recipe.train.batch, recipe.character.trigger) == (2, "vix")
 
 
-def test_init_with_a_setting_that_is_not_valid_leaves_no_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    assert main(monkeypatch, "init", str(tmp_path), "--set", "train.rnk=2") == 2
-    assert not (tmp_path / "likeness.toml").exists()
+def test_init_with_a_setting_that_is_not_valid_makes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    assert main(monkeypatch, "init", str(tmp_path / "mira"), "--set", "train.rnk=2") == 2
+    assert list(tmp_path.iterdir()) == []
+    assert f"{tmp_path / 'mira' / 'likeness.toml'} is not a valid recipe" in capsys.readouterr().err
+
+
+def test_init_names_no_reader_since_the_embedded_one_knows_its_own_world_only(tmp_path: Path):
+    called("init", str(tmp_path))
+    assert load_recipe(tmp_path / "likeness.toml").perception.reader == "none"
+    lines = (tmp_path / "likeness.toml").read_text().splitlines()
+    assert "drawings of the maquette's world" in lines[lines.index('reader = "none"') - 1]
+
+
+def test_init_takes_a_folder_of_any_name(tmp_path: Path):
+    for name in ("a" * 200, "-", "42", "Мира", "$(x) 'y'"):
+        assert called("init", str(tmp_path / name)).exit_code == 0, name
 
 
 def test_init_never_overwrites_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

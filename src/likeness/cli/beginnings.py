@@ -3,12 +3,15 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from likeness.errors import RecipeError
-from likeness.recipe import CharacterConfig, Recipe, load_recipe, write_recipe
+from likeness.recipe import CharacterConfig, PerceptionConfig, Recipe, load_recipe, write_recipe
 from likeness.workspace import Workspace
 
-__all__ = ["begin"]
+__all__ = ["begin", "draft"]
+
+LONGEST_NAME = 60  # letters; the trigger is made of it, and may have 80
 
 
 def begin(folder: Path, settings: Sequence[str] = ()) -> Workspace:
@@ -16,27 +19,33 @@ def begin(folder: Path, settings: Sequence[str] = ()) -> Workspace:
 
     Raises:
         WorkspaceError: where there is a recipe already, or the folder cannot be made.
-        RecipeError: for settings that are not valid; then no recipe is left behind.
+        RecipeError: for settings that are not valid; then nothing is made.
     """
+    recipe = draft(Workspace(folder), settings)
     workspace = Workspace.create(folder)
-    name = re.sub(r"[^\w -]", "", workspace.root.name).strip() or "character"
-    character = CharacterConfig(name=name, trigger=_trigger(name), class_words="", kind="original")
-    write_recipe(workspace.recipe, Recipe(character=character))
-    if settings:
-        _lay_over(workspace.recipe, settings)
+    write_recipe(workspace.recipe, recipe)
     return workspace
+
+
+def draft(workspace: Workspace, settings: Sequence[str] = ()) -> Recipe:
+    """The recipe that a workspace begins with, `settings` laid over it; nothing is written there.
+
+    It names no reader: the embedded one knows its own drawn world only, and would caption all else wrongly.
+
+    Raises:
+        RecipeError: for settings that are not valid.
+    """
+    name = re.sub(r"[^\w -]", "", workspace.root.name)[:LONGEST_NAME].strip() or "character"
+    character = CharacterConfig(name=name, trigger=_trigger(name), class_words="", kind="original")
+    with TemporaryDirectory() as desk:
+        path = Path(desk) / workspace.recipe.name
+        write_recipe(path, Recipe(character=character, perception=PerceptionConfig(reader="none")))
+        try:
+            return load_recipe(path, settings)
+        except RecipeError as fault:
+            raise RecipeError(str(fault).replace(str(path), str(workspace.recipe))) from fault
 
 
 def _trigger(name: str) -> str:
     """One word out of a name; the ending makes one that no base is likely to know."""
     return (re.sub(r"[\W_]+", "", name.lower()) or "character") + "char"
-
-
-def _lay_over(path: Path, settings: Sequence[str]) -> None:
-    try:
-        recipe = load_recipe(path, settings)
-    except RecipeError:
-        path.unlink()  # it was written a moment ago, by this very command
-        raise
-    path.unlink()
-    write_recipe(path, recipe)
