@@ -2,19 +2,22 @@
 
 import io
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy
 import pytest
 from tiny import tiny_sd15
 from typer.testing import CliRunner
 
+import likeness
 from likeness import cli
-from likeness.cli.checks import check_all
+from likeness.cli.checks import check_all, reinstall_cure, setting_cure
 from likeness.cli.progress import BarReport, JsonReport, LineReport, reporting
-from likeness.errors import Interrupted, WorkspaceError
+from likeness.errors import Interrupted, MissingExtra, WorkspaceError
 from likeness.events import Event
 from likeness.images import save_png
 from likeness.recipe import load_recipe
@@ -191,11 +194,13 @@ def test_doctor_names_what_is_missing_and_the_command_that_mends_it(tmp_path: Pa
 
     monkeypatch.setattr("likeness.cli.checks.version", without_onnxruntime)
     checks = {check.name: check for check in check_all(tmp_path)}
-    assert checks["onnxruntime"].mend == "pip install 'likeness[perception]'"
+    assert checks["onnxruntime"].mend == MissingExtra("onnxruntime", "perception").cure
     assert not checks["torch"].is_missing
     assert "GB free" in checks["memory"].found
     assert "none in" in checks["recipe"].found
-    assert called("doctor", str(tmp_path)).exit_code == 1
+    done = called("doctor", str(tmp_path))
+    assert done.exit_code == 1
+    assert f"\nonnxruntime: {checks['onnxruntime'].mend}\n" in done.stdout  # on one line, however long: to be copied
 
 
 def test_doctor_says_when_bfloat16_would_kill_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -211,8 +216,56 @@ def test_doctor_says_how_to_mend_a_base_or_reader_that_is_not_there(mira: Path):
     told = json.loads(called("doctor", str(mira), *settings, "--json").stdout)
     checks = {check["name"]: check for check in told["checks"]}
     assert "/nowhere" in checks["base"]["found"]
-    assert checks["base"]["mend"] == "--set base.path=FOLDER"
-    assert checks["reader"]["mend"] == "--set perception.reader=maquette"
+    assert checks["base"]["mend"] == setting_cure("base", "path", "maquette")
+    assert checks["reader"]["mend"] == setting_cure("perception", "reader", "none")
+
+
+def test_doctor_lays_set_over_the_first_recipe_where_there_is_none(tmp_path: Path):
+    told = json.loads(called("doctor", str(tmp_path), "--set", "base.path=/nowhere", "--json").stdout)
+    assert "/nowhere" in next(check["found"] for check in told["checks"] if check["name"] == "base")
+    told = json.loads(called("doctor", str(tmp_path), "--set", "train.rnk=1", "--json").stdout)
+    assert "did you mean rank?" in next(check["mend"] for check in told["checks"] if check["name"] == "recipe")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_tells_every_device_and_whether_the_one_that_is_asked_for_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    card = SimpleNamespace(name="NVIDIA H200", total_memory=150_000_000_000)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda index: card)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    checks = {check.name: check for check in check_all(tmp_path)}
+    assert checks["device"].found == "cuda:0, by base.device = 'auto'"
+    assert {"cpu", "mps", "cuda:0", "cuda:1"} <= checks.keys()
+    assert checks["cuda:1"].found == "NVIDIA H200, 150 GB"
+    third = {check.name: check for check in check_all(tmp_path, ["base.device=cuda:2"])}["device"]
+    assert third.found == "cuda:2 is not there"
+    assert third.mend == setting_cure("base", "device", "auto")
+
+
+def test_doctor_brings_back_a_base_that_is_gone_from_a_checkout_with_git(monkeypatch: pytest.MonkeyPatch):
+    assert shlex.split(reinstall_cure())[0] == "git"
+    checkout = Path(shlex.split(reinstall_cure())[2])
+    assert (checkout / "src" / "likeness" / "maquette" / "base").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("origin", "source"),
+    [
+        (None, f"likeness=={likeness.__version__}"),
+        ({"url": "file:///downloads/likeness.whl", "archive_info": {}}, "file:///downloads/likeness.whl"),
+        ({"url": "https://x.org/y", "vcs_info": {"vcs": "git", "commit_id": "abc"}}, "git+https://x.org/y@abc"),
+    ],
+)
+def test_doctor_brings_back_a_base_that_is_gone_from_where_it_was_installed(
+    origin: dict[str, object] | None, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(likeness, "__file__", str(tmp_path / "python3.11" / "likeness" / "__init__.py"))
+    told = SimpleNamespace(read_text=lambda name: json.dumps(origin) if origin else None)
+    monkeypatch.setattr("likeness.cli.checks.distribution", lambda name: told)
+    pip = [sys.executable, "-m", "pip", "install", "--force-reinstall", "--no-deps"]
+    assert shlex.split(reinstall_cure()) == [*pip, source]
 
 
 def test_doctor_lists_the_faults_of_a_recipe(mira: Path):

@@ -5,6 +5,8 @@ traceback.
 """
 
 import errno
+import shlex
+import sys
 from pathlib import Path
 
 __all__ = [
@@ -58,12 +60,23 @@ class MissingExtra(LikenessError):
         module: the library that was not found.
         extra: the extra that installs it.
         why: what needs it, as in "by perception.reader = 'maquette'".
+
+    Attributes:
+        cure: the command that installs the extra.
     """
 
     def __init__(self, module: str, extra: str, why: str = "") -> None:
         needed = f"{module} is needed {why}" if why else f"{module} is needed"
-        super().__init__(f"{needed}. Install it with: pip install 'likeness[{extra}]'")
-        self.module, self.extra = module, extra
+        self.cure = _installing(extra)
+        super().__init__(f"{needed}. Install it with: {self.cure}")
+
+
+def _installing(extra: str) -> str:
+    """The command that installs an extra for this very Python, from the checkout that this file lies in, if it does."""
+    checkout = Path(__file__).parents[2]
+    is_checkout = (checkout / "pyproject.toml").exists()
+    what = ["-e", f"{checkout}[{extra}]"] if is_checkout else [f"likeness[{extra}]"]
+    return shlex.join([sys.executable, "-m", "pip", "install", *what])
 
 
 class Interrupted(LikenessError):
@@ -88,6 +101,9 @@ class WorkspaceError(LikenessError):
                 f"{path} cannot be used: the folder or file is read-only, or belongs to someone else. "
                 "Change its permissions, or use another folder."
             )
+        if fault.errno in (errno.ENOTDIR, errno.EEXIST):
+            file = next((above for above in (path, *path.parents) if above.is_file()), path)
+            return cls(f"{file} is a file, where a folder is needed. Name another folder, or move the file elsewhere.")
         if fault.errno == errno.ENOENT:
             return cls(f"{path} does not exist. Check the path, or start a workspace with: likeness init FOLDER")
         return cls(f"{path} cannot be used: {fault.strerror or fault}.")

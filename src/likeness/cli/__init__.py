@@ -155,4 +155,4 @@ def _tell(as_json: bool, result: dict[str, Any], words: Any) -> None:
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else WIDTH_OF_A_LOG
-    Console(width=width).print(words, markup=False, highlight=False, soft_wrap=isinstance(words, str))
+    Console(width=width).print(words, markup=False, highlight=False, crop=False, soft_wrap=isinstance(words, str))

@@ -1,22 +1,25 @@
 """What `doctor` looks at: each check says what it found, and how to mend what is missing."""
 
+import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
-from likeness import __version__
+import likeness
+from likeness.cli.beginnings import draft
 from likeness.errors import LikenessError, MissingExtra
 from likeness.pipeline import base_folder, open_reader
 from likeness.recipe import BaseConfig, PerceptionConfig, Recipe, load_recipe
 from likeness.records import Record
 from likeness.workspace import Workspace
 
-__all__ = ["Check", "check_all"]
+__all__ = ["Check", "check_all", "reinstall_cure", "setting_cure"]
 
 LIBRARIES = {
     "torch": "train",
@@ -25,7 +28,6 @@ LIBRARIES = {
     "accelerate": "train",
     "onnxruntime": "perception",
 }  # library -> the extra that brings it
-REINSTALL = "pip install --force-reinstall --no-deps likeness"
 FREE_DISK = 1_000_000_000  # bytes: a demo takes 20 MB; a thousand cached pictures of 512 px, 300 MB
 FREE_MEMORY = 3_000_000_000  # bytes: what the demo may take at most
 
@@ -53,16 +55,16 @@ def check_all(folder: Path, settings: Sequence[str] = ()) -> list[Check]:
     """Every check, in the order in which a person would mend things.
 
     Args:
-        folder: a workspace, or any folder; the recipe is looked at where there is one.
+        folder: a workspace, or any folder; where it has no recipe, the one that `likeness init` would write is meant.
         settings: laid over the recipe.
     """
     recipe, recipe_check = _recipe(folder, settings)
     base = recipe.base if recipe else BaseConfig()
     return [
-        Check(name="likeness", found=__version__),
+        Check(name="likeness", found=likeness.__version__),
         Check(name="python", found=f"{platform.python_version()} on {platform.platform(terse=True)}"),
         *(_library(name, extra) for name, extra in LIBRARIES.items()),
-        _device(base),
+        *_devices(base),
         _bfloat16(),
         _memory(),
         _disk(folder),
@@ -76,20 +78,28 @@ def _library(name: str, extra: str) -> Check:
     try:
         return Check(name=name, found=version(name))
     except PackageNotFoundError:
-        return Check(name=name, found="not installed", mend=f"pip install 'likeness[{extra}]'")
+        return Check(name=name, found="not installed", mend=MissingExtra(name, extra).cure)
 
 
-def _device(base: BaseConfig) -> Check:
+def _devices(base: BaseConfig) -> list[Check]:
+    """The device that the recipe comes to, then every one that is there."""
     try:
         import torch
     except ModuleNotFoundError:
-        return Check(name="device", found="unknown without torch", mend="pip install 'likeness[train]'")
-    if base.device.startswith("cuda") and not torch.cuda.is_available():
-        return Check(name="device", found="no CUDA device is there", mend="--set base.device=auto")
-    if base.device != "cpu" and torch.cuda.is_available():
-        card = torch.cuda.get_device_properties(0)
-        return Check(name="device", found=f"{card.name}, {card.total_memory / 1e9:.0f} GB, CUDA {torch.version.cuda}")
-    return Check(name="device", found=f"CPU, {torch.get_num_threads()} threads")
+        return [Check(name="device", found="unknown without torch", mend=MissingExtra("torch", "train").cure)]
+    there = {"cpu": f"{torch.get_num_threads()} threads"}
+    if torch.backends.mps.is_available():
+        there["mps"] = "Apple's GPU; auto does not choose it"
+    for index in range(torch.cuda.device_count()):
+        card = torch.cuda.get_device_properties(index)
+        there[f"cuda:{index}"] = f"{card.name}, {card.total_memory / 1e9:.0f} GB"
+    auto = "cuda:0" if "cuda:0" in there else "cpu"
+    meant = {"auto": auto, "cuda": "cuda:0"}.get(base.device, base.device)
+    if meant in there:
+        chosen = Check(name="device", found=f"{meant}, by base.device = {base.device!r}")
+    else:
+        chosen = Check(name="device", found=f"{meant} is not there", mend=setting_cure("base", "device", "auto"))
+    return [chosen, *(Check(name=name, found=facts) for name, facts in there.items())]
 
 
 def _bfloat16() -> Check:
@@ -123,31 +133,49 @@ def _disk(folder: Path) -> Check:
 
 
 def _base(base: BaseConfig) -> Check:
-    otherwise = REINSTALL if base.path == "maquette" else "--set base.path=FOLDER"
     try:
         return Check(name="base", found=f"{base.path}: {base_folder(base)}")
     except LikenessError as fault:
-        return Check(name="base", found=str(fault), mend=_mending(fault, otherwise))
+        is_ours = base.path == "maquette"
+        mend = reinstall_cure() if is_ours else setting_cure("base", "path", "maquette")
+        return Check(name="base", found=str(fault), mend=mend)
 
 
 def _reader(perception: PerceptionConfig) -> Check:
-    otherwise = REINSTALL if perception.reader == "maquette" else "--set perception.reader=maquette"
     try:
         open_reader(perception)
+    except MissingExtra as fault:
+        return Check(name="reader", found=f"{perception.reader}: not installed", mend=fault.cure)
     except LikenessError as fault:
-        return Check(name="reader", found=str(fault), mend=_mending(fault, otherwise))
+        is_ours = perception.reader == "maquette"
+        mend = reinstall_cure() if is_ours else setting_cure("perception", "reader", "none")
+        return Check(name="reader", found=str(fault), mend=mend)
     return Check(name="reader", found=perception.reader)
 
 
-def _mending(fault: LikenessError, otherwise: str) -> str:
-    return f"pip install 'likeness[{fault.extra}]'" if isinstance(fault, MissingExtra) else otherwise
+def setting_cure(section: str, field: str, value: str) -> str:
+    """What to do about a setting that cannot be used, be it in the recipe or on the command line."""
+    return f'write {field} = "{value}" under [{section}] in likeness.toml, or add: --set {section}.{field}={value}'
+
+
+def reinstall_cure() -> str:
+    """The command that brings back the package's own files: from the checkout, or from where it was installed."""
+    checkout = Path(likeness.__file__).parents[2]
+    if (checkout / "pyproject.toml").exists():
+        return shlex.join(["git", "-C", str(checkout), "checkout", "--", "src/likeness/maquette"])
+    origin = json.loads(distribution("likeness").read_text("direct_url.json") or "{}")  # an index leaves none
+    source = origin.get("url", f"likeness=={likeness.__version__}")
+    if "vcs_info" in origin:
+        source = f"{origin['vcs_info']['vcs']}+{source}@{origin['vcs_info']['commit_id']}"
+    return shlex.join([sys.executable, "-m", "pip", "install", "--force-reinstall", "--no-deps", source])
 
 
 def _recipe(folder: Path, settings: Sequence[str]) -> tuple[Recipe | None, Check]:
-    path = Workspace(folder).recipe
-    if not path.exists():
-        return None, Check(name="recipe", found=f"none in {folder.absolute()}")
+    workspace = Workspace(folder)
+    is_there = workspace.recipe.exists()
+    found = str(workspace.recipe) if is_there else f"none in {workspace.root}"
     try:
-        return load_recipe(path, settings), Check(name="recipe", found=str(path))
+        recipe = load_recipe(workspace.recipe, settings) if is_there else draft(workspace, settings)
     except LikenessError as fault:
-        return None, Check(name="recipe", found=str(path), mend=str(fault))
+        return None, Check(name="recipe", found=found, mend=str(fault))
+    return recipe, Check(name="recipe", found=found)

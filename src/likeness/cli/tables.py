@@ -74,12 +74,12 @@ def file_table(facts: dict[str, Any]) -> RenderableType:
 
 
 def check_table(checks: Sequence["Check"]) -> RenderableType:
-    """What was found, and under it what is to be done."""
-    table = _plain("", "found", "to do")
+    """What was found, and under it what is to be done, unbroken: a command is there to be copied."""
+    table = _plain("", "found")
     for check in checks:
-        name = Text(check.name, style="red" if check.is_missing else "green")
-        table.add_row(name, Text(check.found), Text(check.mend))
-    return table
+        table.add_row(Text(check.name, style="red" if check.is_missing else "green"), Text(check.found))
+    cures = [_unbroken(f"{check.name}: {check.mend}") for check in checks if check.is_missing]
+    return Group(table, *([Text("\nto do", style="dim"), *cures] if cures else []))
 
 
 def demo_table(result: "DemoResult") -> RenderableType:
@@ -122,6 +122,11 @@ def _facts(pairs: Sequence[tuple[str, str]], heading: str = "") -> Table:
     for name, value in pairs:
         _add(table, name, value)
     return table
+
+
+def _unbroken(words: str) -> Text:
+    """Lines as they are, however narrow the terminal is."""
+    return Text(words, no_wrap=True, overflow="ignore")
 
 
 def _counts(counts: dict[str, int], before: str = "") -> str:
