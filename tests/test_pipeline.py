@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy
 import pytest
 from PIL import Image
+from safetensors import safe_open
 from tiny import tiny_sd15
 
 from likeness import pipeline
@@ -281,8 +282,12 @@ def test_a_sample_says_how_it_was_made(workspace: Workspace, recipe: Recipe):
     (path,) = workspace.samples.glob("0001-Mira-*/*")
     with Image.open(path) as picture:
         told = picture.info["parameters"]
+    with safe_open(newest_lora(workspace), framework="pt") as file:
+        short = file.metadata()["sshs_model_hash"][:12]
     assert told == (
-        "mirachar, waving\nNegative prompt: blurry\nSteps: 2, Sampler: DDIM, CFG scale: 5, Seed: 5, Size: 32x32"
+        "mirachar, waving <lora:Mira:1>\nNegative prompt: blurry\n"
+        "Steps: 2, Sampler: DDIM, CFG scale: 5, Seed: 5, Size: 32x32, RNG: CPU, "
+        f'Lora hashes: "Mira: {short}"'
     )
 
 

@@ -2,29 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
+from likeness.diffusion.infotext import infotext
 from likeness.errors import WorkspaceError
 from likeness.events import Event, Report, silent
-from likeness.images import Pixels, save_png, sha256_of
+from likeness.images import save_png, sha256_of
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.instruments import adapted, draw_pictures
-from likeness.recipe import SampleConfig
 from likeness.records import make_folder
 from likeness.workspace import Workspace
 
 __all__ = ["draw_samples", "newest_lora", "sample_inputs"]
-
-A1111_SAMPLERS: Mapping[str, str] = {
-    "dpm++": "DPM++ 2M",
-    "dpm++-karras": "DPM++ 2M Karras",
-    "ddim": "DDIM",
-    "euler": "Euler",
-    "euler-a": "Euler a",
-}
-"""Samplers by the name that A1111 gives them in a picture's metadata."""
-
 
 AT_ONCE = 8
 """Pictures that are drawn, and then kept, together: as many as a base draws in one go."""
@@ -59,20 +48,25 @@ def sample_inputs(bench: Bench) -> dict[str, str]:
 
 def draw_samples(bench: Bench) -> list[Path]:
     """The pictures that `[sample]` asks for, with the newest LoRA; each few are kept before the next are drawn."""
-    config, lora = bench.recipe.sample, newest_lora(bench.workspace)
-    prompts, folder = config.prompts or (", ".join(bench.front),), _folder(bench, lora)
+    config, model, lora = bench.recipe.sample, bench.model, newest_lora(bench.workspace)
+    from likeness.diffusion.lora_files import inspect_file
+
+    lora_hash, folder = inspect_file(lora).auto_v3, _folder(bench, lora)
+    prompts = config.prompts or (", ".join(bench.front),)
     shots = [
         (folder / f"{number:03d}-seed-{seed}.png", prompt, seed)
         for number, prompt in enumerate(prompts, start=1)
         for seed in range(config.seed, config.seed + config.count)
     ]
     make_folder(folder)
-    with adapted(bench.model, lora, weight=config.weight):
+    with adapted(model, lora, weight=config.weight):
         for first in range(0, len(shots), AT_ONCE):
             paths, told, seeds = zip(*shots[first : first + AT_ONCE], strict=True)
-            pictures = draw_pictures(bench.model, told, config, seeds=seeds)
+            pictures = draw_pictures(model, told, config, seeds=seeds)
             for path, prompt, seed, pixels in zip(paths, told, seeds, pictures, strict=True):
-                save_png(path, pixels, {"parameters": _parameters(prompt, config, seed, pixels)})
+                size = pixels.shape[1], pixels.shape[0]
+                text = infotext(prompt, config, seed=seed, size=size, lora=lora.stem, lora_hash=lora_hash)
+                save_png(path, pixels, {"parameters": text})
             bench.report(Event(stage="sample", done=first + len(paths), total=len(shots)))
     return [path for path, _, _ in shots]
 
@@ -92,14 +86,3 @@ def _folder(bench: Bench, lora: Path) -> Path:
     # Eight digits tell apart what one person asks of one LoRA.
     digest = hashlib.sha256(said.encode()).hexdigest()[:8]
     return bench.workspace.samples / f"{lora.parent.name}-{lora.stem}-{digest}"
-
-
-def _parameters(prompt: str, config: SampleConfig, seed: int, pixels: Pixels) -> str:
-    """How a picture was made, in the words that A1111 writes and that galleries read."""
-    sampler = A1111_SAMPLERS[config.sampler]
-    negative = f"Negative prompt: {config.negative}\n" if config.negative else ""
-    size = f"{pixels.shape[1]}x{pixels.shape[0]}"
-    return (
-        f"{prompt}\n{negative}Steps: {config.steps}, Sampler: {sampler}, CFG scale: {config.guidance:g}, "
-        f"Seed: {seed}, Size: {size}"
-    )
