@@ -22,9 +22,10 @@ from likeness.errors import (
     ResumeError,
     WorkspaceError,
 )
-from likeness.events import Event, Report, read_events
+from likeness.events import Event, Report, read_events, silent
 from likeness.images import open_pixels, save_png
 from likeness.pipeline import adapted, draw_pictures, newest_lora, open_base, open_reader, run
+from likeness.pipeline.bench import Bench
 from likeness.recipe import BaseConfig, PerceptionConfig, Recipe, SampleConfig
 from likeness.records import Caption, Picture, read_records, write_records
 from likeness.workspace import Run, Workspace
@@ -97,6 +98,9 @@ def test_what_has_not_changed_is_skipped_and_nothing_is_written(workspace: Works
     ("section", "values", "stale"),
     [
         ("sample", {"seed": 6}, {"sample"}),
+        ("character", {"kind": "fictional"}, set()),
+        ("train", {"sample_every": 2, "sample_prompts": ("a fox",)}, set()),
+        ("character", {"name": "Vix"}, {"train", "sample"}),
         ("train", {"learning_rate": 2e-4}, {"train", "sample"}),
         ("encode", {"variants": 3}, {"encode", "train", "sample"}),
         ("caption", {"add": ("drawing",)}, {"caption", "encode", "train", "sample"}),
@@ -332,3 +336,24 @@ def test_another_base_makes_the_cache_stale(workspace: Workspace, recipe: Recipe
     run(workspace, recipe, TO_ENCODE)
     other = tiny_sd15(tmp_path / "other", seed=1)
     assert fresh_steps(workspace, changed(recipe, "base", path=str(other)), TO_ENCODE)["encode"] is False
+
+
+def test_a_moved_workspace_and_a_copied_base_make_nothing_stale(
+    workspace: Workspace, recipe: Recipe, base: Path, tmp_path: Path
+):
+    run(workspace, recipe, TO_ENCODE)
+    copied = Path(shutil.copytree(base, tmp_path / "copied", copy_function=shutil.copyfile))
+    moved = Workspace(workspace.root.rename(tmp_path / "moved"))
+    assert all(fresh_steps(moved, changed(recipe, "base", path=str(copied)), TO_ENCODE).values())
+    schedule = copied / "scheduler" / "scheduler_config.json"
+    schedule.write_text(schedule.read_text().replace("epsilon", "v_prediction"))
+    assert not fresh_steps(moved, changed(recipe, "base", path=str(copied)), TO_ENCODE)["encode"]
+
+
+def test_a_base_is_read_once_until_it_changes(workspace: Workspace, recipe: Recipe, monkeypatch: pytest.MonkeyPatch):
+    def refused(path: Path) -> str:
+        raise AssertionError(f"{path} is read again")
+
+    first = Bench(workspace, recipe, silent).base_digest
+    monkeypatch.setattr("likeness.pipeline.bench.sha256_of", refused)
+    assert Bench(workspace, recipe, silent).base_digest == first

@@ -1,6 +1,7 @@
 """The bench: what the steps of one command work on and with."""
 
 import hashlib
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from likeness.events import Report
 from likeness.images import sha256_of
 from likeness.pipeline.instruments import base_folder, open_base
 from likeness.recipe import Recipe
+from likeness.records import make_folder, write_atomically
 from likeness.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -46,9 +48,25 @@ class Bench:
 
     @cached_property
     def base_digest(self) -> str:
-        """Of the base's files by name, size and time: enough to see a change without loading gigabytes."""
-        root = base_folder(self.recipe.base)
-        parts = sorted(root.rglob("*")) if root.is_dir() else [root]
-        told = [f"{part} {part.stat().st_size} {part.stat().st_mtime_ns}" for part in parts if part.is_file()]
+        """Of what the base's files hold, wherever they lie, and of how it is loaded."""
         settings = self.recipe.base
-        return hashlib.sha256("\n".join([settings.device, settings.dtype, *told]).encode()).hexdigest()
+        held = _held_by(base_folder(settings), memory=self.workspace.cache / "base.txt")
+        return _digest([settings.device, settings.dtype, held])
+
+
+def _held_by(base: Path, *, memory: Path) -> str:
+    """Digest of a base's files, by place and content. Bases have gigabytes, so `memory` keeps it until one of the
+    files has another place, size or time."""
+    files = [path for path in sorted(base.rglob("*")) if path.suffix in (".json", ".safetensors", ".txt")]
+    stats = [(path, path.stat()) for path in files]
+    seen = _digest(f"{path} {facts.st_size} {facts.st_mtime_ns}" for path, facts in stats)
+    known, _, held = memory.read_text().partition(" ") if memory.exists() else ("", "", "")
+    if known != seen:
+        held = _digest(f"{path.relative_to(base).as_posix()} {sha256_of(path)}" for path in files)
+        make_folder(memory.parent)
+        write_atomically(memory, f"{seen} {held}")
+    return held
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -21,12 +21,13 @@ __all__ = ["train_inputs", "train_lora"]
 
 
 def train_inputs(bench: Bench) -> dict[str, str]:
-    """Digests of all that training reads."""
+    """Digests of all that training reads, and that its files say; strips are looked at on the way and left out."""
     recipe = bench.recipe
     return {
         "cache": bench.digest(bench.workspace.cache / "index.json"),
-        "[train]": recipe.train.digest,
-        "[character]": recipe.character.digest,
+        "[train]": recipe.train.model_copy(update={"sample_every": 0, "sample_prompts": ()}).digest,
+        "name": recipe.character.name,
+        "front": ", ".join(bench.front),
         "seed": str(recipe.seed),
         "base": bench.base_digest,
     }

@@ -24,7 +24,7 @@ def _collect_inputs(bench: Bench) -> dict[str, str]:
     """All files with their times; a folder in which nothing was touched needs no second look."""
     images = bench.workspace.images
     found = [(path, path.lstat()) for path in sorted(images.rglob("*"))]  # a link may lead nowhere
-    told = [f"{path} {facts.st_size} {facts.st_mtime_ns}" for path, facts in found]
+    told = [f"{path.relative_to(images)} {facts.st_size} {facts.st_mtime_ns}" for path, facts in found]
     return {"images": hashlib.sha256("\n".join(told).encode()).hexdigest()}
 
 
