@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import likeness
 from likeness import cli
 from likeness.cli.checks import check_all, reinstall_cure, setting_cure
+from likeness.cli.invocation import typed
 from likeness.cli.progress import BarReport, JsonReport, LineReport, reporting
 from likeness.errors import Interrupted, MissingExtra, WorkspaceError
 from likeness.events import Event
@@ -169,7 +170,30 @@ def test_show_tells_pictures_captions_and_runs(mira: Path):
 
 def test_show_of_a_new_workspace_says_that_there_is_nothing_yet(tmp_path: Path):
     called("init", str(tmp_path / "new"))
-    assert "not collected yet" in called("show", str(tmp_path / "new")).stdout
+    told = called("show", str(tmp_path / "new")).stdout
+    assert "not collected yet" in told
+    assert f"next: put pictures into {tmp_path / 'new' / 'images'}" in told
+
+
+def next_of(folder: Path, *settings: str) -> str:
+    return json.loads(called("show", str(folder), "--json", *settings).stdout)["next"]
+
+
+def test_show_says_what_to_do_next(mira: Path):
+    assert next_of(mira).endswith(f" train {mira}")
+    called("train", str(mira))
+    assert next_of(mira).endswith(f" sample {mira}")
+    called("sample", str(mira))
+    assert next_of(mira) == f"nothing: all is done, and {mira}/runs/0001/mira.safetensors is the LoRA"
+    assert f"\nnext: {next_of(mira)}\n" in called("show", str(mira)).stdout
+    assert next_of(mira, "--set", "base.path=/nowhere").endswith(f" doctor {mira}")
+    save_png(mira / "images" / "one more.png", numpy.zeros((32, 32, 3), numpy.uint8))
+    assert next_of(mira).endswith(f" train {mira}")
+
+
+def test_inspect_of_a_folder_says_that_it_takes_a_file(mira: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    assert main(monkeypatch, "inspect", str(mira)) == 2
+    assert "is a folder. Name a LoRA file in it" in capsys.readouterr().err
 
 
 def test_inspect_prints_ranks_metadata_and_hashes(mira: Path):
@@ -272,6 +296,28 @@ def test_doctor_lists_the_faults_of_a_recipe(mira: Path):
     told = json.loads(called("doctor", str(mira), "--set", "train.rank=0", "--json").stdout)
     (recipe,) = [check for check in told["checks"] if check["name"] == "recipe"]
     assert "train.rank" in recipe["mend"]
+
+
+# -- what a message tells to type --------------------------------------------------------------------------------------
+
+
+def test_a_command_is_told_as_this_person_can_type_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    ours = tmp_path / ".venv" / "bin" / "likeness"
+    ours.parent.mkdir(parents=True)
+    ours.write_text("#!/bin/sh\n")
+    ours.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [".venv/bin/likeness", "init", "mira"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert typed("run", "a fox") == ".venv/bin/likeness run 'a fox'"
+    monkeypatch.setenv("PATH", str(ours.parent))
+    assert typed("run", "mira") == "likeness run mira"
+    monkeypatch.setattr(sys, "argv", ["/checkout/src/likeness/__main__.py", "init", "mira"])
+    assert shlex.split(typed("run", "mira")) == [sys.executable, "-m", "likeness", "run", "mira"]
+
+
+def test_init_tells_the_command_that_comes_next(tmp_path: Path):
+    assert called("init", str(tmp_path / "mira fox")).stdout.endswith(f"Then: {typed('run', tmp_path / 'mira fox')}\n")
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------------------------

@@ -24,14 +24,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-NewFolder = Annotated[Path, typer.Argument(help="The character's folder.", show_default=False)]
-Folder = Annotated[Path, typer.Argument(help="The character's folder.", show_default="here")]
-File = Annotated[Path, typer.Argument(help="A .safetensors file.", show_default=False)]
-DemoFolder = Annotated[Path, typer.Argument(help="Where the demo keeps its files.")]
-Seed = Annotated[int, typer.Option(min=0, help="Which character: each number is another, unseen one.")]
+NewFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The character's folder.", show_default=False)]
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The character's folder.", show_default="here")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors file.", show_default=False)]
+DemoFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the demo keeps its files.")]
+Seed = Annotated[int, typer.Option(metavar="NUMBER", min=0, help="Which character: each number is another one.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Lays a value over the recipe. May be repeated."),
+    typer.Option(
+        "--set",
+        metavar="SECTION.FIELD=VALUE",
+        help="A value instead of the recipe's, as in train.rank=8. May be repeated.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, JSON events on stderr.")]
 HERE = Path()
@@ -40,14 +44,16 @@ WIDTH_OF_A_LOG = 120  # columns, where there is no terminal to ask
 
 @app.command()
 def init(folder: NewFolder, settings: Settings = None, as_json: AsJson = False) -> None:
-    """Start a character: a folder for its pictures, and a recipe to fill in."""
+    """Start a character: its folder, and a recipe to fill in."""
     from likeness.cli.beginnings import begin
+    from likeness.cli.invocation import typed
 
     workspace = begin(folder, settings or ())
     _tell(
         as_json,
         {"workspace": str(workspace.root), "recipe": str(workspace.recipe), "images": str(workspace.images)},
-        f"Put 20 to 50 pictures into {workspace.images}, look at {workspace.recipe}, then: likeness run {folder}",
+        f"Put 20 to 50 pictures into {workspace.images}, with a caption beside each: 01.png and 01.txt.\n"
+        f"Look through {workspace.recipe}. Then: {typed('run', folder)}",
     )
 
 
@@ -59,7 +65,7 @@ def encode(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = F
 
 @app.command()
 def train(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
-    """Train the LoRA, or go on with an interrupted run; encodes first what is new."""
+    """Train the LoRA, or go on with an interrupted run. What is new is encoded first."""
     _run(("collect", "caption", "encode", "train"), folder, settings, as_json)
 
 
@@ -77,7 +83,7 @@ def run(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = Fals
 
 @app.command()
 def show(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
-    """What is in a character's folder: recipe, pictures, captions, runs."""
+    """What is in a character's folder, and what to do next."""
     from likeness.cli.tables import state_table
     from likeness.cli.views import state_of
     from likeness.recipe import load_recipe
@@ -100,7 +106,10 @@ def inspect(file: File, as_json: AsJson = False) -> None:
 
 @app.command()
 def demo(folder: DemoFolder = Path("demo"), seed: Seed = 1, settings: Settings = None, as_json: AsJson = False) -> None:
-    """Draw a character that nobody has seen, teach it to the embedded base, and measure whether the likeness holds."""
+    """Prove the likeness on a character that nobody has seen.
+
+    The character is drawn and taught to the embedded base; then it is measured whether the likeness holds.
+    """
     from likeness import demo
     from likeness.cli.progress import reporting
     from likeness.cli.tables import demo_table
@@ -112,7 +121,7 @@ def demo(folder: DemoFolder = Path("demo"), seed: Seed = 1, settings: Settings =
 
 @app.command()
 def doctor(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
-    """Versions, device, memory; what is missing, and the command that mends it."""
+    """What is here, what is missing, and what mends it."""
     from likeness.cli.checks import check_all
     from likeness.cli.tables import check_table
 

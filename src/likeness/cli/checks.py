@@ -134,7 +134,7 @@ def _disk(folder: Path) -> Check:
 
 def _base(base: BaseConfig) -> Check:
     try:
-        return Check(name="base", found=f"{base.path}: {base_folder(base)}")
+        return Check(name="base", found=str(base_folder(base)))
     except LikenessError as fault:
         is_ours = base.path == "maquette"
         mend = reinstall_cure() if is_ours else setting_cure("base", "path", "maquette")

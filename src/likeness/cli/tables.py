@@ -52,7 +52,7 @@ def state_table(state: dict[str, Any]) -> RenderableType:
             loss = "" if run["loss"] is None else f"{run['loss']:.4f}"
             _add(runs, run["run"], f"{run['steps']} of {run['of']}", loss, ", ".join(run["checkpoints"]))
         parts.append(runs)
-    return Group(*parts)
+    return Group(*parts, _unbroken(f"next: {state['next']}"))
 
 
 def file_table(facts: dict[str, Any]) -> RenderableType:

@@ -5,8 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from likeness.errors import MissingExtra
-from likeness.events import read_events
+from likeness.cli.invocation import typed
+from likeness.errors import CheckpointError, MissingExtra
+from likeness.events import read_events, silent
+from likeness.pipeline import STEPS, newest_lora
+from likeness.pipeline.bench import Bench
 from likeness.recipe import Recipe
 from likeness.records import Caption, Picture, read_records
 from likeness.workspace import Run, Workspace
@@ -15,7 +18,7 @@ __all__ = ["facts_of", "state_of"]
 
 
 def state_of(workspace: Workspace, recipe: Recipe) -> dict[str, Any]:
-    """A workspace at a glance: character, pictures by use, captions by writer, runs with their checkpoints.
+    """A workspace at a glance: character, pictures by use, captions by writer, runs with checkpoints, what is next.
 
     Raises:
         WorkspaceError: for a record file that cannot be read.
@@ -30,13 +33,23 @@ def state_of(workspace: Workspace, recipe: Recipe) -> dict[str, Any]:
         "pictures": dict(Counter(picture.use for picture in pictures)),
         "rejected": {picture.path: picture.reason for picture in pictures if picture.use == "rejected"},
         "captions": dict(Counter(caption.written_by for caption in captions)),
-        "runs": [_run(run) for run in _runs(workspace)],
+        "runs": [_run(run) for run in workspace.numbered_runs()],
+        "next": _next(workspace, recipe),
     }
 
 
-def _runs(workspace: Workspace) -> list[Run]:
-    folders = [folder for folder in workspace.runs.glob("[0-9]*") if folder.name.isdecimal()]
-    return [Run(folder) for folder in sorted(folders, key=lambda folder: int(folder.name))]
+def _next(workspace: Workspace, recipe: Recipe) -> str:
+    """What a person does next: the command of the first step that is not done, or is to be done again."""
+    if not any(path.is_file() for path in workspace.images.rglob("*")):
+        return f"put pictures into {workspace.images}, with a caption file beside each"
+    bench = Bench(workspace, recipe, silent)
+    try:
+        stale = next((name for name in STEPS if not workspace.is_fresh(name, STEPS[name].inputs(bench))), None)
+    except CheckpointError:  # the base is not there
+        return typed("doctor", workspace.root)
+    if stale is None:
+        return f"nothing: all is done, and {newest_lora(workspace)} is the LoRA"
+    return typed("sample" if stale == "sample" else "train", workspace.root)
 
 
 def _run(run: Run) -> dict[str, Any]:
@@ -55,13 +68,15 @@ def facts_of(file: Path) -> dict[str, Any]:
     """What a LoRA file holds.
 
     Raises:
-        CheckpointError: for a file that is refused.
+        CheckpointError: for a file that is refused, or a folder.
         MissingExtra: where torch is not installed.
     """
     try:
         from likeness.diffusion.lora_files import inspect_file
     except ModuleNotFoundError as missing:
         raise MissingExtra(missing.name or "torch", "train", why="to inspect a weights file") from missing
+    if file.is_dir():
+        raise CheckpointError(f"{file} is a folder. Name a LoRA file in it, as in mira/runs/0001/mira.safetensors.")
     found = inspect_file(file)
     hashes = {"auto_v2": found.auto_v2, "auto_v3": found.auto_v3}
     return {
