@@ -109,7 +109,7 @@ def test_a_file_acts_on_the_base_as_the_adapter_did(
 def test_diffusers_converts_every_key_of_a_file(tmp_path: Path, made: Made) -> None:
     adapter = made()
     save_lora(tmp_path / "mira.safetensors", adapter, metadata=ABOUT)
-    read: Any = StableDiffusionLoraLoaderMixin.lora_state_dict(str(tmp_path / "mira.safetensors"))
+    read: Any = StableDiffusionLoraLoaderMixin.lora_state_dict(str(tmp_path), weight_name="mira.safetensors")
     tensors, alphas = read
     assert len(tensors) == 2 * len(adapter.layers)
     assert len(alphas) == len(adapter.layers)
