@@ -1,7 +1,9 @@
 """The demo: an unseen character, drawn, learnt, measured and shown."""
 
 import json
+import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy
@@ -10,7 +12,7 @@ from tiny import tiny_sd15
 
 from likeness.demo import OTHERS, PICTURES, PROMPTS, SETTINGS, DemoResult, demo
 from likeness.errors import WorkspaceError
-from likeness.evaluation import grids
+from likeness.evaluation import grids, pages
 from likeness.evaluation.axes import ADHERENCE
 from likeness.events import Event
 from likeness.images import Pixels, open_pixels
@@ -47,7 +49,7 @@ def test_it_leaves_pictures_a_lora_a_page_and_a_grid(result: DemoResult):
     assert len(pictures) == PICTURES
     assert {open_pixels(path).shape for path in pictures} == {(64, 64, 3)}
     assert len({path.read_bytes() for path in pictures}) == PICTURES
-    assert result.lora.suffix == ".safetensors"
+    assert result.lora == workspace.runs / "0001" / f"{result.name}.safetensors"
     assert result.grid.exists()
     assert result.page.read_text().startswith("<!doctype html>")
 
@@ -62,7 +64,6 @@ def test_its_summary_has_every_number_that_a_program_wants(result: DemoResult):
     for pair in (*told["identity"]["by_kind"].values(), *told["adherence"].values(), told["others"]):
         assert pair.keys() == {"base", "lora"}
         assert all(0 <= share <= 1 for share in pair.values())
-    assert told == json.loads((result.workspace / "proof.json").read_text())
 
 
 def test_its_numbers_are_what_the_reader_saw(result: DemoResult):
@@ -95,12 +96,38 @@ def test_its_settings_are_a_valid_recipe_s():
     assert recipe.train.model_fields_set == SETTINGS["train"].keys()
 
 
-def test_a_second_time_nothing_is_trained_again(result: DemoResult, settings: tuple[str, ...]):
+def test_a_second_time_nothing_is_trained_again_and_its_seconds_are_those_of_this_time(
+    result: DemoResult, settings: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+):
     told: list[Event] = []
+
+    def slow(page: pages.ProofPage) -> str:
+        time.sleep(1)
+        return pages.render_page(page)
+
+    monkeypatch.setattr("likeness.demo.render_page", slow)
     again = demo(result.workspace, NUMBER, settings=settings, report=told.append)
     assert [event.note for event in told if event.stage == "train"] == ["nothing has changed"]
     assert again.lora == result.lora
     assert again.comparison == result.comparison
+    assert again.seconds["train"] < result.seconds["train"]
+    assert again.seconds["total"] >= 1 + again.seconds["sample"], "the page is part of it"
+    assert again.summary() == json.loads((result.workspace / "proof.json").read_text())
+
+
+def test_no_other_command_gets_in_between_training_and_sampling(
+    result: DemoResult, settings: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+):
+    locked: list[str] = []
+    lock = Workspace.lock
+
+    def noted(self: Workspace, command: str) -> AbstractContextManager[None]:
+        locked.append(command)
+        return lock(self, command)
+
+    monkeypatch.setattr(Workspace, "lock", noted)
+    demo(result.workspace, NUMBER, settings=settings)
+    assert locked == ["likeness demo"]
 
 
 def test_another_character_in_the_same_folder_is_refused(result: DemoResult, settings: tuple[str, ...]):

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from likeness.images import Pixels, open_pixels, save_png, sha256_of
 from likeness.maquette.draw import draw
 from likeness.maquette.world import SCENE_AXES, Drawing, Identity, Scene, character, random_identity, random_scene
 from likeness.maquette.world import visible_traits as visible
-from likeness.pipeline import Outcome, adapted, draw_pictures, newest_lora, open_base, open_reader, run
+from likeness.pipeline import Outcome, adapted, draw_pictures, newest_lora, open_base, open_reader, run_locked
 from likeness.recipe import CharacterConfig, Recipe, load_recipe, write_recipe
 from likeness.records import Reading, write_atomically
 from likeness.seeds import seed_of, stream
@@ -55,7 +55,8 @@ class DemoResult:
         lora: the adapter file.
         page: the report, HTML.
         grid: the large picture.
-        seconds: by part: encode, train, sample, total.
+        seconds: that this call took, by part: encode, train, sample, and total, which is all of it. What was finished
+            before and has not changed takes next to none.
         comparison: base against LoRA on the character.
         others: the same on other characters, without the trigger.
     """
@@ -102,16 +103,18 @@ def demo(folder: Path, number: int, *, settings: Sequence[str] = (), report: Rep
     """
     started = time.monotonic()
     who, workspace = character(number), Workspace.create(folder)
-    recipe = _recipe(workspace, number, who, settings)
-    seen = _pictured_scenes(number)
-    _draw_originals(workspace, who, seen)
-    outcomes = run(workspace, recipe, ("collect", "caption", "encode", "train"), report=report)
     with workspace.lock("likeness demo"):
+        recipe, seen = _recipe(workspace, number, who, settings), _pictured_scenes(number)
+        _draw_originals(workspace, who, seen)
+        outcomes = run_locked(workspace, recipe, ("collect", "caption", "encode", "train"), report=report)
         sampling = time.monotonic()
         shown = _sample(workspace, recipe, _asked(number, who, seen), number, report)
-        finished = time.monotonic()
-        seconds = _seconds(outcomes, sample=finished - sampling, total=finished - started)
-        return _written(workspace, recipe, shown, seconds)
+        seconds = _seconds(outcomes, sample=time.monotonic() - sampling)
+        result = _presented(workspace, recipe, shown, seconds)
+        total = round(time.monotonic() - started, 1)
+        result = replace(result, seconds={**seconds, "total": total})
+        write_atomically(workspace.root / "proof.json", json.dumps(result.summary(), indent=2) + "\n")
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +205,8 @@ def _said(one: Drawing) -> dict[str, str]:
     return {name: one.identity[name] for name in visible(one.identity, one.scene)}
 
 
-def _written(workspace: Workspace, recipe: Recipe, shown: _Shown, seconds: Mapping[str, float]) -> DemoResult:
-    """The result, with page, grid and numbers in the workspace."""
+def _presented(workspace: Workspace, recipe: Recipe, shown: _Shown, seconds: Mapping[str, float]) -> DemoResult:
+    """The result, with page and grid in the workspace."""
     own = len(shown.asked.own)
     grid = _grid(shown)
     result = DemoResult(
@@ -217,7 +220,6 @@ def _written(workspace: Workspace, recipe: Recipe, shown: _Shown, seconds: Mappi
         others=evaluate_others(shown.asked.others, base=shown.base_readings[own:], lora=shown.lora_readings[own:]),
     )
     save_png(result.grid, grid)
-    write_atomically(workspace.root / "proof.json", json.dumps(result.summary(), indent=2) + "\n")
     write_atomically(result.page, render_page(_page(result, recipe, grid, shown)))
     return result
 
@@ -271,7 +273,7 @@ def _facts(result: DemoResult, recipe: Recipe, shown: _Shown) -> list[tuple[str,
         ("what learnt", learnt),
         ("training", f"{train.steps} steps of {train.batch} at {train.learning_rate:g}, {train.schedule}"),
         ("sampling", f"{recipe.sample.sampler}, {recipe.sample.steps} steps, guidance {recipe.sample.guidance:g}"),
-        ("seconds", took),
+        ("seconds, this time", took),
         ("read by", f"{shown.lora_readings[0].instrument}, {shown.lora_readings[0].instrument_sha256[:12]}"),
     ]
 
@@ -296,11 +298,10 @@ def _method(recipe: Recipe, shown: _Shown) -> list[str]:
     ]
 
 
-def _seconds(outcomes: Sequence[Outcome], *, sample: float, total: float) -> dict[str, float]:
+def _seconds(outcomes: Sequence[Outcome], *, sample: float) -> dict[str, float]:
     took = {outcome.step: outcome.seconds for outcome in outcomes}
     encode = took["collect"] + took["caption"] + took["encode"]
-    parts = {"encode": encode, "train": took["train"], "sample": sample, "total": total}
-    return {part: round(seconds, 1) for part, seconds in parts.items()}
+    return {"encode": round(encode, 1), "train": round(took["train"], 1), "sample": round(sample, 1)}
 
 
 def _means(gauge: Gauge) -> dict[str, float]:

@@ -22,6 +22,7 @@ __all__ = [
     "open_base",
     "open_reader",
     "run",
+    "run_locked",
 ]
 
 
@@ -52,16 +53,23 @@ def run(
         steps: names in `STEPS`; they run in that order.
 
     Raises:
-        ConsentError: where training is asked for and a real person's consent is not on record; before anything else.
+        ConsentError: where training is asked for and a real person's consent is not on record; before any step.
         WorkspaceError: where the workspace is in use, or cannot be written.
         LikenessError: what the steps themselves raise.
     """
+    with workspace.lock(f"likeness, at {steps[-1]}"):
+        return run_locked(workspace, recipe, steps, report=report)
+
+
+def run_locked(
+    workspace: Workspace, recipe: Recipe, steps: Sequence[str] = tuple(STEPS), *, report: Report = silent
+) -> list[Outcome]:
+    """As `run`, for one who has locked the workspace, and keeps it for more than the steps."""
     assert set(steps) <= STEPS.keys(), f"steps are {tuple(STEPS)}"
     if "train" in steps:
         check_may_train(recipe.character)
     bench = Bench(workspace, recipe, report)
-    with workspace.lock(f"likeness, at {steps[-1]}"):
-        return [_outcome(bench, step) for step in STEPS if step in steps]
+    return [_outcome(bench, step) for step in STEPS if step in steps]
 
 
 def _outcome(bench: Bench, step: str) -> Outcome:
