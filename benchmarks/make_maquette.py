@@ -39,7 +39,7 @@ COUNTS = {
     "valid": (2_000, 7, False),
     "seen": (60_000, 2, True),
 }  # drawings, seed, without held-out values
-STEPS = {"autoencoder": 9_200, "reader": 8_000, "text": 1_500, "denoiser": 4_700}
+STEPS = {"autoencoder": 9_200, "reader": 8_000, "text": 1_500, "denoiser": 4_100}
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 STAGES = ("drawings", "autoencoder", "latents", "reader", "text", "denoiser", "package")
 DECODED = 12_000  # drawings that the reader also sees as the autoencoder gives them back
@@ -135,7 +135,7 @@ def make_reader(state: Path) -> None:
     with torch.no_grad():  # the averaged weights' own batch statistics
         for _ in range(100):
             loss()
-    save_file(model.cpu().state_dict(), state / "reader" / "reader.safetensors")
+    save_file(model.cpu().to(memory_format=torch.contiguous_format).state_dict(), state / "reader" / "reader.safetensors")
 
 
 def make_text(state: Path) -> None:
@@ -166,7 +166,7 @@ def unpack(state: Path) -> None:
     packed = StableDiffusionPipeline.from_pretrained(HOME / "base", torch_dtype=torch.float32)
     packed.vae.save_pretrained(state / "vae" / "vae")
     packed.text_encoder.save_pretrained(state / "text" / "text_encoder")
-    packed.tokenizer.save_pretrained(state / "text" / "tokenizer")
+    shutil.copytree(HOME / "base" / "tokenizer", state / "text" / "tokenizer", dirs_exist_ok=True)
     (state / "unet").mkdir(exist_ok=True)
     save_file(packed.unet.state_dict(), state / "unet" / "first.safetensors")
 

@@ -257,6 +257,24 @@ def test_preserving_keeps_the_base_where_the_trigger_is_not_said(
     assert moved[1] < 0.5 * moved[0]
 
 
+def test_half_of_what_is_preserved_is_the_prompts_of_others(cache: Path, model: DiffusionModel) -> None:
+    others = ("a green dragon, night", "1boy, red hair")
+    data = load_data(cache, model, others=others)
+    told = model.encode_prompts(others).tokens_BLE
+    assert torch.equal(data.conditioning.tokens_BLE[data.others_N], told)
+    bare = torch.cat([draw(data, model.schedule, 50, seed=3, step=step).bare_B for step in range(20)])
+    shares = [(bare == row).float().mean().item() for row in data.others_N]
+    assert all(0.2 < share < 0.3 for share in shares), shares
+
+
+def test_a_prompt_to_preserve_that_no_caption_leaves_room_for_is_refused(
+    cache: Path, run: Path, model: DiffusionModel
+) -> None:
+    long = ", ".join(["a green dragon"] * 60)
+    with pytest.raises(RecipeError, match=r"train\.preserve_prompts has .*longer than every caption"):
+        trained(cache, run, model, preserve=0.5, preserve_prompts=(long,))
+
+
 def test_a_share_below_one_picture_is_preserved_in_some_steps(
     cache: Path, run: Path, model: DiffusionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ __all__ = ["OTHERS", "PICTURES", "PROMPTS", "SETTINGS", "DemoResult", "demo"]
 
 PICTURES = 40  # to learn from: what a person collects in an hour
 PROMPTS = 48  # of the character: each pair of view and expression at least once; intervals of about 4 points
+PRESERVED = 48  # prompts of others to which the base's answers are kept
 OTHERS = 24  # of other characters: enough for intervals of about 6 points
 SIDE = 64  # px, the embedded base's own
 
@@ -140,7 +141,8 @@ def _recipe(workspace: Workspace, number: int, who: Identity, settings: Sequence
     """The demo's recipe, written where there is none yet."""
     name = _name(number)
     named = CharacterConfig(name=name, trigger=name.lower(), class_words=who.class_words, kind="original")
-    recipe = Recipe.model_validate({"seed": number, "character": named, **SETTINGS})
+    told = {**SETTINGS, "train": {**SETTINGS["train"], "preserve_prompts": _others_known(number)}}
+    recipe = Recipe.model_validate({"seed": number, "character": named, **told})
     if not workspace.recipe.exists():
         write_recipe(workspace.recipe, recipe)
     elif load_recipe(workspace.recipe) != recipe:
@@ -149,6 +151,13 @@ def _recipe(workspace: Workspace, number: int, who: Identity, settings: Sequence
             f"folder: likeness demo FOLDER --seed {number}"
         )
     return load_recipe(workspace.recipe, settings)
+
+
+def _others_known(number: int) -> tuple[str, ...]:
+    """Prompts of characters that the base knows; those that leakage is measured on are drawn apart from them."""
+    rng = stream(number, "others to preserve")
+    drawings = [Drawing(random_identity(rng, seen_only=True), random_scene(rng)) for _ in range(PRESERVED)]
+    return tuple(prompt_of(one.scene, class_words=one.identity.class_words, traits=_said(one)) for one in drawings)
 
 
 def _name(number: int) -> str:

@@ -217,6 +217,11 @@ class TrainConfig(Section):
         description="Share of each batch that is given over to keeping the base's own answers without the trigger; 0: "
         "none.",
     )
+    preserve_prompts: tuple[str, ...] = Field(
+        default=(),
+        description="Prompts to which half of these answers are given: what else the base is to draw as before, other "
+        "characters say. The other half goes to the captions without the trigger.",
+    )
     save_every: int = Field(
         default=250, ge=0, description="Steps between checkpoints, 250: four of 1000 to choose from; 0: only the last."
     )

@@ -7,6 +7,7 @@ Shapes: P pictures, V variants, R rows of text, B batch, D h w latent, L tokens,
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from likeness.diffusion.checkpoints import read_header
 from likeness.diffusion.family import Conditioning, DiffusionModel, Schedule
-from likeness.errors import WorkspaceError
+from likeness.errors import RecipeError, WorkspaceError
 from likeness.seeds import seed_of
 
 __all__ = ["Batch", "DataSet", "draw", "load_data"]
@@ -36,6 +37,7 @@ class DataSet:
         counts_P: how many variants a picture has.
         shared_2: the rows of no words and of the trigger with the class words.
         bare_2: the rows of the same two without the trigger.
+        others_N: the rows of the prompts to which the base's own answers are to stay, beside those of the captions.
         caption_dropout: share of examples that see one of `shared_2` and not their caption.
         digest: sha256 of the index: of all pictures, captions and settings that went into the cache.
     """
@@ -48,6 +50,7 @@ class DataSet:
     counts_P: Tensor
     shared_2: Tensor
     bare_2: Tensor
+    others_N: Tensor
     caption_dropout: float
     digest: str
 
@@ -64,7 +67,7 @@ class Batch:
         noise_BDhw: to be added to them.
         t_B: timesteps.
         told_B: rows of the data set's conditioning.
-        bare_B: rows of the same texts without the trigger.
+        bare_B: rows without the trigger: of the same texts, or, for every second one, of another prompt to preserve.
     """
 
     clean_BDhw: Tensor
@@ -74,10 +77,14 @@ class Batch:
     bare_B: Tensor
 
 
-def load_data(cache: Path, model: DiffusionModel) -> DataSet:
+def load_data(cache: Path, model: DiffusionModel, *, others: Sequence[str] = ()) -> DataSet:
     """The data set in a cache folder, on the model's device.
 
+    Args:
+        others: prompts to preserve, `train.preserve_prompts`.
+
     Raises:
+        RecipeError: for a prompt to preserve that is longer than every caption.
         WorkspaceError: where the cache is not whole, or was encoded with another base.
     """
     index, digest = _index(cache)
@@ -93,6 +100,7 @@ def load_data(cache: Path, model: DiffusionModel) -> DataSet:
         [[start + row for row in pair] for pair in entry["variants"]]
         for start, entry in zip(starts, (index["shared"], *pictures), strict=True)
     ]
+    texts.append(_others(model, others, like=texts[0]))
     longest = max(map(len, rows[1:]))
     table_PV2 = torch.tensor([[some[at % len(some)] for at in range(longest)] for some in rows[1:]], device=device)
     shared_22 = torch.tensor(rows[0], device=device)
@@ -105,6 +113,7 @@ def load_data(cache: Path, model: DiffusionModel) -> DataSet:
         counts_P=torch.tensor([len(some) for some in rows[1:]], device=device),
         shared_2=shared_22[:, 0].contiguous(),
         bare_2=shared_22[:, 1].contiguous(),
+        others_N=torch.arange(starts[-1] + len(texts[-2]), sum(map(len, texts)), device=device),
         caption_dropout=index["caption_dropout"],
         digest=digest,
     )
@@ -124,13 +133,29 @@ def draw(data: DataSet, schedule: Schedule, count: int, *, seed: int, step: int)
     which_B = (shares_3B[2] < 0.5).long()  # no words, for guidance; or the trigger alone, to which all must then hold
     mean_BDhw, std_BDhw = data.mean_PDhw[chosen_B], data.std_PDhw[chosen_B]
     drawn_2BDhw = torch.randn(2, *mean_BDhw.shape, generator=generator, device=device)
+    t_B = schedule.draw(count, generator)
+    bare_B = torch.where(dropped_B, data.bare_2[which_B], data.bare_PV[chosen_B, variant_B])
+    if len(data.others_N):
+        other_B = data.others_N[torch.randint(len(data.others_N), (count,), generator=generator, device=device)]
+        bare_B = torch.where(torch.rand(count, generator=generator, device=device) < 0.5, other_B, bare_B)
     return Batch(
         clean_BDhw=mean_BDhw + std_BDhw * drawn_2BDhw[0],
         noise_BDhw=drawn_2BDhw[1],
-        t_B=schedule.draw(count, generator),
+        t_B=t_B,
         told_B=torch.where(dropped_B, data.shared_2[which_B], data.told_PV[chosen_B, variant_B]),
-        bare_B=torch.where(dropped_B, data.bare_2[which_B], data.bare_PV[chosen_B, variant_B]),
+        bare_B=bare_B,
     )
+
+
+def _others(model: DiffusionModel, prompts: Sequence[str], *, like: Tensor) -> Tensor:
+    """What the denoiser is told by each prompt (N, L, E), as long as the captions' texts are."""
+    if not prompts:
+        return like[:0]
+    chunks = like.shape[1] // model.encode_prompts([""]).tokens_BLE.shape[1]
+    for prompt in prompts:
+        if model.count_chunks(prompt) > chunks:
+            raise RecipeError(f"train.preserve_prompts has {prompt!r}, which is longer than every caption. Shorten it.")
+    return model.encode_prompts(prompts, chunks=chunks).tokens_BLE.to(like)
 
 
 def _in_turn(pictures: int, count: int, *, seed: int, step: int, device: torch.device) -> Tensor:

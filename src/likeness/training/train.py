@@ -62,7 +62,8 @@ def train(
         Diverged: where the loss is no longer finite; the last good checkpoint is named.
         Interrupted: on SIGINT or SIGTERM, when the state is saved.
     """
-    data, weight_T, mixed = load_data(cache, model), _weights(config, model), _is_mixed(config, model)
+    data = load_data(cache, model, others=config.preserve_prompts)
+    weight_T, mixed = _weights(config, model), _is_mixed(config, model)
     adapter = _attached(config, model, seed)
     parameters = list(adapter.parameters())
     average = Average(parameters, config.ema_decay) if config.ema_decay else None
