@@ -145,6 +145,15 @@ def test_locking_a_folder_that_is_not_there_says_how_to_start_one(tmp_path: Path
         pass
 
 
+def test_a_drive_that_knows_no_locks_is_told_in_words(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+    def flock(handle: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(WorkspaceError, match=os.strerror(errno.ENOLCK)), workspace.lock("train"):
+        pass
+
+
 def test_a_full_disk_is_told_in_words_and_leaves_no_lock(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

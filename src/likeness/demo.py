@@ -33,6 +33,7 @@ OTHERS = 24  # of other characters: enough for intervals of about 6 points
 SIDE = 64  # px, the embedded base's own
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "perception": {"reader": "maquette"},
     "train": {
         "steps": 250,
         "batch": 8,

@@ -154,9 +154,11 @@ class Workspace:
             raise WorkspaceError.of(path, fault) from fault
         try:
             _take(handle, path, f"{os.getpid()} {command}")
-            yield
+            try:
+                yield
+            finally:  # closing alone would leave it with a child that has the file open still
+                fcntl.flock(handle, fcntl.LOCK_UN)
         finally:
-            fcntl.flock(handle, fcntl.LOCK_UN)  # closing alone would leave it with a child that has the file open still
             os.close(handle)
 
     def new_run(self) -> Run:
@@ -232,6 +234,8 @@ def _take(handle: int, path: Path, holder: str) -> None:
             f"{path.parent} is in use: `{command or 'another command'}` (process {pid or 'unknown'}) is at work there. "
             "Wait until it has finished, or stop it."
         ) from busy
+    except OSError as fault:  # a network drive that knows no locks, say
+        raise WorkspaceError.of(path, fault) from fault
     try:
         os.ftruncate(handle, 0)
         os.pwrite(handle, holder.encode(), 0)

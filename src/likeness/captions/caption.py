@@ -122,8 +122,7 @@ def _readings(unwritten: Sequence[Picture], reader: Reader | None, images: Path)
     unread = [picture for picture in unwritten if picture.id not in readings]
     if unread and reader is None:
         raise RecipeError(
-            f"{_named(unread)} no caption file, and there is no reader to look. Write NAME.txt beside each NAME.png, "
-            "or set perception.reader = 'maquette'."
+            f"{_named(unread)} no caption file, and there is no reader to look. Write NAME.txt beside each NAME.png."
         )
     for start in range(0, len(unread), READ_AT_ONCE):
         some = unread[start : start + READ_AT_ONCE]

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from likeness.errors import RecipeError
-from likeness.recipe import CharacterConfig, PerceptionConfig, Recipe, load_recipe, write_recipe
+from likeness.recipe import CharacterConfig, Recipe, load_recipe, write_recipe
 from likeness.workspace import Workspace
 
 __all__ = ["begin", "draft"]
@@ -30,8 +30,6 @@ def begin(folder: Path, settings: Sequence[str] = ()) -> Workspace:
 def draft(workspace: Workspace, settings: Sequence[str] = ()) -> Recipe:
     """The recipe that a workspace begins with, `settings` laid over it; nothing is written there.
 
-    It names no reader: the embedded one knows its own drawn world only, and would caption all else wrongly.
-
     Raises:
         RecipeError: for settings that are not valid.
     """
@@ -39,7 +37,7 @@ def draft(workspace: Workspace, settings: Sequence[str] = ()) -> Recipe:
     character = CharacterConfig(name=name, trigger=_trigger(name), class_words="", kind="original")
     with TemporaryDirectory() as desk:
         path = Path(desk) / workspace.recipe.name
-        write_recipe(path, Recipe(character=character, perception=PerceptionConfig(reader="none")))
+        write_recipe(path, Recipe(character=character))
         try:
             return load_recipe(path, settings)
         except RecipeError as fault:

@@ -81,9 +81,10 @@ class PerceptionConfig(Section):
     """Who looks at pictures."""
 
     reader: str = Field(
-        default="maquette",
+        default="none",
         min_length=1,
-        description="'maquette' reads drawings of the maquette's world; 'none'; or package.module:Class for your own.",
+        description="'none': captions are your own; 'maquette' reads drawings of the maquette's world, and all else "
+        "wrongly; or package.module:Class for your own.",
     )
 
 
