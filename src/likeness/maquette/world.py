@@ -146,7 +146,7 @@ _SCENE_TAGS = {  # where a tag is not the value
 }
 _CUT_OFF_BY = {  # what a framing leaves out; what little of it shows cannot be named
     "face": {*KINDS["body"], "garment", "pattern", "tail", "pose"},
-    "upper body": {"height"},
+    "upper body": {"height", "pattern"},  # sashes, capes and bibs leave too little cloth above the waist
     "full body": set[str](),
 }
 _SHIFT, _ZOOM = 0.02, 0.02  # at most, as shares of the picture: about one pixel at 64 px
