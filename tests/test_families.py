@@ -5,6 +5,7 @@ Shapes: B batch, C H W picture, D h w latent, L tokens, E width.
 
 import shutil
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,9 @@ def pictures(count: int, side: int = 32) -> torch.Tensor:
     return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(4)) * 2 - 1
 
 
-def test_the_table_of_families_names_classes_that_load() -> None:
-    assert set(families) == {"StableDiffusionPipeline"}
-    assert families["StableDiffusionPipeline"].endswith(":StableDiffusion15")
+def test_every_family_of_the_table_is_held_to_the_contract_here() -> None:
+    addresses = [address.partition(":") for address in families.values()]
+    assert {getattr(import_module(module), name).name for module, _, name in addresses} == BUILDERS.keys()
 
 
 def test_a_base_is_frozen_and_on_one_device(model: DiffusionModel) -> None:
@@ -119,10 +120,18 @@ def test_the_denoisers_answer_is_diffusers(model: DiffusionModel, pipeline: Stab
 
 
 def test_the_adapter_can_reach_every_layer_by_its_name_in_a_file(model: DiffusionModel) -> None:
+    blocks = {
+        "lora_unet_" + path.replace(".", "_"): layer
+        for path, layer in model.denoiser.named_modules()
+        if isinstance(layer, nn.Linear | nn.Conv2d) and path.startswith(("down_blocks.", "mid_block.", "up_blocks."))
+    }
     targets = model.adapter_targets()
-    inside = {id(layer) for part in (model.denoiser, *model.text_encoders) for layer in part.modules()}
-    assert all(isinstance(layer, nn.Linear | nn.Conv2d) and id(layer) in inside for layer in targets.values())
-    assert all(name.startswith(("lora_unet_", "lora_te_")) and "." not in name for name in targets)
+    assert len(blocks) > 100
+    assert {name: layer for name, layer in targets.items() if name.startswith("lora_unet_")} == blocks
+    text = [layer for name, layer in targets.items() if name not in blocks]
+    inside = [layer for encoder in model.text_encoders for layer in encoder.modules() if isinstance(layer, nn.Linear)]
+    assert len(text) == len(inside) > 0
+    assert {id(layer) for layer in text} == {id(layer) for layer in inside}
 
 
 def test_gradients_reach_an_adapter_on_the_text_encoder(model: DiffusionModel) -> None:

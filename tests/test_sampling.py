@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
-import diffusers
 import numpy
 import pytest
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_euler_ancestral_discrete import EulerAncestralDiscreteScheduler
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from tiny import tiny_sd15
 
 from likeness.diffusion import load_model
@@ -19,8 +22,16 @@ from likeness.diffusion.metadata import LoraMetadata
 from likeness.diffusion.sampling import sample, samplers
 from likeness.errors import RecipeError
 from likeness.events import Event
+from likeness.recipe import SampleConfig
 
 PROMPTS, SEEDS = ["a blue fox", "big ears", "a fox, blue ears"], [11, 12, 13]
+THEIRS: dict[str, tuple[Any, dict[str, Any]]] = {  # as diffusers' own page of schedulers pairs them with A1111's names
+    "ddim": (DDIMScheduler, {}),
+    "dpm++": (DPMSolverMultistepScheduler, {}),
+    "dpm++-karras": (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+    "euler": (EulerDiscreteScheduler, {}),
+    "euler-a": (EulerAncestralDiscreteScheduler, {}),
+}
 HOW: dict[str, Any] = {"steps": 6, "guidance": 3.0, "width": 32, "height": 32}
 
 
@@ -38,8 +49,8 @@ def drawn_by_diffusers(folder: Path, sampler: str = "ddim", lora: Path | None = 
     """The pictures of diffusers' pipeline for the same prompts, seeds and settings."""
     pipeline = cast("Any", StableDiffusionPipeline.from_pretrained(folder, local_files_only=True))
     pipeline.set_progress_bar_config(disable=True)
-    kind, own = samplers[sampler]
-    pipeline.scheduler = getattr(diffusers, kind).from_config(pipeline.scheduler.config, **own)
+    kind, own = THEIRS[sampler]
+    pipeline.scheduler = kind.from_config(pipeline.scheduler.config, **own)
     if lora is not None:
         pipeline.load_lora_weights(str(lora.parent), weight_name=lora.name)
     generators = [torch.Generator().manual_seed(seed) for seed in SEEDS]
@@ -59,6 +70,10 @@ def test_our_picture_is_the_pipelines(folder: Path, model: DiffusionModel, sampl
     ours = sample(model, PROMPTS, seeds=SEEDS, sampler=sampler, **HOW)
     assert all(picture.shape == (32, 32, 3) and picture.dtype == numpy.uint8 for picture in ours)
     assert furthest(ours, drawn_by_diffusers(folder, sampler)) <= 1
+
+
+def test_every_sampler_of_the_recipe_is_known() -> None:
+    assert set(get_args(SampleConfig.model_fields["sampler"].annotation)) == samplers.keys() == THEIRS.keys()
 
 
 @pytest.mark.parity
