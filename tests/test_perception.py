@@ -18,6 +18,7 @@ from likeness.maquette.world import (
     visible_traits,
 )
 from likeness.perception import READERS, Reader, load_reader
+from likeness.perception.maquette import MaquetteReader
 from likeness.records import Reading
 
 
@@ -63,6 +64,16 @@ def readings(reader: Reader, truths: list[Drawing]) -> list[Reading]:
     return reader.read([draw(truth.identity, truth.scene) for truth in truths])
 
 
+class Network:
+    """Answers every picture with the same logits."""
+
+    def __init__(self, logits_N: np.ndarray) -> None:
+        self.logits_N = logits_N
+
+    def run(self, names: None, pictures: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        return self.logits_N[None], np.ones((1, 1))
+
+
 class TestTheMaquetteReader:
     def test_it_is_right_about_nearly_all_that_a_drawing_shows(self, truths: list[Drawing], readings: list[Reading]):
         right = []
@@ -89,6 +100,14 @@ class TestTheMaquetteReader:
             assert all(value in SCENE_AXES[axis] for axis, value in said.items())
             assert reading.confidence.keys() == {*reading.traits, *said}
             assert all(0 < share <= 1 for share in reading.confidence.values())
+
+    def test_its_confidence_is_the_share_that_the_network_gives(self, monkeypatch: pytest.MonkeyPatch):
+        reader = MaquetteReader()
+        odds = [row for values in reader.axes.values() for row in [3 * (len(values) - 1), *[1] * (len(values) - 1)]]
+        monkeypatch.setattr(reader, "session", Network(np.log(np.array(odds))))
+        (reading,) = reader.read([np.zeros((8, 8, 3), np.uint8)])
+        assert len(reading.confidence) > 10
+        assert set(reading.confidence.values()) == {0.75}
 
     def test_an_embedding_has_length_one(self, readings: list[Reading]):
         assert np.allclose([np.linalg.norm(reading.embedding or ()) for reading in readings], 1, atol=1e-3)
