@@ -18,7 +18,16 @@ from likeness.images import Pixels, open_pixels, save_png, sha256_of
 from likeness.maquette.draw import draw
 from likeness.maquette.world import SCENE_AXES, Drawing, Identity, Scene, character, random_identity, random_scene
 from likeness.maquette.world import visible_traits as visible
-from likeness.pipeline import Outcome, adapted, draw_pictures, newest_lora, open_base, open_reader, run_locked
+from likeness.pipeline import (
+    Outcome,
+    adapted,
+    draw_pictures,
+    newest_lora,
+    open_base,
+    open_reader,
+    quick_dtype,
+    run_locked,
+)
 from likeness.recipe import CharacterConfig, Recipe, load_recipe, write_recipe
 from likeness.records import Reading, write_atomically
 from likeness.seeds import seed_of, stream
@@ -35,14 +44,16 @@ SIDE = 64  # px, the embedded base's own
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "perception": {"reader": "maquette"},
     "train": {
-        "steps": 250,
+        "steps": 380,
         "batch": 8,
-        "learning_rate": 1e-3,
-        "blocks": "attention",
-        "rank": 16,
+        "learning_rate": 2e-3,
+        "min_snr_gamma": 0,
+        "blocks": "attention-ff",
+        "rank": 32,
+        "preserve": 0.3,
         "save_every": 0,
     },
-    "sample": {"steps": 15, "guidance": 3.0, "sampler": "dpm++", "count": 2},
+    "sample": {"steps": 15, "guidance": 2.0, "sampler": "dpm++", "count": 2},
 }
 """What the demo's recipe says beside the defaults, which are for Stable Diffusion 1.5; found on the embedded base."""
 
@@ -142,7 +153,8 @@ def _recipe(workspace: Workspace, number: int, who: Identity, settings: Sequence
     """The demo's recipe, written where there is none yet."""
     name = _name(number)
     named = CharacterConfig(name=name, trigger=name.lower(), class_words=who.class_words, kind="original")
-    told = {**SETTINGS, "train": {**SETTINGS["train"], "preserve_prompts": _others_known(number)}}
+    train = {**SETTINGS["train"], "dtype": quick_dtype(), "preserve_prompts": _others_known(number)}
+    told = {**SETTINGS, "train": train}
     recipe = Recipe.model_validate({"seed": number, "character": named, **told})
     if not workspace.recipe.exists():
         write_recipe(workspace.recipe, recipe)

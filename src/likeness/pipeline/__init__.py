@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from likeness.events import Event, Report, silent
 from likeness.pipeline.bench import Bench
-from likeness.pipeline.instruments import adapted, base_folder, draw_pictures, open_base, open_reader
+from likeness.pipeline.instruments import adapted, base_folder, draw_pictures, open_base, open_reader, quick_dtype
 from likeness.pipeline.samples import newest_lora
 from likeness.pipeline.steps import STEPS
 from likeness.recipe import Recipe, check_may_train
@@ -21,6 +21,7 @@ __all__ = [
     "newest_lora",
     "open_base",
     "open_reader",
+    "quick_dtype",
     "run",
     "run_locked",
 ]

@@ -16,7 +16,7 @@ from likeness.recipe import BaseConfig, PerceptionConfig, SampleConfig
 if TYPE_CHECKING:
     from likeness.diffusion.family import DiffusionModel
 
-__all__ = ["adapted", "base_folder", "draw_pictures", "open_base", "open_reader"]
+__all__ = ["adapted", "base_folder", "draw_pictures", "open_base", "open_reader", "quick_dtype"]
 
 
 def base_folder(base: BaseConfig) -> Path:
@@ -66,6 +66,17 @@ def _embedded(place: str, field: str) -> Path:
             f"{field} = 'maquette', but {path} is missing: this installation is not whole. Install likeness again."
         )
     return path
+
+
+def quick_dtype() -> str:
+    """What to compute in on a CPU: "bfloat16" where it multiplies in it by itself, else "auto".
+
+    AMX tiles are left alone: some virtual machines show them and then forbid them, which kills the process.
+    """
+    import torch
+
+    told = getattr(torch.cpu, "get_capabilities", dict)()  # not in older torch
+    return "bfloat16" if told.get("avx512_bf16") and not told.get("amx_bf16") else "auto"
 
 
 @contextmanager
