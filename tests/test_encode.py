@@ -135,9 +135,9 @@ def test_a_crop_is_all_that_is_encoded_and_has_a_key_of_its_own(shelf: Shelf) ->
     assert torch.equal(shelf.tensors(shelf.index["pictures"][0]["latents"])["mean"], mean[0])
 
 
-def test_a_crop_that_is_not_inside_is_an_error_in_words(shelf: Shelf) -> None:
-    shelf.change(0, crop=Box(left=4, top=2, right=41, bottom=32))
-    with pytest.raises(PictureError, match=r"The crop of 0\.png.*not inside the picture, which is 40 x 36 px"):
+def test_a_crop_that_is_outside_is_an_error_in_words(shelf: Shelf) -> None:
+    shelf.change(0, crop=Box(left=44, top=2, right=50, bottom=32))
+    with pytest.raises(PictureError, match=r"The crop of .*0\.png.*leaves nothing of the picture, which is 40 x 36 px"):
         shelf.encode()
 
 

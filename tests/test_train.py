@@ -267,12 +267,16 @@ def test_half_of_what_is_preserved_is_the_prompts_of_others(cache: Path, model: 
     assert all(0.2 < share < 0.3 for share in shares), shares
 
 
-def test_a_prompt_to_preserve_that_no_caption_leaves_room_for_is_refused(
-    cache: Path, run: Path, model: DiffusionModel
-) -> None:
+def test_prompts_to_preserve_may_be_longer_than_every_caption(cache: Path, model: DiffusionModel) -> None:
     long = ", ".join(["a green dragon"] * 60)
-    with pytest.raises(RecipeError, match=r"train\.preserve_prompts has .*longer than every caption"):
-        trained(cache, run, model, preserve=0.5, preserve_prompts=(long,))
+    chunks = model.count_chunks(long)
+    assert chunks > 1
+    data, alone = load_data(cache, model, others=(long,)), load_data(cache, model)
+    assert torch.equal(data.conditioning.tokens_BLE[data.others_N], model.encode_prompts([long]).tokens_BLE)
+    windows = alone.conditioning.tokens_BLE.shape[1]
+    assert torch.equal(data.conditioning.tokens_BLE[:-1, :windows], alone.conditioning.tokens_BLE)
+    nothing = model.encode_prompts([""], chunks=chunks).tokens_BLE
+    assert torch.allclose(data.conditioning.tokens_BLE[:-1, windows:], nothing[:, windows:], atol=1e-6)
 
 
 def test_a_share_below_one_picture_is_preserved_in_some_steps(

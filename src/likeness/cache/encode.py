@@ -18,7 +18,7 @@ from likeness.diffusion.checkpoints import read_header
 from likeness.diffusion.family import DiffusionModel
 from likeness.errors import CheckpointError, PictureError, WorkspaceError
 from likeness.events import Event, Report, silent
-from likeness.images import Pixels, fit, open_pixels, sha256_of
+from likeness.images import cropped, fit, sha256_of
 from likeness.recipe import EncodeConfig
 from likeness.records import Caption, Picture, make_folder, write_atomically
 from likeness.seeds import stream
@@ -89,7 +89,7 @@ def encode(
         report: told of each picture, and how many files had to be made so far.
 
     Raises:
-        PictureError: where no picture is for training, a file is not the one of its record, or a crop is not inside.
+        PictureError: where no picture is for training, a file is not the one of its record, or a crop leaves nothing of it.
         WorkspaceError: where a caption is missing, or `to` cannot be written.
     """
     chosen = _chosen(pictures)
@@ -163,7 +163,7 @@ class _Writer:
         return {"prompts": list(prompts), "chunks": self.chunks, "dtype": str(self.model.dtype)}
 
     def _posterior(self, picture: Picture, images: Path) -> dict[str, Tensor]:
-        pixels_HWC = torch.from_numpy(fit(_cropped(picture, images), self.side, self.side))
+        pixels_HWC = torch.from_numpy(fit(cropped(images / picture.path, picture.crop), self.side, self.side))
         pixels_CHW = pixels_HWC.permute(2, 0, 1).float() / 127.5 - 1
         # One picture at a time: its latents are the same bits whichever others are encoded with it.
         mean_1Dhw, std_1Dhw = self.model.encode_posterior(pixels_CHW[None])
@@ -218,17 +218,3 @@ def _captions_of(chosen: Sequence[Picture], captions: Sequence[Caption]) -> list
             "captions are written first."
         )
     return [by_picture[picture.id] for picture in chosen]
-
-
-def _cropped(picture: Picture, images: Path) -> Pixels:
-    """The part of a picture that is trained on."""
-    pixels_HWC, crop = open_pixels(images / picture.path), picture.crop
-    if crop is None:
-        return pixels_HWC
-    height, width = pixels_HWC.shape[:2]
-    if not (0 <= crop.left < crop.right <= width and 0 <= crop.top < crop.bottom <= height):
-        raise PictureError(
-            f"The crop of {picture.path}, {crop.left},{crop.top} to {crop.right},{crop.bottom}, is not inside the "
-            f"picture, which is {width} x {height} px. Mend it in images.jsonl."
-        )
-    return pixels_HWC[crop.top : crop.bottom, crop.left : crop.right]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from likeness.diffusion.checkpoints import read_header
 from likeness.diffusion.family import Conditioning, DiffusionModel, Schedule
-from likeness.errors import RecipeError, WorkspaceError
+from likeness.errors import WorkspaceError
 from likeness.seeds import seed_of
 
 __all__ = ["Batch", "DataSet", "draw", "load_data"]
@@ -84,7 +84,6 @@ def load_data(cache: Path, model: DiffusionModel, *, others: Sequence[str] = ())
         others: prompts to preserve, `train.preserve_prompts`.
 
     Raises:
-        RecipeError: for a prompt to preserve that is longer than every caption.
         WorkspaceError: where the cache is not whole, or was encoded with another base.
     """
     index, digest = _index(cache)
@@ -100,7 +99,7 @@ def load_data(cache: Path, model: DiffusionModel, *, others: Sequence[str] = ())
         [[start + row for row in pair] for pair in entry["variants"]]
         for start, entry in zip(starts, (index["shared"], *pictures), strict=True)
     ]
-    texts.append(_others(model, others, like=texts[0]))
+    texts = _with_others(texts, model, others)
     longest = max(map(len, rows[1:]))
     table_PV2 = torch.tensor([[some[at % len(some)] for at in range(longest)] for some in rows[1:]], device=device)
     shared_22 = torch.tensor(rows[0], device=device)
@@ -147,15 +146,18 @@ def draw(data: DataSet, schedule: Schedule, count: int, *, seed: int, step: int)
     )
 
 
-def _others(model: DiffusionModel, prompts: Sequence[str], *, like: Tensor) -> Tensor:
-    """What the denoiser is told by each prompt (N, L, E), as long as the captions' texts are."""
-    if not prompts:
-        return like[:0]
-    chunks = like.shape[1] // model.encode_prompts([""]).tokens_BLE.shape[1]
-    for prompt in prompts:
-        if model.count_chunks(prompt) > chunks:
-            raise RecipeError(f"train.preserve_prompts has {prompt!r}, which is longer than every caption. Shorten it.")
-    return model.encode_prompts(prompts, chunks=chunks).tokens_BLE.to(like)
+def _with_others(texts: list[Tensor], model: DiffusionModel, others: Sequence[str]) -> list[Tensor]:
+    """The texts and, last, what the denoiser is told by `others`, all of one length: windows of no words fill up."""
+    if not others:
+        return [*texts, texts[0][:0]]
+    empty_1LE = model.encode_prompts([""]).tokens_BLE.to(texts[0])
+    every = [*texts, model.encode_prompts(others).tokens_BLE.to(texts[0])]
+    longest = max(rows_RLE.shape[1] for rows_RLE in every)
+    missing = [(longest - rows_RLE.shape[1]) // empty_1LE.shape[1] for rows_RLE in every]
+    return [
+        torch.cat([rows_RLE, empty_1LE.repeat(len(rows_RLE), windows, 1)], 1) if windows else rows_RLE
+        for rows_RLE, windows in zip(every, missing, strict=True)
+    ]
 
 
 def _in_turn(pictures: int, count: int, *, seed: int, step: int, device: torch.device) -> Tensor:
