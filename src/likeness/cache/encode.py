@@ -89,7 +89,8 @@ def encode(
         report: told of each picture, and how many files had to be made so far.
 
     Raises:
-        PictureError: where no picture is for training, a file is not the one of its record, or a crop leaves nothing of it.
+        PictureError: where no picture is for training, a file is not the one of its record, or a crop leaves
+            nothing of it.
         WorkspaceError: where a caption is missing, or `to` cannot be written.
     """
     chosen = _chosen(pictures)
