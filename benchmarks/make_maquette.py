@@ -135,7 +135,9 @@ def make_reader(state: Path) -> None:
     with torch.no_grad():  # the averaged weights' own batch statistics
         for _ in range(100):
             loss()
-    save_file(model.cpu().to(memory_format=torch.contiguous_format).state_dict(), state / "reader" / "reader.safetensors")
+    save_file(
+        model.cpu().to(memory_format=torch.contiguous_format).state_dict(), state / "reader" / "reader.safetensors"
+    )
 
 
 def make_text(state: Path) -> None:
