@@ -35,14 +35,14 @@ from likeness.maquette.world import random_identity, random_scene
 
 HOME = Path(__file__).parents[1] / "src" / "likeness" / "maquette"
 COUNTS = {
-    "whole": (30_000, 1, False),
+    "whole": (60_000, 1, False),
     "valid": (2_000, 7, False),
     "seen": (60_000, 2, True),
 }  # drawings, seed, without held-out values
 STEPS = {"autoencoder": 9_200, "reader": 8_000, "text": 1_500, "denoiser": 4_100}
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 STAGES = ("drawings", "autoencoder", "latents", "reader", "text", "denoiser", "package")
-DECODED = 12_000  # drawings that the reader also sees as the autoencoder gives them back
+DECODED = 30_000  # drawings that the reader also sees as the autoencoder gives them back
 
 
 def drawings(state: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -51,17 +51,17 @@ def drawings(state: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     return make_drawings(state, name, count, seed=seed, seen_only=seen_only, workers=os.cpu_count() or 1)
 
 
-def make_autoencoder(state: Path, workers: int) -> None:
+def make_autoencoder(state: Path, workers: int, steps: int) -> None:
     """Train the autoencoder on the whole world, held-out values too: it is to show them once a LoRA asks for them."""
-    in_processes(_train_autoencoder, state, workers)
+    in_processes(_train_autoencoder, state, workers, steps)
 
 
-def in_processes(work: Callable[[int, Path, int], None], state: Path, workers: int) -> None:
-    """Run `work(rank, state, workers)` in one process, or on the CPU in several that average their gradients."""
+def in_processes(work: Callable[[int, Path, int, int], None], state: Path, workers: int, steps: int) -> None:
+    """Run `work(rank, state, workers, steps)` in one process, or on the CPU in several that average their gradients."""
     if workers == 1 or DEVICE == "cuda":
-        work(0, state, 1)
+        work(0, state, 1, steps)
     else:
-        multiprocessing.spawn(work, (state, workers), nprocs=workers)
+        multiprocessing.spawn(work, (state, workers, steps), nprocs=workers)
 
 
 def join(rank: int, workers: int) -> Callable[[list[torch.Tensor]], None]:
@@ -75,11 +75,12 @@ def join(rank: int, workers: int) -> Callable[[list[torch.Tensor]], None]:
     return lambda parameters: average_gradients(parameters, workers)
 
 
-def _train_autoencoder(rank: int, state: Path, workers: int) -> None:
+def _train_autoencoder(rank: int, state: Path, workers: int, steps: int) -> None:
     share_gradients = join(rank, workers)
     pictures, valid = drawings(state, "whole")[0], drawings(state, "valid")[0][:100]
     torch.manual_seed(0)
-    model = autoencoder.build().to(DEVICE)
+    packed = state / "vae" / "vae"
+    model = (AutoencoderKL.from_pretrained(packed) if packed.exists() else autoencoder.build()).to(DEVICE)
     batches = autoencoder.crops(pictures, np.random.default_rng([steps_done(state / "vae"), rank]))
 
     def loss() -> torch.Tensor:
@@ -90,7 +91,7 @@ def _train_autoencoder(rank: int, state: Path, workers: int) -> None:
         model,
         loss,
         state / "vae",
-        steps=STEPS["autoencoder"],
+        steps=steps,
         peak=autoencoder.PEAK,
         average=0.998,
         every=200,
@@ -109,7 +110,7 @@ def _set_scale(model: AutoencoderKL, pictures: np.ndarray) -> None:
     model.register_to_config(scaling_factor=round(1 / float(latents.std()), 5))
 
 
-def make_reader(state: Path) -> None:
+def make_reader(state: Path, steps: int) -> None:
     """Train the reader on the whole world, the denoiser's part of it, and what the autoencoder makes of drawings."""
     valid, truth = (part[:500] for part in drawings(state, "valid"))
     decoded = np.load(state / "decoded.npy", mmap_mode="r")
@@ -131,7 +132,7 @@ def make_reader(state: Path) -> None:
             f"{axis} {share:.2f}" for axis, share in right.items() if share < 0.97
         )
 
-    train_part(model, loss, state / "reader", steps=STEPS["reader"], peak=reader.PEAK, every=250, report=report)
+    train_part(model, loss, state / "reader", steps=steps, peak=reader.PEAK, every=250, report=report)
     with torch.no_grad():  # the averaged weights' own batch statistics
         for _ in range(100):
             loss()
@@ -140,7 +141,7 @@ def make_reader(state: Path) -> None:
     )
 
 
-def make_text(state: Path) -> None:
+def make_text(state: Path, steps: int) -> None:
     """Make the tokenizer and teach the text encoder to read prompts back."""
     tokenizer = text.make_tokenizer(state / "text" / "tokenizer")
     torch.manual_seed(0)
@@ -155,7 +156,7 @@ def make_text(state: Path) -> None:
         torch.nn.ModuleList([encoder, task]),
         lambda: task.loss(encoder, prompts(48)),
         state / "text",
-        steps=STEPS["text"],
+        steps=steps,
         peak=2e-3,
         every=100,
         report=lambda step: task.report(encoder, prompts(100)),
@@ -194,12 +195,12 @@ def _decode_share(state: Path, rank: int, workers: int) -> np.ndarray:
     return autoencoder.decode(vae, autoencoder.encode(vae, np.array_split(pictures, workers)[rank]))
 
 
-def make_denoiser(state: Path, workers: int) -> None:
+def make_denoiser(state: Path, workers: int, steps: int) -> None:
     """Train the U-Net."""
-    in_processes(_train_denoiser, state, workers)
+    in_processes(_train_denoiser, state, workers, steps)
 
 
-def _train_denoiser(rank: int, state: Path, workers: int) -> None:
+def _train_denoiser(rank: int, state: Path, workers: int, steps: int) -> None:
     share_gradients = join(rank, workers)
     torch.manual_seed(0)
     unet = denoiser.build().to(DEVICE)
@@ -217,7 +218,7 @@ def _train_denoiser(rank: int, state: Path, workers: int) -> None:
         unet,
         work.loss,
         state / "unet",
-        steps=STEPS["denoiser"],
+        steps=steps,
         peak=denoiser.PEAK,
         average=0.9995,
         every=200,
@@ -247,9 +248,10 @@ def package(state: Path) -> None:
         config.write_text(json.dumps(settings, indent=2) + "\n")
     for name in ("vocab.json", "merges.txt"):  # what tools older than transformers 5 read
         shutil.copy(state / "text" / "tokenizer" / name, HOME / "base" / "tokenizer" / name)
-    model = reader.ReaderNetwork()
-    model.load_state_dict(load_file(state / "reader" / "reader.safetensors"))
-    reader.export(model.eval(), HOME / "reader")
+    if (state / "reader" / "reader.safetensors").exists():  # not where the packaged one stays
+        model = reader.ReaderNetwork()
+        model.load_state_dict(load_file(state / "reader" / "reader.safetensors"))
+        reader.export(model.eval(), HOME / "reader")
 
 
 def main() -> None:
@@ -257,18 +259,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stages", nargs="*", default=STAGES, help=", ".join(STAGES))
     parser.add_argument("--state", type=Path, default=Path.home() / ".cache" / "likeness" / "maquette-training")
+    parser.add_argument("--steps", type=int, help="of each trained stage that is named, instead of its own number")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
     state = arguments.state
+    steps = {part: arguments.steps or own for part, own in STEPS.items()}
     state.mkdir(parents=True, exist_ok=True)
     work = {
         "unpack": lambda: unpack(state),
         "drawings": lambda: [drawings(state, name) for name in COUNTS],
-        "autoencoder": lambda: make_autoencoder(state, arguments.workers),
-        "reader": lambda: make_reader(state),
-        "text": lambda: make_text(state),
+        "autoencoder": lambda: make_autoencoder(state, arguments.workers, steps["autoencoder"]),
+        "reader": lambda: make_reader(state, steps["reader"]),
+        "text": lambda: make_text(state, steps["text"]),
         "latents": lambda: make_latents(state, arguments.workers),
-        "denoiser": lambda: make_denoiser(state, arguments.workers),
+        "denoiser": lambda: make_denoiser(state, arguments.workers, steps["denoiser"]),
         "package": lambda: package(state),
     }
     for stage in arguments.stages:
