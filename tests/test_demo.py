@@ -10,7 +10,8 @@ import numpy
 import pytest
 from tiny import tiny_sd15
 
-from likeness.demo import OTHERS, PICTURES, PROMPTS, SETTINGS, DemoResult, demo
+from likeness.demo import DemoResult, demo
+from likeness.demo.subject import OTHERS, PICTURES, PROMPTS, SETTINGS
 from likeness.errors import WorkspaceError
 from likeness.evaluation import grids, pages
 from likeness.evaluation.axes import ADHERENCE
@@ -146,8 +147,8 @@ def test_base_and_lora_start_from_the_same_noise(
         return grids.draw_grid(blocks, **layout)
 
     for name, count in (("PICTURES", 3), ("PROMPTS", 36), ("OTHERS", 1)):
-        monkeypatch.setattr(f"likeness.demo.{name}", count)
-    monkeypatch.setattr("likeness.demo.draw_grid", kept)
+        monkeypatch.setattr(f"likeness.demo.subject.{name}", count)
+    monkeypatch.setattr("likeness.demo.page.draw_grid", kept)
     demo(tmp_path / "d", NUMBER, settings=(*settings, "sample.weight=0"))
     assert [block.title for block in shown] == list(SCENE_AXES["view"])
     for block in shown:

@@ -37,9 +37,16 @@ class TestFindingAReader:
         with pytest.raises(MissingExtra, match=r"a_library_that_is_not_there.*\[perception\]"):
             load_reader("test")
 
-    def test_the_same_of_a_reader_of_one_s_own_is_no_fault_of_the_recipe(self):
-        with pytest.raises(ModuleNotFoundError, match="a_module_that_is_not_there"):
-            load_reader("a_module_that_is_not_there:Reader")
+    @pytest.mark.parametrize(
+        ("misspelt", "said"),
+        [
+            ("a_module_that_is_not_there:Reader", "no module 'a_module_that_is_not_there' is found"),
+            ("fake_reader:FakeRaeder", "FakeRaeder"),
+        ],
+    )
+    def test_a_misspelt_reader_of_one_s_own_is_told_in_words(self, misspelt: str, said: str):
+        with pytest.raises(RecipeError, match=rf"perception\.reader = '{misspelt}': .*{said}.* Check the spelling"):
+            load_reader(misspelt)
 
     def test_the_embedded_reader_needs_its_extra(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setitem(sys.modules, "onnxruntime", None)

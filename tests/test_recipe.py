@@ -311,6 +311,11 @@ def test_faults_of_the_command_line_are_listed_with_those_of_the_file(file: Path
     assert "seed = {'x': {'y': 1}}: input should be a valid integer" in faults
 
 
+def test_a_field_without_its_section_is_told_its_address(file: Path):
+    file.write_text(LEAST)
+    assert faults_of(file, "rank=3") == ["rank: no such field; did you mean train.rank?"]
+
+
 def test_a_value_is_no_section(file: Path):
     file.write_text("seed = 1\n" + LEAST)
     assert faults_of(file, "seed.x=1") == ["--set 'seed.x=1': seed is not a section"]

@@ -88,11 +88,9 @@ def _in_words(model: type[BaseModel], error: Mapping[str, Any]) -> str:
 def _suggestion(model: type[BaseModel], place: Sequence[str | int]) -> str:
     """What may have been meant by a field that is not there: a sibling, or the same name in another section."""
     siblings, name = _fields(model, place[:-1]), str(place[-1])
-    close = difflib.get_close_matches(name, siblings, n=1)
-    if close:
-        return f"did you mean {close[0]}?"
     elsewhere = [address for address in _addresses(model) if address.rpartition(".")[2] == name]
-    return f"did you mean {elsewhere[0]}?" if elsewhere else f"use one of {', '.join(siblings)}"
+    close = elsewhere or difflib.get_close_matches(name, siblings, n=1)
+    return f"did you mean {close[0]}?" if close else f"use one of {', '.join(siblings)}"
 
 
 def _fields(model: type[BaseModel], place: Sequence[str | int]) -> dict[str, Any]:

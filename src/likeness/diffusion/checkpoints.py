@@ -67,6 +67,8 @@ def read_header(path: Path) -> Header:
             length = _header_length(path, front[:8], size)
             file.seek(8)
             text = file.read(length)
+    except FileNotFoundError as fault:
+        raise CheckpointError(f"{path} is not there. Check the path.") from fault
     except OSError as fault:
         raise CheckpointError(f"{path} cannot be read: {fault.strerror or fault}.") from fault
     entries = _entries(path, text)
@@ -112,7 +114,7 @@ def _header_length(path: Path, front: bytes, size: int) -> int:
     (length,) = struct.unpack("<Q", front)
     if length > LONGEST_HEADER:
         raise CheckpointError(
-            f"{path} is not a safetensors file: its header would be {length:,} bytes long ({LONGEST_HEADER:,} at most)."
+            f"{path} is not a safetensors file: its header would be over {LONGEST_HEADER:,} bytes long."
         )
     if 8 + length > size:
         raise CheckpointError(

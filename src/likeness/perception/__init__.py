@@ -31,7 +31,7 @@ def load_reader(name: str) -> Reader:
     """The reader of this name from `READERS`, or one of your own as "package.module:Class".
 
     Raises:
-        RecipeError: for an unknown name.
+        RecipeError: for an unknown name, or where there is no such module or class.
         MissingExtra: where a library that the reader needs is not installed.
     """
     address, extra = READERS.get(name, (name, ""))
@@ -44,6 +44,11 @@ def load_reader(name: str) -> Reader:
     try:
         return cast(Reader, getattr(import_module(module), cls)())
     except ModuleNotFoundError as missing:
-        if not extra:
-            raise
-        raise MissingExtra(missing.name or module, extra, why=f"by perception.reader = {name!r}") from missing
+        if extra:
+            raise MissingExtra(missing.name or module, extra, why=f"by perception.reader = {name!r}") from missing
+        raise RecipeError(
+            f"perception.reader = {name!r}: no module {missing.name!r} is found. Check the spelling, and that it is "
+            "installed or on PYTHONPATH."
+        ) from missing
+    except AttributeError as missing:
+        raise RecipeError(f"perception.reader = {name!r}: {missing}. Check the spelling of the class.") from missing

@@ -3,7 +3,6 @@
 from likeness.recipe.consent import check_may_train
 from likeness.recipe.files import load_recipe, write_recipe
 from likeness.recipe.page import (
-    AdapterSet,
     BaseConfig,
     CaptionConfig,
     CharacterConfig,
@@ -12,8 +11,8 @@ from likeness.recipe.page import (
     PerceptionConfig,
     Recipe,
     SampleConfig,
-    TrainConfig,
 )
+from likeness.recipe.train import AdapterSet, TrainConfig
 from likeness.recipe.values import Section
 
 __all__ = [

@@ -1,0 +1,70 @@
+"""What the demo made and found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from likeness.demo.subject import Asked
+from likeness.evaluation.axes import Gauge
+from likeness.evaluation.evaluate import Comparison
+from likeness.images import Pixels
+from likeness.records import Reading
+
+__all__ = ["DemoResult", "Shown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoResult:
+    """What the demo made and found.
+
+    Attributes:
+        workspace: the character's folder.
+        name: the character's.
+        lora: the adapter file.
+        page: the report, HTML.
+        grid: the large picture.
+        seconds: that this call took, by part: encode, train, sample, and total, which is all of it. What was finished
+            before and has not changed takes next to none.
+        comparison: base against LoRA on the character.
+        others: the same on other characters, without the trigger.
+    """
+
+    workspace: Path
+    name: str
+    lora: Path
+    page: Path
+    grid: Path
+    seconds: Mapping[str, float]
+    comparison: Comparison
+    others: Gauge
+
+    def summary(self) -> dict[str, Any]:
+        """All of it as plain data: shares as plain numbers, and under "intervals" with where they may lie."""
+        found = self.comparison
+        return {
+            **{name: str(getattr(self, name)) for name in ("workspace", "name", "lora", "page", "grid")},
+            "seconds": dict(self.seconds),
+            "identity": {
+                **_means(found.identity),
+                "by_kind": {kind: _means(gauge) for kind, gauge in found.by_kind.items()},
+            },
+            "adherence": {axis: _means(gauge) for axis, gauge in found.adherence.items()},
+            "others": _means(self.others),
+            "intervals": {**found.model_dump(), "others": self.others.model_dump()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What came of it, picture by picture, and what the reader saw."""
+
+    asked: Asked
+    base: list[Pixels]
+    lora: list[Pixels]
+    base_readings: list[Reading]
+    lora_readings: list[Reading]
+
+
+def _means(gauge: Gauge) -> dict[str, float]:
+    return {"base": round(gauge.base.mean, 4), "lora": round(gauge.lora.mean, 4)}

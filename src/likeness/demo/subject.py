@@ -1,0 +1,111 @@
+"""Who the demo is about: a character, pictures of it to learn from, and what is asked of base and LoRA afterwards."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from likeness.evaluation.prompts import prompt_of, unseen_scenes
+from likeness.images import save_png
+from likeness.maquette.draw import draw
+from likeness.maquette.world import SCENE_AXES, Drawing, Identity, Scene, random_identity, random_scene, visible_traits
+from likeness.pipeline import quick_dtype
+from likeness.recipe import CharacterConfig, Recipe
+from likeness.seeds import seed_of, stream
+from likeness.workspace import Workspace
+
+__all__ = ["SETTINGS", "SIDE", "Asked", "demo_recipe", "draw_originals", "pictured_scenes", "what_is_asked"]
+
+PICTURES = 40  # to learn from: what a person collects in an hour
+PROMPTS = 48  # of the character: each pair of view and expression at least once; intervals of about 4 points
+PRESERVED = 48  # prompts of others to which the base's answers are kept
+OTHERS = 24  # of other characters: enough for intervals of about 6 points
+SIDE = 64  # px, the embedded base's own
+
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "perception": {"reader": "maquette"},
+    "train": {
+        "steps": 380,
+        "batch": 8,
+        "learning_rate": 2e-3,
+        "min_snr_gamma": 0,
+        "blocks": "attention-ff",
+        "rank": 32,
+        "preserve": 0.3,
+        "save_every": 0,
+    },
+    "sample": {"steps": 15, "guidance": 2.0, "sampler": "dpm++", "count": 2},
+}
+"""What the demo's recipe says beside the defaults, which are for Stable Diffusion 1.5; found on the embedded base."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of base and LoRA, with the same seeds.
+
+    Attributes:
+        own: the character in scenes that it was not pictured in, by trigger and class words.
+        others: other characters, by their tags and without the trigger.
+        prompts: for all of them, own first.
+        seeds: a seed for each prompt.
+    """
+
+    own: list[Drawing]
+    others: list[Drawing]
+    prompts: list[str]
+    seeds: list[int]
+
+
+def demo_recipe(number: int, who: Identity) -> Recipe:
+    """The whole recipe of character `number`."""
+    name = _name(number)
+    named = CharacterConfig(name=name, trigger=name.lower(), class_words=who.class_words, kind="original")
+    train = {**SETTINGS["train"], "dtype": quick_dtype(), "preserve_prompts": _others_known(number)}
+    return Recipe.model_validate({"seed": number, "character": named, **SETTINGS, "train": train})
+
+
+def _others_known(number: int) -> tuple[str, ...]:
+    """Prompts of characters that the base knows; those that leakage is measured on are drawn apart from them."""
+    rng = stream(number, "others to preserve")
+    drawings = [Drawing(random_identity(rng, seen_only=True), random_scene(rng)) for _ in range(PRESERVED)]
+    return tuple(map(_by_its_tags, drawings))
+
+
+def _name(number: int) -> str:
+    """A name of three syllables; as a word of a prompt it says nothing to the base."""
+    rng = stream(number, "character name")
+    syllables = [str(rng.choice(list("bdfghjklmnprstvz"))) + str(rng.choice(list("aeiou"))) for _ in range(3)]
+    return "".join(syllables).capitalize()
+
+
+def pictured_scenes(number: int) -> list[Scene]:
+    """Scenes to learn from: evenly over views and expressions, each turned and shifted a little, as pictures are."""
+    even = unseen_scenes(PICTURES, seen=(), seed=seed_of(number, "pictured scenes"))
+    rng = stream(number, "pictured jitter")
+    return [random_scene(rng, **{axis: getattr(scene, axis) for axis in SCENE_AXES}) for scene in even]
+
+
+def draw_originals(workspace: Workspace, who: Identity, scenes: Sequence[Scene]) -> None:
+    """Puts a picture of each scene in `images/`, where it is not there yet."""
+    for index, scene in enumerate(scenes, start=1):
+        path = workspace.images / f"{index:02d}.png"
+        if not path.exists():
+            save_png(path, draw(who, scene, size=SIDE))
+
+
+def what_is_asked(number: int, who: Identity, recipe: Recipe, seen: Sequence[Scene]) -> Asked:
+    """Scenes that read like none of those `seen`, and other characters in others of the kind."""
+    named = recipe.character
+    scenes = unseen_scenes(PROMPTS, seen=seen, seed=seed_of(number, "asked scenes"))
+    elsewhere = unseen_scenes(OTHERS, seen=seen, seed=seed_of(number, "scenes of others"))
+    rng = stream(number, "other characters")
+    others = [Drawing(random_identity(rng, seen_only=True), scene) for scene in elsewhere]
+    prompts = [prompt_of(scene, class_words=named.class_words, trigger=named.trigger) for scene in scenes]
+    prompts += map(_by_its_tags, others)
+    seeds = [seed_of(number, "proof", index) for index in range(len(prompts))]
+    return Asked([Drawing(who, scene) for scene in scenes], others, prompts, seeds)
+
+
+def _by_its_tags(one: Drawing) -> str:
+    """A prompt that says the traits that the scene shows."""
+    traits = {name: one.identity[name] for name in visible_traits(one.identity, one.scene)}
+    return prompt_of(one.scene, class_words=one.identity.class_words, traits=traits)
