@@ -39,7 +39,7 @@ COUNTS = {
     "valid": (2_000, 7, False),
     "seen": (60_000, 2, True),
 }  # drawings, seed, without held-out values
-STEPS = {"autoencoder": 9_200, "reader": 8_000, "text": 1_500, "denoiser": 4_100}
+STEPS = {"autoencoder": 12_000, "reader": 8_000, "text": 1_500, "denoiser": 5_500}
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 STAGES = ("drawings", "autoencoder", "latents", "reader", "text", "denoiser", "package")
 DECODED = 30_000  # drawings that the reader also sees as the autoencoder gives them back
