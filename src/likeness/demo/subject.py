@@ -24,7 +24,7 @@ SIDE = 64  # px, the embedded base's own
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "perception": {"reader": "maquette"},
     "train": {
-        "steps": 380,
+        "steps": 310,
         "batch": 8,
         "learning_rate": 2e-3,
         "min_snr_gamma": 0,
