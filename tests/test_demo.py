@@ -170,5 +170,5 @@ def test_the_embedded_base_learns_an_unseen_character(tmp_path: Path):
     """A short training, but enough that the likeness is there: the whole bars are held by benchmarks/."""
     assert is_unseen(character(NUMBER))
     found = demo(tmp_path / "seven", NUMBER, settings=("train.steps=60", "sample.steps=8")).comparison
-    assert found.identity.gain.low > 0
+    assert found.identity.gain.low > 0.1
     assert found.adherence["view"].lora.mean > 0.6
