@@ -152,7 +152,7 @@ def stopped(data: Path, run: Path, model: DiffusionModel, kind: signal.Signals =
 
     def report(event: Event) -> None:
         if event.done == at:
-            os.kill(os.getpid(), kind)
+            signal.raise_signal(kind)
 
     with pytest.raises(Interrupted) as end:
         trained(data, run, model, report=report)
@@ -179,8 +179,8 @@ def test_a_signal_saves_the_state_says_how_to_go_on_and_loses_nothing(
 def test_a_second_signal_acts_as_it_always_does(data: Path, tmp_path: Path, model: DiffusionModel) -> None:
     def report(event: Event) -> None:
         if event.done == 1:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)  # in this thread; one sent to the process may still be under way
+            signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         trained(data, tmp_path / "0001", model, report=report)
