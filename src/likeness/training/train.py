@@ -12,7 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from likeness.diffusion.family import DiffusionModel
 from likeness.diffusion.lora import Adapter, BlockSet, attach, select
-from likeness.diffusion.lora_files import LoraMetadata
+from likeness.diffusion.metadata import LoraMetadata
 from likeness.errors import RecipeError
 from likeness.events import Report, silent
 from likeness.recipe import TrainConfig
