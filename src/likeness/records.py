@@ -48,7 +48,11 @@ class Reading(Record):
         view: "front", "three-quarter left", "profile right", "back" and so on; left and right are the picture's.
         yaw: degrees, in [-180, 180]; 0 faces the viewer, positive turns towards the picture's left edge.
         framing: "face", "upper body" or "full body".
+        people: how many characters are in the picture.
+        subject: the part of the picture that the character takes up, px.
+        face: the part that its face or head takes up, px.
         traits: what belongs to the character, name to value in words: "hair_colour" to "blue".
+        tags: a tagger's words for what is in the picture, each with its probability in [0, 1]: "school uniform" to 0.93.
         confidence: in [0, 1], by field or trait name.
         embedding: identity, of length 1; two pictures of one character lie close.
         instrument: who read, by name.
@@ -61,7 +65,11 @@ class Reading(Record):
     expression: str | None = None
     pose: str | None = None
     background: str | None = None
+    people: int | None = Field(default=None, ge=0)
+    subject: Box | None = None
+    face: Box | None = None
     traits: dict[str, str] = {}
+    tags: dict[str, float] = {}
     confidence: dict[str, float] = {}
     embedding: tuple[float, ...] | None = None
     instrument: str
@@ -78,8 +86,14 @@ class Picture(Record):
         height: px, likewise.
         source: where it came from, in words or as an address; empty where nobody said.
         rights: the licence or permission it is used under; empty where nobody said.
+        made_by: the program that drew it, where the file's own metadata says that one did: it is AI-generated.
+        repeats: how often a pass shows it, as the folder said that it came from; 1 where none did.
+        scores: how good it is in each respect, in [0, 1] by name: "sharpness", "light".
         crop: the part to train on, px; None for all of it.
+        group: pictures of one group are copies of one scene, or nearly: never some trained on and some held out. The
+            path of one of them; empty for a picture that is alone.
         use: what it is used for; a held-out picture is never trained on.
+        fault: what it was rejected for, in a word or two: "blur". Empty for a picture in use.
         reason: why, in words.
         decided_by: "person", or the name of the rule or instrument; what a person decided stays.
     """
@@ -90,9 +104,14 @@ class Picture(Record):
     height: int = Field(ge=0)
     source: str = ""
     rights: str = ""
+    made_by: str = ""
+    repeats: int = Field(default=1, ge=1)
     reading: Reading | None = None
+    scores: dict[str, float] = {}
     crop: Box | None = None
+    group: str = ""
     use: Literal["train", "held-out", "rejected"]
+    fault: str = ""
     reason: str = ""
     decided_by: str
 

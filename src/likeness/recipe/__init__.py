@@ -1,6 +1,7 @@
 """The recipe: all that a person can set, a section per stage. It is read from `likeness.toml`, strictly."""
 
 from likeness.recipe.consent import check_may_train
+from likeness.recipe.curate import CurateConfig
 from likeness.recipe.files import load_recipe, write_recipe
 from likeness.recipe.page import (
     BaseConfig,
@@ -21,6 +22,7 @@ __all__ = [
     "CaptionConfig",
     "CharacterConfig",
     "Consent",
+    "CurateConfig",
     "EncodeConfig",
     "PerceptionConfig",
     "Recipe",

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from likeness.recipe.curate import CurateConfig
 from likeness.recipe.train import TrainConfig
 from likeness.recipe.values import Device, FileName, Section, Sha256, Tag
 from likeness.toml import plain_toml
@@ -168,6 +169,7 @@ class Recipe(Section):
     character: CharacterConfig = Field(description="Who is learnt.")
     base: BaseConfig = Field(default=BaseConfig(), description="What the character is taught to.")
     perception: PerceptionConfig = Field(default=PerceptionConfig(), description="Who looks at pictures.")
+    curate: CurateConfig = Field(default=CurateConfig(), description="Which pictures are good enough, and chosen.")
     caption: CaptionConfig = Field(default=CaptionConfig(), description="What is said about each picture.")
     encode: EncodeConfig = Field(
         default=EncodeConfig(), description="How pictures and captions are stored for training."
