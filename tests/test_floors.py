@@ -31,9 +31,9 @@ FLOORS = [
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 STAGES = {"dataset", "captions", "cache", "training", "evaluation", "catalog"}
-HEAVY = {"torch", "diffusers", "transformers", "onnxruntime"}
+HEAVY = {"torch", "diffusers", "transformers", "onnxruntime", "cv2"}
 HEAVY_ROOMS = {"diffusion", "cache", "training", "evaluation"}  # all about tensors: they may import it at module top
-HEAVY_FILES = {"perception/maquette.py"}  # perception's face is light, the back ends behind it are not
+HEAVY_FILES = {f"perception/{file}.py" for file in ("maquette", "networks", "photo")}  # behind a light face
 
 FORBIDDEN = {
     *("manager", "factory", "util", "utils", "helper", "helpers", "handler", "handlers"),

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from likeness.cli import models
 from likeness.errors import LikenessError
 
 __all__ = ["app", "demo", "doctor", "encode", "init", "inspect", "main", "run", "sample", "show", "train"]
@@ -23,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(models.app)
 
 NewFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The character's folder.", show_default=False)]
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The character's folder.", show_default="here")]
