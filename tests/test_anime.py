@@ -347,6 +347,14 @@ class TestTheAnimeReader:
         assert reading.traits == {"hair_style": "twintails"}
         assert (reading.instrument, reading.instrument_sha256) == ("anime", reader.sha256)
 
+    def test_the_head_is_that_of_the_main_figure(self, reader: AnimeReader):
+        pixels = drawing()
+        pixels[192:224, 320:352, RED] = 200
+        pixels[64:96, 64:96, RED] = 255  # a surer head, but not in the figure
+        (reading,) = reader.read([pixels])
+        assert reading.face is not None
+        assert (reading.face.left, reading.face.right) == (288, 384)
+
     def test_tags_over_the_threshold_are_kept_with_their_probability(self, reader: AnimeReader):
         tags = reader.read([drawing()])[0].tags
         assert tags["solo"] == pytest.approx(0.9, abs=1e-3)

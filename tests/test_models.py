@@ -142,6 +142,18 @@ class TestFetching:
             fetch(model_of(), tmp_path, open_url=serving(sent))
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_download_without_end_is_stopped_at_the_model_s_size(self, tmp_path: Path):
+        class Endless(io.BytesIO):
+            parts = 0
+
+            def read(self, size: int | None = -1) -> bytes:
+                self.parts += 1
+                assert self.parts < 9
+                return bytes(size or 0)
+
+        with pytest.raises(LikenessError, match="gave more than"):
+            fetch(model_of(), tmp_path, open_url=lambda url: Endless())
+
     def test_a_damaged_file_is_replaced(self, tmp_path: Path):
         (tmp_path / "tiny.onnx").write_bytes(b"damaged")
         fetch(model_of(), tmp_path, open_url=serving(DATA))
@@ -157,7 +169,7 @@ class TestFetching:
     def test_offline_nothing_is_asked_for(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, switch: str):
         asked: list[str] = []
         monkeypatch.setenv(switch, "1")
-        with pytest.raises(LikenessError, match=f"{switch} is set: nothing is downloaded"):
+        with pytest.raises(LikenessError, match=rf"{switch} is set: nothing is downloaded.*at .*tiny\.onnx"):
             fetch(model_of(), tmp_path, open_url=serving(DATA, asked))
         assert asked == []
 

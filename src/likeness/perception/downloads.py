@@ -61,7 +61,7 @@ def fetch(
     if path.is_file() and expected and _sha256(path) == expected:
         report(Event(stage=model.name, done=model.size, total=model.size, note="already there"))
         return path, expected
-    _refuse_offline(model)
+    _refuse_offline(model, path)
     make_folder(folder)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
@@ -88,12 +88,12 @@ def _sha256(path: Path) -> str:
         return digest.hexdigest()
 
 
-def _refuse_offline(model: Model) -> None:
+def _refuse_offline(model: Model, path: Path) -> None:
     for switch in _SWITCHES:
         if os.environ.get(switch, "").lower() in ("1", "true", "yes", "on"):
             raise LikenessError(
-                f"{model.name} is not here, and {switch} is set: nothing is downloaded. Unset it, or put the file of "
-                f"{model.page} as {model.file} into the folder that `likeness models path` tells."
+                f"{model.name} is not here, and {switch} is set: nothing is downloaded. Unset it, or put the file, "
+                f"which {model.page} describes, at {path}."
             )
 
 
