@@ -84,7 +84,7 @@ class PerceptionConfig(Section):
         default="none",
         min_length=1,
         description="'none': captions are your own; 'maquette' reads drawings of the maquette's world, and all else "
-        "wrongly; or package.module:Class for your own.",
+        "wrongly; 'photo' and 'anime' need models: `likeness models`; or package.module:Class for your own.",
     )
 
 
