@@ -126,18 +126,18 @@ def read_labels(path: Path, known: Collection[str] | None = None) -> dict[str, L
     if not text.strip():
         return {}
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=dialect, strict=True))
+        rows = [_trimmed(row) for row in csv.reader(io.StringIO(text, newline=""), delimiter=dialect, strict=True)]
     except csv.Error as fault:
         raise WorkspaceError(f"{path} is not a table of cells that {dialect!r} parts: {fault}.") from fault
     columns = _columns(path, rows[0])
     labels: dict[str, Label] = {}
     for number, row in enumerate(rows[1:], start=2):
-        if not any(cell.strip() for cell in row):
+        if not row:
             continue
         where = f"{path}, row {number}"
         if len(row) > len(columns):
             _refuse(f"{where} has {len(row)} cells, but there are {len(columns)} columns. Quote a cell with a comma.")
-        label = _label(dict(zip(columns, (cell.strip() for cell in row), strict=False)), f"{where}: ")
+        label = _label(dict(zip(columns, row, strict=False)), f"{where}: ")
         if label.path in labels:
             _refuse(f"{where} is a second row for {label.path}. Make one of the two.")
         if known is not None and label.path not in known:
@@ -153,7 +153,7 @@ def write_labels(path: Path, labels: Mapping[str, Label]) -> None:
         WorkspaceError: for a table that was there and cannot be read, or one that cannot be written.
     """
     before, dialect = _read(path)
-    first = next(csv.reader(io.StringIO(before, newline=""), delimiter=dialect), [])
+    first = _trimmed(next(csv.reader(io.StringIO(before, newline=""), delimiter=dialect), []))
     rows = [_cells(label) for label in labels.values() if not label.is_empty]
     new = (name for row in rows for name in row)
     columns = list(dict.fromkeys([*_columns(path, first or COLUMNS), *new]))
@@ -179,6 +179,14 @@ def _read(path: Path) -> tuple[str, str]:
     return text, max(",;\t", key=head.count)
 
 
+def _trimmed(row: Sequence[str]) -> list[str]:
+    """The cells of a row, without the empty ones behind the last, which spreadsheets add."""
+    cells = [cell.strip() for cell in row]
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
+
+
 def _columns(path: Path, head: Sequence[str]) -> list[str]:
     """The columns by their first row, checked."""
     columns = [_column(name, f"{path}: the column {name!r}") for name in head]
@@ -194,7 +202,8 @@ def _column(name: str, where: str) -> str:
     plain = re.sub(r"\s+", "_", name.strip().lower())
     if not plain:
         _refuse(f"{where} has no name. A column is one of {', '.join(COLUMNS)}, or a trait, as in hair_colour.")
-    if plain not in COLUMNS and (close := difflib.get_close_matches(plain, COLUMNS, n=1, cutoff=0.75)):
+    twisted = [name for name in COLUMNS if sorted(name) == sorted(plain)]  # "veiw"; "nose" is a trait and no "pose"
+    if plain not in COLUMNS and (close := twisted or difflib.get_close_matches(plain, COLUMNS, n=1, cutoff=0.8)):
         _refuse(f"{where} is not known; did you mean {close[0]!r}? A trait needs a name that is less like it.")
     return plain
 
