@@ -8,7 +8,6 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
-from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Self
 
@@ -21,7 +20,7 @@ CHUNK = 1 << 20
 
 MAX_ENTRIES = 20_000  # 5,000 pictures, each with two notes, and then some
 MAX_DIRECTORY = 16_000_000  # bytes of the list of entries: 20,000 with names of 600 letters
-MAX_BYTES = 16_000_000_000  # unpacked: 2,000 pictures of 24 megapixels as PNG, losslessly
+MAX_BYTES = 16_000_000_000  # unpacked: 500 pictures of 24 megapixels as PNG, of 30 MB each, or 4,000 as JPEG
 MAX_RATIO = 100  # unpacked to packed, of the whole file: pictures come to 2, drawings as BMP to 50, bombs to 1,000 up
 FREE_BYTES = 64_000_000  # unpacked, for which the ratio is not asked: little flat BMPs harm nobody
 
@@ -72,8 +71,6 @@ class Archive:
             PictureError: where they are damaged or packed in an unknown way, or there are more than the whole archive
                 may have.
         """
-        if self.entries[name].file_size > self.left:  # it says so itself
-            raise self._too_much()
         try:
             with self._zip.open(self.entries[name]) as file:
                 while chunk := file.read(CHUNK):
@@ -87,7 +84,7 @@ class Archive:
     def _check(self, infos: list[zipfile.ZipInfo]) -> None:
         if len(infos) > MAX_ENTRIES:
             raise self._refusal(f"holds {len(infos):,} entries, more than {MAX_ENTRIES:,}", "Unpack it by hand.")
-        taken: set[str] = set()
+        taken: dict[str, int] = {}
         for info in infos:
             name = info.filename.replace("\\", "/")
             if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
@@ -134,7 +131,7 @@ def safe_name(name: str) -> str:
 def _safe_part(part: str) -> str:
     part = unicodedata.normalize("NFC", part)
     part = "".join("_" if letter in '<>:"|?*' or not letter.isprintable() else letter for letter in part)
-    part = part.strip().rstrip(".") or "_"
+    part = part.strip().rstrip(" .") or "_"
     if _DEVICES.match(part):
         part = f"_{part}"
     if len(part.encode()) <= LONGEST:
@@ -144,15 +141,17 @@ def _safe_part(part: str) -> str:
     return part.encode()[: LONGEST - len(suffix.encode())].decode(errors="ignore").rstrip(" .") + suffix
 
 
-def free_name(name: str, taken: set[str]) -> str:
+def free_name(name: str, taken: dict[str, int]) -> str:
     """`name`, or where another has it, in small or capital letters, the same with a number: "a-2.png".
 
     Args:
         name: wanted.
-        taken: names in small letters; the one that comes out is then among them.
+        taken: names in small letters, each with the next number to try; the one that comes out is then among them.
     """
-    place = PurePosixPath(name)
-    numbered = (place.with_name(f"{place.stem}-{number}{place.suffix}").as_posix() for number in count(2))
-    free = next(one for one in chain([name], numbered) if one.casefold() not in taken)
-    taken.add(free.casefold())
+    folded, suffix = name.casefold(), PurePosixPath(name).suffix
+    free = name
+    while free.casefold() in taken:
+        free = f"{name.removesuffix(suffix)}-{taken[folded]}{suffix}"
+        taken[folded] += 1
+    taken[free.casefold()] = 2
     return free

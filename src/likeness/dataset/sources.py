@@ -71,7 +71,7 @@ def open_source(path: Path, *, workspace: Path, opened: ExitStack) -> Source:
     if place.is_dir():
         found = sorted((folder / name).relative_to(place) for folder, names in files_in(place) for name in names)
         there = [one for one in found if (place / one).is_file()]  # no devices, no dead links
-        taken: set[str] = set()
+        taken: dict[str, int] = {}
         files = {free_name(safe_name(one.as_posix()), taken): _reader(place / one) for one in there}
         return Source(_folder_name(place.name), files)
     if not place.is_file():
