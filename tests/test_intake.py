@@ -113,10 +113,10 @@ def test_a_name_that_is_taken_gets_a_number_and_its_notes_go_with_it(tmp_path: P
 
 
 def test_names_that_differ_in_capital_letters_only_are_kept_apart(tmp_path: Path, images: Path):
-    draw(images / "raw" / "A.png", 9)
-    draw(tmp_path / "raw" / "a.png", 1)
+    draw(images / "raw" / "a.png", 9)
+    draw(tmp_path / "raw" / "A.png", 1)
     add([tmp_path / "raw"], images)
-    assert tree(images) == ["raw/A.png", "raw/a-2.png"]
+    assert tree(images) == ["raw/A-2.png", "raw/a.png"]
 
 
 def test_two_pictures_of_one_stem_get_a_caption_each(tmp_path: Path, images: Path):

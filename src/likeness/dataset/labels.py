@@ -41,8 +41,9 @@ def _one_of(allowed: Sequence[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _meant(word: str, known: Collection[str], cutoff: float = 0.6) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
+def _meant(word: str, known: Collection[str]) -> str:
+    turned = [name for name in known if sorted(name.split()) == sorted(word.lower().split())]  # "left profile"
+    close = turned or difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
