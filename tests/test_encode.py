@@ -241,3 +241,20 @@ def test_wordings_are_the_same_every_time_and_each_once() -> None:
     assert [told.text for told in variants(short, EncodeConfig(variants=6, tag_dropout=0), FRONT)] == [
         "mira, fox, smile"
     ]
+
+
+def test_of_tags_and_a_sentence_training_sees_each_in_turn() -> None:
+    told = "mira, a fox, is shown sitting."
+    both = CAPTION.model_copy(update={"sentence": told})
+    seen = variants(both, EncodeConfig(variants=6, tag_dropout=0.3), FRONT)
+    assert [wording.text == told for wording in seen] == [False, True] * 3
+    assert seen[1].without_trigger == "a fox, is shown sitting."
+    assert len(variants(both, EncodeConfig(variants=1), FRONT)) == 2
+
+
+def test_a_caption_of_sentences_alone_is_never_shuffled_or_thinned() -> None:
+    prose = "A photo of mira, who sits in a mirador."
+    alone = CAPTION.model_copy(update={"text": prose, "sentence": prose})
+    seen = variants(alone, EncodeConfig(variants=8, tag_dropout=0.5), FRONT)
+    assert [wording.text for wording in seen] == [prose]
+    assert seen[0].without_trigger == "A photo of fox, who sits in a mirador."

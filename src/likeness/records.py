@@ -123,12 +123,14 @@ class Caption(Record):
         picture: the picture's id.
         tags: in the order in which they are to be read.
         text: the caption as a person reads it.
+        sentence: the same as sentences, which training sees too; equal to `text` where it sees nothing else.
         written_by: "person", or the name of the instrument.
     """
 
     picture: Sha256
     tags: tuple[str, ...]
     text: str
+    sentence: str = ""
     written_by: str
 
 

@@ -158,6 +158,9 @@ def _toml(value: Any) -> str:
     """A value on one line; `tomli_w` spreads a list over several, which cannot be commented out as one."""
     if isinstance(value, BaseModel):
         return "{ " + ", ".join(f"{name} = {_toml(part)}" for name, part in value) + " }"
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{_toml(name)} = {_toml(part)}" for name, part in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(part) for part in value) + "]"
     return tomli_w.dumps({"value": value}).removeprefix("value = ").strip()

@@ -116,6 +116,16 @@ class Workspace:
         return self.root / "captions.jsonl"
 
     @property
+    def plan_json(self) -> Path:
+        """What captions say of the character, and what they leave to the trigger."""
+        return self.root / "plan.json"
+
+    @property
+    def trigger_png(self) -> Path:
+        """What the base draws for the trigger, before it is taught."""
+        return self.root / "trigger.png"
+
+    @property
     def cache(self) -> Path:
         """Latents and text embeddings; may be deleted at any time."""
         return self.root / "cache"

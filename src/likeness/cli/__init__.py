@@ -6,14 +6,33 @@ What a command needs is imported when it runs, so that `likeness --help` answers
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from likeness.cli import models
 from likeness.errors import LikenessError
 
-__all__ = ["app", "demo", "doctor", "encode", "init", "inspect", "main", "run", "sample", "show", "train"]
+if TYPE_CHECKING:
+    from likeness.recipe import Recipe
+    from likeness.workspace import Workspace
+
+__all__ = [
+    "app",
+    "audit",
+    "caption",
+    "demo",
+    "doctor",
+    "encode",
+    "init",
+    "inspect",
+    "main",
+    "run",
+    "sample",
+    "show",
+    "train",
+    "trigger",
+]
 
 app = typer.Typer(
     name="likeness",
@@ -40,6 +59,7 @@ Settings = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, JSON events on stderr.")]
+NoDraw = Annotated[bool, typer.Option("--no-draw", help="Only look at the word: load no base, draw nothing.")]
 HERE = Path()
 WIDTH_OF_A_LOG = 120  # columns, where there is no terminal to ask
 
@@ -57,6 +77,46 @@ def init(folder: NewFolder, settings: Settings = None, as_json: AsJson = False) 
         f"Put 20 to 50 pictures into {workspace.images}, with a caption beside each: 01.png and 01.txt.\n"
         f"Look through {workspace.recipe}. Then: {typed('run', folder)}",
     )
+
+
+@app.command()
+def caption(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
+    """Caption the pictures, and show the trait plan: what the trigger takes, and what stays free."""
+    from likeness import pipeline
+    from likeness.cli.captions import plan_table
+    from likeness.cli.progress import reporting
+    from likeness.pipeline.captions import audit_captions, read_plan
+
+    workspace, recipe = _opened(folder, settings)
+    with reporting(as_json) as report:
+        pipeline.run(workspace, recipe, tuple(pipeline.STEPS)[: [*pipeline.STEPS].index("caption") + 1], report=report)
+    plan, findings = read_plan(workspace), audit_captions(workspace, recipe)
+    told = {"plan": plan.model_dump(), "findings": [finding.model_dump() for finding in findings]}
+    _tell(as_json, {"workspace": str(workspace.root), **told}, plan_table(plan))
+
+
+@app.command()
+def audit(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
+    """What the captions would bake in, contradict or leave out, and what to do about it. It stops nobody."""
+    from likeness.cli.captions import findings_table
+    from likeness.pipeline.captions import audit_captions
+
+    workspace, recipe = _opened(folder, settings)
+    findings = audit_captions(workspace, recipe)
+    _tell(as_json, {"findings": [finding.model_dump() for finding in findings]}, findings_table(findings))
+
+
+@app.command()
+def trigger(folder: Folder = HERE, settings: Settings = None, no_draw: NoDraw = False, as_json: AsJson = False) -> None:
+    """Check the trigger with the base: is it a word that it does not know? Propose others."""
+    from likeness.cli.captions import trigger_table
+    from likeness.cli.progress import reporting
+    from likeness.pipeline.trigger import inspect_trigger
+
+    workspace, recipe = _opened(folder, settings)
+    with reporting(as_json) as report:
+        found = inspect_trigger(workspace, recipe, draw=not no_draw, report=report)
+    _tell(as_json, found.model_dump(), trigger_table(found))
 
 
 @app.command()
@@ -141,6 +201,14 @@ def main() -> None:
         told = json.dumps({"error": str(error)}) if "--json" in sys.argv else f"likeness: {error}"
         typer.echo(told, err=True)
         sys.exit(error.exit_status)
+
+
+def _opened(folder: Path, settings: list[str] | None) -> tuple["Workspace", "Recipe"]:
+    from likeness.recipe import load_recipe
+    from likeness.workspace import Workspace
+
+    workspace = Workspace(folder)
+    return workspace, load_recipe(workspace.recipe, settings or ())
 
 
 def _run(steps: tuple[str, ...], folder: Path, settings: list[str] | None, as_json: bool) -> None:

@@ -5,19 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from likeness.captions.caption import TagsOf, caption
 from likeness.dataset.collect import collect
-from likeness.maquette.world import scene_tags, trait_tags
 from likeness.pipeline.bench import Bench
-from likeness.pipeline.instruments import open_reader
+from likeness.pipeline.captions import write_captions
 from likeness.pipeline.runs import train_inputs, train_lora
 from likeness.pipeline.samples import draw_samples, sample_inputs
 from likeness.records import Caption, Picture, read_records, write_records
 
 __all__ = ["STEPS", "Step"]
-
-TAGS_OF: Mapping[str, TagsOf] = {"maquette": lambda seen: [*trait_tags(seen), *scene_tags(seen)]}
-"""The words for what a reader saw, by the reader's name; one without an entry speaks plainly."""
 
 
 def _collect_inputs(bench: Bench) -> dict[str, str]:
@@ -44,21 +39,6 @@ def _caption_inputs(bench: Bench) -> dict[str, str]:
         "[perception]": recipe.perception.digest,
         "front": ", ".join(bench.front),
     }
-
-
-def _caption(bench: Bench) -> list[Path]:
-    recipe, workspace = bench.recipe, bench.workspace
-    captions = caption(
-        read_records(workspace.images_jsonl, Picture),
-        recipe.caption,
-        images=workspace.images,
-        front=bench.front,
-        reader=None if recipe.caption.source == "files" else open_reader(recipe.perception),
-        tags_of=TAGS_OF.get(recipe.perception.reader),
-        report=bench.report,
-    )
-    write_records(workspace.captions_jsonl, captions)
-    return [workspace.captions_jsonl]
 
 
 def _encode_inputs(bench: Bench) -> dict[str, str]:
@@ -104,7 +84,7 @@ class Step:
 
 STEPS: Mapping[str, Step] = {
     "collect": Step(_collect_inputs, _collect),
-    "caption": Step(_caption_inputs, _caption),
+    "caption": Step(_caption_inputs, write_captions),
     "encode": Step(_encode_inputs, _encode),
     "train": Step(train_inputs, train_lora),
     "sample": Step(sample_inputs, draw_samples),

@@ -1,11 +1,11 @@
 """The recipe: all that a person can set, a section per stage. It is read from `likeness.toml`, strictly."""
 
+from likeness.recipe.captions import CaptionConfig
 from likeness.recipe.consent import check_may_train
 from likeness.recipe.curate import CurateConfig
 from likeness.recipe.files import load_recipe, write_recipe
 from likeness.recipe.page import (
     BaseConfig,
-    CaptionConfig,
     CharacterConfig,
     Consent,
     EncodeConfig,

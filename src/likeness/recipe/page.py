@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from likeness.recipe.captions import CaptionConfig
 from likeness.recipe.curate import CurateConfig
 from likeness.recipe.train import TrainConfig
 from likeness.recipe.values import Device, FileName, Section, Sha256, Tag
@@ -12,7 +13,6 @@ from likeness.toml import plain_toml
 
 __all__ = [
     "BaseConfig",
-    "CaptionConfig",
     "CharacterConfig",
     "Consent",
     "EncodeConfig",
@@ -85,27 +85,6 @@ class PerceptionConfig(Section):
         min_length=1,
         description="'none': captions are your own; 'maquette' reads drawings of the maquette's world, and all else "
         "wrongly; 'photo' and 'anime' need models: `likeness models`; or package.module:Class for your own.",
-    )
-
-
-class CaptionConfig(Section):
-    """What is said about each picture."""
-
-    source: Literal["auto", "files", "reader"] = Field(
-        default="auto",
-        description="files: NAME.txt beside NAME.png. reader: what the reader sees. auto: the file where there is one.",
-    )
-    traits: Literal["bind", "say"] = Field(
-        default="bind",
-        description="bind: what belongs to the character goes unsaid, so that the trigger takes it. say: it is said.",
-    )
-    say: tuple[str, ...] = Field(
-        default=(), description="Traits that are written all the same, because they must stay free: ['garment']."
-    )
-    add: tuple[Tag, ...] = Field(default=(), description="Tags that every caption gets.")
-    drop: tuple[Tag, ...] = Field(default=(), description="Tags that no caption gets, whoever wrote them.")
-    min_confidence: float = Field(
-        default=0.5, ge=0, le=1, description="What the reader is less sure of goes unsaid; 0.5: more likely than not."
     )
 
 
