@@ -38,7 +38,16 @@ class ConsentError(RecipeError):
 
 
 class PictureError(LikenessError):
-    """A picture that cannot be read, or must not be."""
+    """A picture that cannot be read, or must not be.
+
+    Args:
+        message: all that a person needs.
+        fault: the same in a word or two, for lists: "truncated", "not a picture", "too large".
+    """
+
+    def __init__(self, message: str, fault: str = "unreadable") -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class CheckpointError(LikenessError):

@@ -20,7 +20,7 @@ from PIL import ExifTags, Image, ImageCms, PngImagePlugin, UnidentifiedImageErro
 from likeness.errors import PictureError, WorkspaceError
 from likeness.records import Box, write_atomically
 
-__all__ = ["FORMATS", "MAX_PIXELS", "Pixels", "cropped", "fit", "open_pixels", "save_png", "sha256_of"]
+__all__ = ["FORMATS", "MAX_PIXELS", "Pixels", "cropped", "fit", "jpeg_quality", "open_pixels", "save_png", "sha256_of"]
 
 Pixels = NDArray[numpy.uint8]
 
@@ -55,6 +55,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }  # EXIF orientation -> what turns the picture upright; EXIF 2.32, section 4.6.4
 
+_MEAN_TABLE = 3688  # sum of the standard luminance table, at quality 50; ITU-T T.81, annex K.1
+
 _pillow = threading.Lock()
 
 
@@ -79,16 +81,38 @@ def open_pixels(path: Path) -> Pixels:
     except Image.DecompressionBombError as bomb:
         raise PictureError(
             f"{path} has more than {MAX_PIXELS // 1_000_000} megapixels, enough to fill the memory; it is not decoded. "
-            "Scale it down, or remove it."
+            "Scale it down, or remove it.",
+            "too large",
         ) from bomb
     except UnidentifiedImageError as unknown:
         raise PictureError(
-            f"{path} is not a picture that can be read. Use one of {', '.join(FORMATS)}, or remove it."
+            f"{path} is not a picture that can be read. Use one of {', '.join(FORMATS)}, or remove it.",
+            "not a picture",
         ) from unknown
     except PermissionError as fault:
         raise PictureError(f"{path} may not be read. Change its permissions.") from fault
     except _BROKEN as fault:
-        raise PictureError(f"{path} is damaged or cut short ({fault}). Get it again, or remove it.") from fault
+        raise PictureError(
+            f"{path} is damaged or cut short ({fault}). Get it again, or remove it.", "truncated"
+        ) from fault
+
+
+def jpeg_quality(path: Path) -> int | None:
+    """The quality that a JPEG was saved with, in [1, 100], by its luminance table; None for other formats.
+
+    Programs with tables of their own are compared by how coarse theirs are.
+
+    Source: libjpeg, jcparam.c, `jpeg_quality_scaling`.
+    """
+    try:
+        with _limited_pillow(), Image.open(path, formats=["JPEG"]) as image:
+            table = getattr(image, "quantization", {}).get(0)
+    except _BROKEN:
+        return None
+    if not table:
+        return None
+    percent = 100 * sum(table) / _MEAN_TABLE
+    return max(1, min(100, round((200 - percent) / 2 if percent <= 100 else 5000 / percent)))
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class Reading(Record):
         subject: the part of the picture that the character takes up, px.
         face: the part that its face or head takes up, px.
         traits: what belongs to the character, name to value in words: "hair_colour" to "blue".
-        tags: a tagger's words for what is in the picture, each with its probability in [0, 1]: "school uniform" to 0.93.
+        tags: a tagger's words for what is in the picture, each with its probability: "school uniform" to 0.93.
         confidence: in [0, 1], by field or trait name.
         embedding: identity, of length 1; two pictures of one character lie close.
         instrument: who read, by name.

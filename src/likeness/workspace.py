@@ -111,6 +111,26 @@ class Workspace:
         return self.root / "images.jsonl"
 
     @property
+    def labels_csv(self) -> Path:
+        """What a person says of pictures."""
+        return self.root / "labels.csv"
+
+    @property
+    def sources_jsonl(self) -> Path:
+        """Where added pictures came from, an `Origin` each."""
+        return self.root / "sources.jsonl"
+
+    @property
+    def held_out_json(self) -> Path:
+        """The ids of the pictures that are never trained on."""
+        return self.root / "held-out.json"
+
+    @property
+    def curation_html(self) -> Path:
+        """The page that shows what became of each picture."""
+        return self.root / "report" / "curation.html"
+
+    @property
     def captions_jsonl(self) -> Path:
         """A `Caption` record per picture in use."""
         return self.root / "captions.jsonl"

@@ -26,7 +26,7 @@ from likeness.seeds import stream
 
 __all__ = ["Variant", "cached_files", "encode", "variants"]
 
-FORMAT = 1  # of the files and the index: with another number, every older file is a stranger
+FORMAT = 2  # of the files and the index: with another number, every older file is a stranger
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,8 @@ def encode(
     writer = _Writer(to, model, config.size or model.native_size[0], chunks)
     common, entries = writer.texts(shared), []
     for done, (picture, some) in enumerate(zip(chosen, wordings, strict=True), start=1):
-        entries.append({"path": picture.path, "latents": writer.latents(picture, images), **writer.texts(some)})
+        named = {"path": picture.path, "picture": picture.id}
+        entries.append({**named, "latents": writer.latents(picture, images), **writer.texts(some)})
         report(Event(stage="encode", done=done, total=len(chosen), numbers={"made": writer.made}))
     index = {
         "format": FORMAT,
@@ -163,7 +164,7 @@ class _Writer:
         if sha256_of(images / picture.path) != picture.id:
             raise PictureError(
                 f"{images / picture.path} is not the picture that its record is about: it was changed since. Repeat "
-                "the command; pictures are collected anew first."
+                "the command; pictures are curated anew first."
             )
         crop = picture.crop.model_dump() if picture.crop else None
         inputs = {"picture": picture.id, "crop": crop, "side": self.side}

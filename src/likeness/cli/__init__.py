@@ -18,14 +18,18 @@ if TYPE_CHECKING:
     from likeness.workspace import Workspace
 
 __all__ = [
+    "add",
     "app",
     "audit",
     "caption",
+    "curate",
     "demo",
     "doctor",
     "encode",
+    "export_dataset",
     "init",
     "inspect",
+    "label",
     "main",
     "run",
     "sample",
@@ -58,8 +62,21 @@ Settings = Annotated[
         help="A value instead of the recipe's, as in train.rank=8. May be repeated.",
     ),
 ]
+Why = Annotated[str, typer.Option(metavar="PICTURE", help="Say why this picture is in, out or held out.")]
+Source = Annotated[str, typer.Option(metavar="WORDS", help="Where pictures came from of which nobody said so yet.")]
+Licence = Annotated[str, typer.Option(metavar="WORDS", help="The permission they are used under, likewise.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, JSON events on stderr.")]
 NoDraw = Annotated[bool, typer.Option("--no-draw", help="Only look at the word: load no base, draw nothing.")]
+Sources = Annotated[
+    list[Path], typer.Argument(metavar="SOURCE", help="Folders, zip files and pictures.", show_default=False)
+]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[PICTURE... KEY=VALUE...]", help="As in '012.png view=back use=train'; 'raw/*.png' is many."
+    ),
+]
+ToFolder = Annotated[Path, typer.Argument(metavar="TO", help="The folder to make.", show_default=False)]
 HERE = Path()
 WIDTH_OF_A_LOG = 120  # columns, where there is no terminal to ask
 
@@ -74,9 +91,63 @@ def init(folder: NewFolder, settings: Settings = None, as_json: AsJson = False) 
     _tell(
         as_json,
         {"workspace": str(workspace.root), "recipe": str(workspace.recipe), "images": str(workspace.images)},
-        f"Put 20 to 50 pictures into {workspace.images}, with a caption beside each: 01.png and 01.txt.\n"
-        f"Look through {workspace.recipe}. Then: {typed('run', folder)}",
+        f"Put all the pictures that you have of the character into {workspace.images}, with captions beside them where "
+        f"there are some (01.png and 01.txt).\nLook through {workspace.recipe}. Then: {typed('curate', folder)}",
     )
+
+
+@app.command()
+def curate(
+    folder: Folder = HERE,
+    why: Why = "",
+    source: Source = "",
+    licence: Licence = "",
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Choose the pictures to train on from all that is in images/, hold some out, and say why."""
+    from likeness import pipeline
+    from likeness.cli import curation
+    from likeness.cli.progress import reporting
+    from likeness.dataset.curate import summary
+    from likeness.records import Picture, read_records
+
+    workspace, recipe = _opened(folder, settings)
+    if source or licence:
+        pipeline.note_origin(workspace, source=source, rights=licence)
+    with reporting(as_json) as report:
+        (outcome,) = pipeline.run(workspace, recipe, ("curate",), report=report)
+    pictures = read_records(workspace.images_jsonl, Picture)
+    if why:
+        told = curation.why(pictures, why)
+        return _tell(as_json, told, curation.why_table(told))
+    told = {"workspace": str(workspace.root), **summary(pictures), "seconds": outcome.seconds}
+    return _tell(as_json, told, curation.curation_table(told, pictures, str(workspace.curation_html)))
+
+
+@app.command()
+def add(
+    folder: NewFolder, sources: Sources, source: Source = "", licence: Licence = "", as_json: AsJson = False
+) -> None:
+    """Bring in pictures from folders and zip files."""
+    from likeness.cli.pictures import add_pictures, intake_facts, intake_table
+    from likeness.cli.progress import reporting
+    from likeness.workspace import Workspace
+
+    workspace = Workspace(folder)
+    with reporting(as_json) as report:
+        intake = add_pictures(workspace, sources, (source, licence), report)
+    _tell(as_json, intake_facts(workspace, intake), intake_table(intake))
+
+
+@app.command()
+def label(folder: NewFolder, words: Words = None, as_json: AsJson = False) -> None:
+    """Say what a picture shows; lock it or ban it."""
+    from likeness.cli.pictures import label_pictures, label_table
+    from likeness.workspace import Workspace
+
+    labels = label_pictures(Workspace(folder), words or ())
+    _tell(as_json, {"labels": [one.model_dump(exclude_defaults=True) for one in labels.values()]}, label_table(labels))
 
 
 @app.command()
@@ -107,6 +178,18 @@ def audit(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = Fa
 
 
 @app.command()
+def export_dataset(folder: NewFolder, to: ToFolder, settings: Settings = None, as_json: AsJson = False) -> None:
+    """Write a folder that kohya's trainers read."""
+    from likeness.cli import pictures
+    from likeness.cli.progress import reporting
+
+    workspace, recipe = _opened(folder, settings)
+    with reporting(as_json) as report:
+        told = pictures.export_dataset(workspace, recipe, to, report)
+    _tell(as_json, told, pictures.exported_words(told))
+
+
+@app.command()
 def trigger(folder: Folder = HERE, settings: Settings = None, no_draw: NoDraw = False, as_json: AsJson = False) -> None:
     """Check the trigger with the base: is it a word that it does not know? Propose others."""
     from likeness.cli.captions import trigger_table
@@ -121,14 +204,14 @@ def trigger(folder: Folder = HERE, settings: Settings = None, no_draw: NoDraw = 
 
 @app.command()
 def encode(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
-    """Caption the pictures, and encode both for training."""
-    _run(("collect", "caption", "encode"), folder, settings, as_json)
+    """Curate and caption the pictures, and encode both for training."""
+    _run(("curate", "caption", "encode"), folder, settings, as_json)
 
 
 @app.command()
 def train(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
     """Train the LoRA, or go on with an interrupted run. What is new is encoded first."""
-    _run(("collect", "caption", "encode", "train"), folder, settings, as_json)
+    _run(("curate", "caption", "encode", "train"), folder, settings, as_json)
 
 
 @app.command()
@@ -139,8 +222,8 @@ def sample(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = F
 
 @app.command()
 def run(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
-    """All of it: caption, encode, train, sample. What is done and unchanged is skipped."""
-    _run(("collect", "caption", "encode", "train", "sample"), folder, settings, as_json)
+    """All of it: curate, caption, encode, train, sample. What is done and unchanged is skipped."""
+    _run(("curate", "caption", "encode", "train", "sample"), folder, settings, as_json)
 
 
 @app.command()

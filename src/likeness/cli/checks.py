@@ -14,6 +14,7 @@ from pathlib import Path
 import likeness
 from likeness.cli.beginnings import draft
 from likeness.errors import LikenessError, MissingExtra
+from likeness.perception.models import MissingModel
 from likeness.pipeline import base_folder, open_reader
 from likeness.recipe import BaseConfig, PerceptionConfig, Recipe, load_recipe
 from likeness.records import Record
@@ -146,9 +147,11 @@ def _reader(perception: PerceptionConfig) -> Check:
         open_reader(perception)
     except MissingExtra as fault:
         return Check(name="reader", found=f"{perception.reader}: not installed", mend=fault.cure)
+    except MissingModel as fault:
+        return Check(name="reader", found=f"{perception.reader}: a model is missing", mend=fault.cure)
     except LikenessError as fault:
         is_ours = perception.reader == "maquette"
-        mend = reinstall_cure() if is_ours else setting_cure("perception", "reader", "none")
+        mend = reinstall_cure() if is_ours else setting_cure("perception", "reader", "plain")
         return Check(name="reader", found=str(fault), mend=mend)
     return Check(name="reader", found=perception.reader)
 

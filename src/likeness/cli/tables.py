@@ -37,7 +37,7 @@ def state_table(state: dict[str, Any]) -> RenderableType:
         ("character", f"{who['name']} ({who['kind']})"),
         ("prompt", ", ".join(filter(None, (who["trigger"], who["class_words"])))),
         ("base", state["base"]),
-        ("pictures", _counts(state["pictures"]) or "not collected yet"),
+        ("pictures", _counts(state["pictures"]) or "not curated yet"),
         ("captions", _counts(state["captions"], "by ") or "none yet"),
     ]
     parts: list[RenderableType] = [_facts(facts)]

@@ -1,4 +1,4 @@
-"""The demo: a character that nobody has seen is drawn, learnt and measured, base against LoRA."""
+"""The demo: a raw pool of a character that nobody has seen is curated and learnt; base and LoRA are measured."""
 
 import json
 import time
@@ -8,14 +8,23 @@ from pathlib import Path
 
 from likeness.demo.page import proof_grid, proof_page
 from likeness.demo.result import DemoResult, Shown
-from likeness.demo.subject import Asked, demo_recipe, draw_originals, pictured_scenes, what_is_asked
+from likeness.demo.subject import Asked, demo_recipe, fill_pool, what_is_asked
 from likeness.errors import WorkspaceError
 from likeness.evaluation.evaluate import evaluate, evaluate_others
 from likeness.evaluation.pages import render_page
 from likeness.events import Event, Report, silent
 from likeness.images import save_png
 from likeness.maquette.world import Identity, character
-from likeness.pipeline import Outcome, adapted, draw_pictures, newest_lora, open_base, open_reader, run_locked
+from likeness.pipeline import (
+    Outcome,
+    adapted,
+    curation_summary,
+    draw_pictures,
+    newest_lora,
+    open_base,
+    open_reader,
+    run_locked,
+)
 from likeness.recipe import Recipe, load_recipe, write_recipe
 from likeness.records import write_atomically
 from likeness.workspace import Workspace
@@ -24,7 +33,8 @@ __all__ = ["DemoResult", "demo"]
 
 
 def demo(folder: Path, number: int, *, settings: Sequence[str] = (), report: Report = silent) -> DemoResult:
-    """Draws character `number`, learns it, and measures what was learnt; all of it is in `folder` afterwards.
+    """Draws a raw pool of character `number`, curates and learns it, and measures what was learnt; all of it is in
+    `folder` afterwards.
 
     A second time in the same folder, what is finished and unchanged is not done again.
 
@@ -41,9 +51,8 @@ def demo(folder: Path, number: int, *, settings: Sequence[str] = (), report: Rep
     started = time.monotonic()
     who, workspace = character(number), Workspace.create(folder)
     with workspace.lock("likeness demo"):
-        recipe, seen = _recipe(workspace, number, who, settings), pictured_scenes(number)
-        draw_originals(workspace, who, seen)
-        outcomes = run_locked(workspace, recipe, ("collect", "caption", "encode", "train"), report=report)
+        recipe, seen = _recipe(workspace, number, who, settings), fill_pool(workspace, number, who)
+        outcomes = run_locked(workspace, recipe, ("curate", "caption", "encode", "train"), report=report)
         sampling = time.monotonic()
         shown = _sample(workspace, recipe, what_is_asked(number, who, recipe, seen), report)
         seconds = _seconds(outcomes, sample=time.monotonic() - sampling)
@@ -70,8 +79,6 @@ def _recipe(workspace: Workspace, number: int, who: Identity, settings: Sequence
 def _sample(workspace: Workspace, recipe: Recipe, asked: Asked, report: Report) -> Shown:
     """Base and LoRA on the same prompts and seeds."""
     model, reader = open_base(recipe.base), open_reader(recipe.perception)
-    if reader is None:
-        raise WorkspaceError("perception.reader = 'none': nobody could read what was drawn. Use 'maquette'.")
 
     def half(done: int) -> Report:
         return lambda event: report(Event(stage="sample", done=done + event.done, total=2 * len(asked.prompts)))
@@ -93,6 +100,7 @@ def _presented(workspace: Workspace, recipe: Recipe, shown: Shown, seconds: Mapp
         page=workspace.root / "proof.html",
         grid=workspace.root / "grid.png",
         seconds=seconds,
+        curation=curation_summary(workspace),
         comparison=evaluate(shown.asked.own, base=shown.base_readings[:own], lora=shown.lora_readings[:own]),
         others=evaluate_others(shown.asked.others, base=shown.base_readings[own:], lora=shown.lora_readings[own:]),
     )
@@ -103,5 +111,6 @@ def _presented(workspace: Workspace, recipe: Recipe, shown: Shown, seconds: Mapp
 
 def _seconds(outcomes: Sequence[Outcome], *, sample: float) -> dict[str, float]:
     took = {outcome.step: outcome.seconds for outcome in outcomes}
-    encode = took["collect"] + took["caption"] + took["encode"]
-    return {"encode": round(encode, 1), "train": round(took["train"], 1), "sample": round(sample, 1)}
+    encode = took["caption"] + took["encode"]
+    parts = {"curate": took["curate"], "encode": encode, "train": took["train"], "sample": sample}
+    return {part: round(seconds, 1) for part, seconds in parts.items()}

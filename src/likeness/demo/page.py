@@ -1,9 +1,12 @@
 """The demo's page: the grid of pictures, the numbers, and how they were found."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from likeness.demo.result import DemoResult, Shown
 from likeness.demo.subject import SIDE
 from likeness.evaluation.grids import Block, draw_grid
-from likeness.evaluation.pages import ProofPage
+from likeness.evaluation.pages import PoolStrip, ProofPage
 from likeness.events import read_events
 from likeness.images import Pixels, open_pixels, sha256_of
 from likeness.maquette.draw import draw
@@ -12,6 +15,8 @@ from likeness.recipe import Recipe
 from likeness.workspace import Run, Workspace
 
 __all__ = ["proof_grid", "proof_page"]
+
+UNREADABLE = ("truncated", "not a picture")  # faults of files that cannot be shown
 
 
 def proof_grid(shown: Shown) -> Pixels:
@@ -35,7 +40,8 @@ def proof_page(result: DemoResult, recipe: Recipe, grid: Pixels, shown: Shown) -
     workspace = Workspace(result.workspace)
     newest = Run(result.lora.parent)
     events = read_events(newest.events) if newest.events.exists() else []
-    learnt_from = [open_pixels(path) for path in sorted(workspace.images.glob("*.png"))]
+    curation = result.curation
+    learnt_from = [open_pixels(workspace.images / path) for path in curation["train"]]
     losses = {event.done: event.numbers["loss"] for event in events if "loss" in event.numbers}
     return ProofPage(
         name=result.name,
@@ -47,9 +53,10 @@ def proof_page(result: DemoResult, recipe: Recipe, grid: Pixels, shown: Shown) -
         others=result.others,
         grid=grid,
         learnt_from=learnt_from,
+        pool=_pool(workspace, curation),
         losses=sorted(losses.items()),
         facts=_facts(result, recipe, shown),
-        method=_method(len(learnt_from), shown),
+        method=_method(curation["counts"], shown),
     )
 
 
@@ -70,10 +77,26 @@ def _facts(result: DemoResult, recipe: Recipe, shown: Shown) -> list[tuple[str, 
     ]
 
 
-def _method(pictures: int, shown: Shown) -> list[str]:
+def _pool(workspace: Workspace, curation: Mapping[str, Any]) -> PoolStrip:
+    """What was curated: how many of what, and the pictures that were held out or rejected, by reason."""
+    apart = {"held out": curation["held_out"], **dict(sorted(curation["rejected"].items()))}
+    shown = {
+        reason: [open_pixels(workspace.images / path) for path in paths]
+        for reason, paths in apart.items()
+        if reason not in UNREADABLE
+    }
+    missing = {reason: len(paths) for reason, paths in apart.items() if reason in UNREADABLE}
+    place = workspace.curation_html.relative_to(workspace.root).as_posix()
+    return PoolStrip(curation["counts"], curation["coverage"], shown, missing, place)
+
+
+def _method(counts: Mapping[str, int], shown: Shown) -> list[str]:
     return [
-        f"{pictures} pictures of the character were drawn by code and captioned from what a small network, the reader, "
-        "sees in them. Captions say the scene and leave out what belongs to the character, so that the trigger takes "
+        f"A raw pool of {counts['pool']} files was drawn by code: the character, among copies, blurred, dark and cut "
+        f"pictures, other characters and files that are no pictures. Curation chose {counts['train']} of them to learn "
+        f"from and held {counts['held_out']} out; nobody told it which are good.",
+        "They were captioned from what a small network, the reader, sees in them. "
+        "Captions say the scene and leave out what belongs to the character, so that the trigger takes "
         "it. The base was never shown this character: at least one of its traits, and one pair of traits, were kept "
         "out of all that it learnt from.",
         f"{len(shown.asked.own)} scenes were then asked for, spread evenly over views and expressions; none reads like "

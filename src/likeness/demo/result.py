@@ -24,8 +24,9 @@ class DemoResult:
         lora: the adapter file.
         page: the report, HTML.
         grid: the large picture.
-        seconds: that this call took, by part: encode, train, sample, and total, which is all of it. What was finished
-            before and has not changed takes next to none.
+        seconds: that this call took, by part: curate, encode, train, sample, and total, which is all of it. What was
+            finished before and has not changed takes next to none.
+        curation: what became of the pool, as `likeness curate --json` tells.
         comparison: base against LoRA on the character.
         others: the same on other characters, without the trigger.
     """
@@ -36,6 +37,7 @@ class DemoResult:
     page: Path
     grid: Path
     seconds: Mapping[str, float]
+    curation: Mapping[str, Any]
     comparison: Comparison
     others: Gauge
 
@@ -45,6 +47,7 @@ class DemoResult:
         return {
             **{name: str(getattr(self, name)) for name in ("workspace", "name", "lora", "page", "grid")},
             "seconds": dict(self.seconds),
+            "curation": dict(self.curation),
             "identity": {
                 **_means(found.identity),
                 "by_kind": {kind: _means(gauge) for kind, gauge in found.by_kind.items()},

@@ -1,21 +1,22 @@
-"""Who the demo is about: a character, pictures of it to learn from, and what is asked of base and LoRA afterwards."""
+"""Who the demo is about: a character, a raw pool of pictures of it, and what is asked of base and LoRA afterwards."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from likeness.evaluation.prompts import prompt_of, unseen_scenes
-from likeness.images import save_png
-from likeness.maquette.draw import draw
-from likeness.maquette.world import SCENE_AXES, Drawing, Identity, Scene, random_identity, random_scene, visible_traits
+from likeness.maquette.pool import make_pool
+from likeness.maquette.world import Drawing, Identity, Scene, random_identity, random_scene, visible_traits
 from likeness.pipeline import quick_dtype
 from likeness.recipe import CharacterConfig, Recipe
 from likeness.seeds import seed_of, stream
 from likeness.workspace import Workspace
 
-__all__ = ["SETTINGS", "SIDE", "Asked", "demo_recipe", "draw_originals", "pictured_scenes", "what_is_asked"]
+__all__ = ["SETTINGS", "SIDE", "Asked", "demo_recipe", "fill_pool", "what_is_asked"]
 
-PICTURES = 40  # to learn from: what a person collects in an hour
 PROMPTS = 48  # of the character: each pair of view and expression at least once; intervals of about 4 points
 PRESERVED = 48  # prompts of others to which the base's answers are kept
 OTHERS = 24  # of other characters: enough for intervals of about 6 points
@@ -77,19 +78,15 @@ def _name(number: int) -> str:
     return "".join(syllables).capitalize()
 
 
-def pictured_scenes(number: int) -> list[Scene]:
-    """Scenes to learn from: evenly over views and expressions, each turned and shifted a little, as pictures are."""
-    even = unseen_scenes(PICTURES, seen=(), seed=seed_of(number, "pictured scenes"))
-    rng = stream(number, "pictured jitter")
-    return [random_scene(rng, **{axis: getattr(scene, axis) for axis in SCENE_AXES}) for scene in even]
-
-
-def draw_originals(workspace: Workspace, who: Identity, scenes: Sequence[Scene]) -> None:
-    """Puts a picture of each scene in `images/`, where it is not there yet."""
-    for index, scene in enumerate(scenes, start=1):
-        path = workspace.images / f"{index:02d}.png"
-        if not path.exists():
-            save_png(path, draw(who, scene, size=SIDE))
+def fill_pool(workspace: Workspace, number: int, who: Identity) -> list[Scene]:
+    """Puts a raw pool of pictures in `images/`, flaws and all, where it is not there yet; returns the scenes that the
+    character is pictured in. Which picture has which flaw is told to nobody."""
+    with TemporaryDirectory() as desk:
+        members = make_pool(who, Path(desk), seed=seed_of(number, "demo pool"))
+        for member in members:
+            if not (workspace.images / member.path).exists():
+                shutil.copyfile(Path(desk) / member.path, workspace.images / member.path)
+    return [member.drawing.scene for member in members if member.drawing]
 
 
 def what_is_asked(number: int, who: Identity, recipe: Recipe, seen: Sequence[Scene]) -> Asked:

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,10 +13,29 @@ from likeness.evaluation.evaluate import Comparison
 from likeness.images import Pixels
 from likeness.statistics import Interval
 
-__all__ = ["Curve", "ProofPage", "data_address", "render_page"]
+__all__ = ["Curve", "PoolStrip", "ProofPage", "data_address", "render_page"]
 
 CURVE_WIDTH, CURVE_HEIGHT = 720, 200  # units of the curve's own drawing; a page scales it
 SMOOTHED = 0.1  # share of the run that one point of the smoothed curve looks back on
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStrip:
+    """What became of the raw pool that a character was curated from.
+
+    Attributes:
+        counts: of the files, by what they are used for: pool, train, held_out, rejected.
+        coverage: pairs of view and expression: cells, reachable, covered.
+        shown: pictures that are not learnt from, by reason.
+        unreadable: how many files could not be shown, by reason.
+        address: of the page that tells all of it.
+    """
+
+    counts: Mapping[str, int]
+    coverage: Mapping[str, int]
+    shown: Mapping[str, Sequence[Pixels]]
+    unreadable: Mapping[str, int]
+    address: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +52,7 @@ class ProofPage:
         others: base against LoRA for other characters, without it.
         grid: the large picture: real, base and LoRA.
         learnt_from: the pictures that were trained on, or some of them.
+        pool: what they were chosen from.
         losses: step and loss, in order.
         facts: of the run and its file, name and value, in the order in which they are shown.
         method: how the numbers were made, a paragraph each.
@@ -47,6 +67,7 @@ class ProofPage:
     others: Gauge
     grid: Pixels
     learnt_from: Sequence[Pixels]
+    pool: PoolStrip
     losses: Sequence[tuple[int, float]]
     facts: Sequence[tuple[str, str]]
     method: Sequence[str]

@@ -18,12 +18,19 @@ __all__ = ["READERS", "Reader", "load_reader"]
 class Reader(Protocol):
     """What looks at pictures of a character."""
 
+    @property
+    def same_character(self) -> float | None:
+        """Likeness, the product of two embeddings, from which on two pictures show one character; None for a reader
+        that cannot tell characters apart."""
+        ...
+
     def read(self, pictures: Sequence[Pixels]) -> list[Reading]:
         """One reading per picture, in order; a field that cannot be told is left out."""
         ...
 
 
 READERS: dict[str, tuple[str, str]] = {
+    "plain": ("likeness.perception.plain:PlainReader", ""),
     "maquette": ("likeness.perception.maquette:MaquetteReader", "perception"),
     "photo": ("likeness.perception.photo:PhotoReader", "photo"),
     "anime": ("likeness.perception.anime:AnimeReader", "perception"),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from likeness.events import Event, Report, silent
 from likeness.pipeline.bench import Bench
+from likeness.pipeline.curation import curation_summary, note_origin
 from likeness.pipeline.instruments import adapted, base_folder, draw_pictures, open_base, open_reader, quick_dtype
 from likeness.pipeline.samples import newest_lora
 from likeness.pipeline.steps import STEPS
@@ -17,8 +18,10 @@ __all__ = [
     "Outcome",
     "adapted",
     "base_folder",
+    "curation_summary",
     "draw_pictures",
     "newest_lora",
+    "note_origin",
     "open_base",
     "open_reader",
     "quick_dtype",

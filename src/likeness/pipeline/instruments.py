@@ -45,8 +45,8 @@ def open_base(base: BaseConfig) -> "DiffusionModel":
     return load_model(base_folder(base), device=base.device, dtype=base.dtype)
 
 
-def open_reader(perception: PerceptionConfig) -> Reader | None:
-    """The reader that the recipe names; None for "none".
+def open_reader(perception: PerceptionConfig) -> Reader:
+    """The reader that the recipe names.
 
     Raises:
         RecipeError: for a name that is not known.
@@ -55,7 +55,7 @@ def open_reader(perception: PerceptionConfig) -> Reader | None:
     """
     if perception.reader == "maquette":
         _embedded("reader/reader.onnx", "perception.reader")
-    return None if perception.reader == "none" else load_reader(perception.reader)
+    return load_reader(perception.reader)
 
 
 def _embedded(place: str, field: str) -> Path:

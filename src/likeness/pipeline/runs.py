@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy
 
 from likeness import __version__
+from likeness.dataset.seal import read_seal
 from likeness.events import Event, EventLog
 from likeness.images import save_png
 from likeness.pipeline.bench import Bench
@@ -39,8 +40,10 @@ def train_lora(bench: Bench) -> list[Path]:
     The last is the one that has the character's name.
     """
     recipe, workspace, model = bench.recipe, bench.workspace, bench.model
+    from likeness.training.batches import refuse_held_out
     from likeness.training.train import train
 
+    refuse_held_out(workspace.cache, read_seal(workspace.held_out_json))
     started = _begun_run(bench) or workspace.new_run()
     if not started.recipe.exists():
         write_atomically(started.recipe, recipe.to_toml())

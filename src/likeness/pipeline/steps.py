@@ -1,39 +1,23 @@
 """The steps: what each reads, as digests by name, and what it does."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from likeness.dataset.collect import collect
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.captions import write_captions
+from likeness.pipeline.curation import curate_pictures, curation_inputs, pool_digest
 from likeness.pipeline.runs import train_inputs, train_lora
 from likeness.pipeline.samples import draw_samples, sample_inputs
-from likeness.records import Caption, Picture, read_records, write_records
+from likeness.records import Caption, Picture, read_records
 
 __all__ = ["STEPS", "Step"]
-
-
-def _collect_inputs(bench: Bench) -> dict[str, str]:
-    """All files with their times; a folder in which nothing was touched needs no second look."""
-    images = bench.workspace.images
-    found = [(path, path.lstat()) for path in sorted(images.rglob("*"))]  # a link may lead nowhere
-    told = [f"{path.relative_to(images)} {facts.st_size} {facts.st_mtime_ns}" for path, facts in found]
-    return {"images": hashlib.sha256("\n".join(told).encode()).hexdigest()}
-
-
-def _collect(bench: Bench) -> list[Path]:
-    path = bench.workspace.images_jsonl
-    previous = read_records(path, Picture) if path.exists() else []
-    write_records(path, collect(bench.workspace.images, previous=previous, report=bench.report))
-    return [path]
 
 
 def _caption_inputs(bench: Bench) -> dict[str, str]:
     recipe, workspace = bench.recipe, bench.workspace
     return {
-        **_collect_inputs(bench),  # caption files lie among the pictures
+        "images": pool_digest(workspace.images),  # caption files lie among the pictures
         "images.jsonl": bench.digest(workspace.images_jsonl),
         "[caption]": recipe.caption.digest,
         "[perception]": recipe.perception.digest,
@@ -83,7 +67,7 @@ class Step:
 
 
 STEPS: Mapping[str, Step] = {
-    "collect": Step(_collect_inputs, _collect),
+    "curate": Step(curation_inputs, curate_pictures),
     "caption": Step(_caption_inputs, write_captions),
     "encode": Step(_encode_inputs, _encode),
     "train": Step(train_inputs, train_lora),

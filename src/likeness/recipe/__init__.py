@@ -2,7 +2,7 @@
 
 from likeness.recipe.captions import CaptionConfig
 from likeness.recipe.consent import check_may_train
-from likeness.recipe.curate import CurateConfig
+from likeness.recipe.curate import CurateConfig, ScreenConfig
 from likeness.recipe.files import load_recipe, write_recipe
 from likeness.recipe.page import (
     BaseConfig,
@@ -27,6 +27,7 @@ __all__ = [
     "PerceptionConfig",
     "Recipe",
     "SampleConfig",
+    "ScreenConfig",
     "Section",
     "TrainConfig",
     "check_may_train",

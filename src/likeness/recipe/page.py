@@ -81,10 +81,11 @@ class PerceptionConfig(Section):
     """Who looks at pictures."""
 
     reader: str = Field(
-        default="none",
+        default="plain",
         min_length=1,
-        description="'none': captions are your own; 'maquette' reads drawings of the maquette's world, and all else "
-        "wrongly; 'photo' and 'anime' need models: `likeness models`; or package.module:Class for your own.",
+        description="'plain' sees how pictures look and leaves views, faces and captions to you; 'maquette' knows "
+        "drawings of the maquette's world only; 'photo' and 'anime' need models, as `likeness models` lists them; or "
+        "package.module:Class for your own.",
     )
 
 

@@ -7,7 +7,7 @@ Shapes: P pictures, V variants, R rows of text, B batch, D h w latent, L tokens,
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from torch import Tensor
 
 from likeness.diffusion.checkpoints import read_header
 from likeness.diffusion.family import Conditioning, DiffusionModel, Schedule
-from likeness.errors import WorkspaceError
+from likeness.errors import PictureError, WorkspaceError
 from likeness.seeds import seed_of
 
-__all__ = ["Batch", "DataSet", "draw", "load_data"]
+__all__ = ["Batch", "DataSet", "draw", "load_data", "refuse_held_out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,26 @@ def load_data(cache: Path, model: DiffusionModel, *, others: Sequence[str] = ())
         caption_dropout=index["caption_dropout"],
         digest=digest,
     )
+
+
+def refuse_held_out(cache: Path, held_out: Collection[str]) -> None:
+    """Nothing, where no picture of a cache is held out for measuring.
+
+    Args:
+        cache: the folder that `encode` made.
+        held_out: ids of pictures that likeness is measured by: learnt by heart, they would measure nothing.
+
+    Raises:
+        PictureError: for a cache that holds one, however it got there.
+        WorkspaceError: where the cache cannot be read.
+    """
+    index, _ = _index(cache)
+    sealed = [entry["path"] for entry in index["pictures"] if entry.get("picture") in held_out]
+    if sealed:
+        raise PictureError(
+            f"{sealed[0]} is held out for measuring, as {len(sealed)} of the pictures to train on are. Nothing was "
+            "trained. Curate and encode again; to train on it all the same: likeness label FOLDER PICTURE use=train."
+        )
 
 
 def draw(data: DataSet, schedule: Schedule, count: int, *, seed: int, step: int) -> Batch:

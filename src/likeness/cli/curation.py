@@ -1,0 +1,91 @@
+"""What `likeness curate` tells: what became of a pool, or of one picture of it."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from likeness.dataset.curate import candidates, missing
+from likeness.errors import WorkspaceError
+from likeness.records import Picture
+
+__all__ = ["curation_table", "why", "why_table"]
+
+
+def curation_table(told: dict[str, Any], pictures: Sequence[Picture], page: str) -> RenderableType:
+    """A pool at a glance: what each file is used for, what is missing, and where the page is.
+
+    Args:
+        told: as `likeness.dataset.curate.summary` makes it.
+        pictures: the records.
+        page: path of the page that shows all of it.
+    """
+    counts, found = told["counts"], told["coverage"]
+    uses = Table("", "files", "", box=None, header_style="dim", pad_edge=False)
+    uses.add_row("train", str(counts["train"]), f"show {found['covered']} of {found['reachable']} views by expression")
+    uses.add_row("held out", str(counts["held_out"]), "for measuring; never trained on")
+    for fault, paths in sorted(told["rejected"].items(), key=lambda pair: -len(pair[1])):
+        uses.add_row(Text(f"rejected: {fault}"), str(len(paths)), Text(_some(paths)))
+    parts: list[RenderableType] = [uses]
+    for want in missing(pictures):
+        named = _some([one.path for one in candidates(pictures, want)])
+        parts.append(Text(f"missing: {want.words}{f'; in the pool, if you accept it: {named}' if named else ''}"))
+    return Group(*parts, Text(f"page: {page}", no_wrap=True, overflow="ignore"))
+
+
+def _some(paths: Sequence[str], most: int = 4) -> str:
+    more = len(paths) - most
+    return ", ".join(paths[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def why(pictures: Sequence[Picture], path: str) -> dict[str, Any]:
+    """What became of one picture, and why, as plain data.
+
+    Args:
+        path: relative to `images/`, or its last part where no other picture ends in it.
+
+    Raises:
+        WorkspaceError: where there is no such picture, or several.
+    """
+    named = [one for one in pictures if one.path == path] or [
+        one for one in pictures if one.path.rpartition("/")[2] == path.rpartition("/")[2]
+    ]
+    if len(named) != 1:
+        known = [one.path for one in pictures]
+        close = difflib.get_close_matches(path, known, n=1)
+        said = f"did you mean {close[0]}?" if close else "likeness curate lists them all."
+        several = f"{path} could be any of {', '.join(one.path for one in named)}. Write the path from images/ on."
+        raise WorkspaceError(several if named else f"{path} is not a picture of this pool; {said}")
+    (one,) = named
+    reading = one.reading.model_dump(exclude={"embedding"}, exclude_defaults=True) if one.reading else None
+    facts = one.model_dump(exclude={"reading"})
+    same = [other.path for other in pictures if one.group and other.group == one.group and other.path != one.path]
+    return {**facts, "reading": reading, "same_scene": same}
+
+
+def why_table(told: dict[str, Any]) -> RenderableType:
+    """The same for a person."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    reading = told["reading"] or {}
+    seen = [f"{name} {reading[name]}" for name in ("view", "framing", "expression", "pose") if reading.get(name)]
+    facts = {
+        "picture": told["path"],
+        "use": told["use"] + (f" ({told['fault']})" if told["fault"] else ""),
+        "why": told["reason"],
+        "decided by": told["decided_by"],
+        "size": f"{told['width']} x {told['height']} px",
+        "seen": ", ".join(seen) + (f"; by {reading['instrument']}" if reading else ""),
+        "scores": ", ".join(f"{name} {value:g}" for name, value in told["scores"].items()),
+        "same scene": ", ".join(told["same_scene"]),
+        "drawn by": told["made_by"],
+        "source": "; ".join(filter(None, (told["source"], told["rights"]))),
+    }
+    for name, value in facts.items():
+        if value:
+            table.add_row(name, Text(value))
+    return table

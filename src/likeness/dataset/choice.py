@@ -1,0 +1,111 @@
+"""The choice: of the pictures that are good enough, those that are held out and those that are trained on."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy
+
+from likeness.dataset.coverage import Chosen, Problem, choose, phrase, shown
+from likeness.dataset.holdout import LEAST, how_many, pick
+from likeness.recipe import CurateConfig
+from likeness.records import Picture
+
+__all__ = ["MOST", "choose_pictures"]
+
+MOST = 50
+"""Pictures from which on more of them add little; the field's usual upper end."""
+
+
+def choose_pictures(pictures: Sequence[Picture], config: CurateConfig) -> tuple[list[Picture], list[str]]:
+    """The pictures with their final use and its reason, and what a person should know about it, a sentence each.
+
+    Held out first, then chosen, so that no choice is made by what is measured.
+
+    Args:
+        pictures: all; those that are rejected stay so. "held-out" among the others were held out before.
+        config: of curation.
+    """
+    usable = [one for one in pictures if one.use != "rejected"]
+    locked = {one.id for one in usable if _is_decided(one, "train")}
+    scenes = Counter(one.group for one in usable if one.id in locked)
+    units: dict[str, list[Picture]] = {}
+    for one in usable:
+        if not scenes[one.group or one.path]:  # a scene that a person wants to train on is not measured on
+            units.setdefault(one.group or one.path, []).append(one)
+    count = how_many(len(usable), config.held_out)
+    sealed = [one for one in usable if one.use == "held-out" and one.id not in locked]
+    kept = {
+        one.id for unit in units.values() if any(one.id in {two.id for two in sealed} for one in unit) for one in unit
+    }
+    kept |= {one.id for one in sealed}
+    held = {one.id for one in pick(units, count, [one for one in usable if one.id in kept])}
+    candidates = [one for one in usable if one.id not in held]
+    chosen = choose(_problem(candidates, locked, config), config.count or min(len(candidates), MOST))
+    order = {candidates[some.index].id: (place, some) for place, some in enumerate(chosen, start=1)}
+    taken = Counter(candidates[some.index].group for some in chosen)
+    final = [_decided(one, held, order, taken, config.alike) for one in pictures]
+    note = f"{len(held)} pictures are held out; fewer than {LEAST} measure a character badly."
+    return final, [note] if config.held_out and len(held) < LEAST else []
+
+
+def _with_their_scenes(sealed: Sequence[Picture], units: Mapping[str, Sequence[Picture]]) -> list[Picture]:
+    """What was held out before, and what has come since that shows the same scene."""
+    scenes = {one.group or one.path for one in sealed}
+    together = [one for name in sorted(scenes) for one in units.get(name, ())]
+    return list({one.id: one for one in (*sealed, *together)}.values())
+
+
+def _is_decided(picture: Picture, use: str) -> bool:
+    return picture.decided_by == "person" and picture.use == use
+
+
+def _problem(candidates: Sequence[Picture], locked: set[str], config: CurateConfig) -> Problem:
+    rows = [one.reading.embedding if one.reading and one.reading.embedding else () for one in candidates]
+    width = max(map(len, rows), default=0) or 1
+    embeddings = numpy.array([row or (0.0,) * width for row in rows], numpy.float32).reshape(len(rows), width)
+    return Problem(
+        embeddings=embeddings,
+        quality=[sum(one.scores.values()) / max(len(one.scores), 1) for one in candidates],
+        shows=[shown(one.reading) for one in candidates],
+        groups=[one.group for one in candidates],
+        sources=[one.source for one in candidates],
+        locked=[index for index, one in enumerate(candidates) if one.id in locked],
+        per_group=config.alike,
+        per_source=config.per_source,
+        variety=config.variety,
+        worth=config.quality,
+        coverage=config.coverage,
+    )
+
+
+def _decided(
+    picture: Picture, held: set[str], order: Mapping[str, tuple[int, Chosen]], scenes: Counter[str], most: int
+) -> Picture:
+    """The picture with its final use; a person's decision keeps the person's reason."""
+    if picture.use == "rejected":
+        return picture
+    if picture.id in held:
+        return _now(picture, "held-out", "kept for measuring; never trained on")
+    if picture.id in order:
+        return _now(picture, "train", _what_it_adds(*order[picture.id]))
+    if picture.group and scenes[picture.group] >= most:
+        return _now(picture, "rejected", f"{most} pictures of this scene are chosen already", "too alike")
+    return _now(picture, "rejected", f"good, but {len(order)} others show more together", "not needed")
+
+
+def _now(picture: Picture, use: str, reason: str, fault: str = "") -> Picture:
+    if picture.decided_by == "person":
+        return picture.model_copy(update={"use": use, "reason": picture.reason or reason})
+    return picture.model_copy(update={"use": use, "reason": reason, "fault": fault, "decided_by": "curate"})
+
+
+def _what_it_adds(place: int, chosen: Chosen) -> str:
+    """Why a picture is in: what it shows that was not shown often enough by those chosen before it."""
+    order = ("view+expression", "view", "framing", "expression", "view+framing", "outfit", "pose")
+    new = sorted((thing for thing in chosen.new if thing[0] in order), key=lambda thing: order.index(thing[0]))
+    told = [phrase(thing) for thing in new[:3]]
+    if not told:
+        told = [
+            f"unlike the others by {chosen.variety:.1%}" if chosen.variety >= 0.001 else "as good as any that is left"
+        ]
+    return f"chosen as number {place}: {'; '.join(told)}"

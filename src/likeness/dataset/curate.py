@@ -1,0 +1,272 @@
+"""Curating: of all that a person has of a character, the pictures that together show it, and some to measure it by.
+
+The order: a person's decisions; what cannot be learnt from; who is somebody else; copies, of which the best stays; what
+is held out; what is chosen of the rest. Each picture's record says what became of it, and why.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from likeness.dataset.choice import choose_pictures
+from likeness.dataset.collect import collect
+from likeness.dataset.copies import Copies, find_copies
+from likeness.dataset.coverage import Coverage, Want, wanted
+from likeness.dataset.labels import Label, labelled
+from likeness.dataset.looks import Look, Looks, look_at
+from likeness.dataset.origins import Origin
+from likeness.dataset.screening import screen, strangers
+from likeness.events import Event, Report, silent
+from likeness.perception import Reader
+from likeness.recipe import CurateConfig
+from likeness.records import Picture
+
+__all__ = ["FEW", "Beforehand", "Curation", "candidates", "coverage_of", "curate", "missing", "summary"]
+
+FEW = 20
+"""Usable pictures below which a character LoRA learns its pictures instead of its character."""
+
+_MENDABLE = {
+    "blur",
+    "heavy JPEG",
+    "noise",
+    "too small",
+    "too dark",
+    "blown out",
+    "flat",
+    "text",
+    "letterbox",
+    "not needed",
+}
+"""Faults that a person may accept for the sake of what a picture shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beforehand:
+    """What is known of pictures before anybody looks.
+
+    Attributes:
+        previous: records of an earlier curation; what was held out stays so, and what a person decided.
+        labels: what a person says of pictures, by path.
+        origins: where pictures came from, by path.
+    """
+
+    previous: Sequence[Picture] = ()
+    labels: Mapping[str, Label] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Curation:
+    """What became of a pool.
+
+    Attributes:
+        pictures: a record for each file, by path.
+        looks: what was seen of each.
+        copies: which pictures are copies of which.
+        notes: what a person should know besides, a sentence each.
+        too_few: what it costs to go on, where fewer than `FEW` pictures are usable; else empty.
+    """
+
+    pictures: list[Picture]
+    looks: Looks
+    copies: Copies
+    notes: tuple[str, ...] = ()
+    too_few: str = ""
+
+
+def curate(
+    images: Path,
+    config: CurateConfig,
+    *,
+    reader: Reader,
+    key: str,
+    side: int,
+    memory: Path,
+    beforehand: Beforehand = Beforehand(),
+    report: Report = silent,
+) -> Curation:
+    """A record for every picture file of a pool: to train on, held out or rejected, each with its reason.
+
+    The same pool, config and reader give the same records, but for pictures that were held out before: they stay.
+
+    Args:
+        images: the folder of originals; they are only read.
+        config: of this stage.
+        reader: looks at pictures.
+        key: what the reader is and how it is set, for the memory.
+        side: px of the square that is trained on.
+        memory: a file to keep looks in.
+        beforehand: what is known already.
+        report: told of each picture that is looked at, and what was found.
+
+    Raises:
+        PictureError: where there is no picture at all.
+        WorkspaceError: where the folder is missing, or the memory cannot be written.
+    """
+    records = collect(images, previous=beforehand.previous)
+    files = {record.id: images / record.path for record in reversed(records)}
+    looks = look_at(files, reader=reader, key=key, side=side, memory=memory, report=report)
+    pictures = [_seen(record, looks.looks[record.id], beforehand) for record in records]
+    if config.choose == "all":
+        return Curation([_as_it_is(one, looks.looks[one.id]) for one in pictures], looks, Copies())
+    pictures, notes = _screened(pictures, looks, config, reader=reader, side=side)
+    copies = find_copies(_usable(pictures), looks)
+    pictures = copies.marked(pictures)
+    usable = _usable(pictures)
+    pictures, held_note = choose_pictures(pictures, config)
+    curation = Curation(pictures, looks, copies, (*notes, *held_note), _price(len(usable), config))
+    for words in (*curation.notes, *(want.words for want in missing(curation.pictures))):
+        report(Event(stage="curate", done=len(pictures), total=len(pictures), note=words))
+    return curation
+
+
+def _seen(record: Picture, look: Look, beforehand: Beforehand) -> Picture:
+    """The record with what was seen, what a person says of it, and where it came from."""
+    told = {"width": look.width, "height": look.height, "made_by": look.made_by, "scores": _scores(look)}
+    told["reading"] = look.reading
+    if origin := beforehand.origins.get(record.path):
+        said = {"source": origin.source, "rights": origin.rights, "repeats": origin.repeats}
+        told |= {name: value for name, value in said.items() if value}
+    if label := beforehand.labels.get(record.path):
+        told["reading"] = labelled(look.reading, label)
+        if label.use:
+            told |= {"use": label.use, "decided_by": "person", "reason": "a person's decision", "fault": ""}
+            told["fault"] = "person" if label.use == "rejected" else ""
+    if look.fault:  # nobody can learn from what cannot be read
+        told |= {"use": "rejected", "fault": look.fault, "reason": look.words, "decided_by": "curate"}
+    return record.model_copy(update=told)
+
+
+def _scores(look: Look) -> dict[str, float]:
+    """How good a picture is in each respect, 1 being as good as can be."""
+    if look.fault:
+        return {}
+    found = look.measures
+    return {
+        "sharpness": round(max(0.0, 1 - found["blur"]), 3),
+        "compression": round(found["jpeg"] / 100, 3),
+        "light": round(min(1.0, 2 * found["light"], 2 * (1 - found["shade"])), 3),
+        "contrast": round(min(1.0, found["contrast"] / 0.15), 3),  # 0.15: a picture of usual contrast
+    }
+
+
+def _as_it_is(picture: Picture, look: Look) -> Picture:
+    """For a set that was chosen by hand: all of it, but what cannot be read and what is there twice."""
+    if picture.use == "rejected" or picture.decided_by == "person":
+        return picture
+    return picture.model_copy(update={"use": "train", "reason": "curate.choose = 'all'"})
+
+
+def _usable(pictures: Sequence[Picture]) -> list[Picture]:
+    return [one for one in pictures if one.use != "rejected"]
+
+
+def _screened(
+    pictures: Sequence[Picture], looks: Looks, config: CurateConfig, *, reader: Reader, side: int
+) -> tuple[list[Picture], list[str]]:
+    """The pictures, those rejected that are not good enough or show somebody else, and notes; a person's decision
+    stays."""
+    faults = {
+        one.id: found
+        for one in pictures
+        if not looks.looks[one.id].fault and (found := screen(looks.looks[one.id], config.screen, side))
+    }
+    notes: list[str] = []
+    if config.screen.stranger:
+        good = [one for one in _usable(pictures) if one.id not in faults or one.decided_by == "person"]
+        others, notes = _others(good, config, reader)
+        faults = others | faults
+    return [_rejected(one, faults) for one in pictures], notes
+
+
+def _rejected(picture: Picture, faults: Mapping[str, tuple[str, str]]) -> Picture:
+    if picture.use == "rejected" or picture.decided_by == "person" or picture.id not in faults:
+        return picture
+    fault, reason = faults[picture.id]
+    return picture.model_copy(update={"use": "rejected", "fault": fault, "reason": reason, "decided_by": "curate"})
+
+
+def _others(
+    good: Sequence[Picture], config: CurateConfig, reader: Reader
+) -> tuple[dict[str, tuple[str, str]], list[str]]:
+    """Who is somebody else, by id, with the reason; and a note where nobody can tell."""
+    if reader.same_character is None:
+        return {}, [f"The reader {_name(good)} does not know characters apart: look yourself for somebody else."]
+    known = {one.id: one.reading.embedding for one in good if one.reading and one.reading.embedding}
+    references = [one.id for one in good if one.path in config.references]
+    found = strangers(known, same=reader.same_character, references=references)
+    if found is None:
+        return {}, [
+            "No character is on half of the pictures, so nobody can tell who is meant. Name a few pictures that surely "
+            "show the character in curate.references."
+        ]
+    same = reader.same_character
+    return {
+        id: ("other character", f"likeness {value:.2f} to the character, who begins at {same:.2f}")
+        for id, value in found.items()
+    }, []
+
+
+def _name(pictures: Sequence[Picture]) -> str:
+    return next((repr(one.reading.instrument) for one in pictures if one.reading), "")
+
+
+def _price(usable: int, config: CurateConfig) -> str:
+    """What it costs to go on with so few; empty where they are enough."""
+    if usable >= FEW or config.choose == "all":
+        return ""
+    return (
+        f"Only {usable} pictures are usable, and {FEW} are wanted. With fewer, a LoRA learns its pictures by heart: "
+        "poses and backgrounds come back, and views that are missing stay unlike."
+    )
+
+
+def missing(pictures: Sequence[Picture]) -> list[Want]:
+    """What the pictures to train on show too seldom."""
+    train = [one for one in pictures if one.use == "train"]
+    return wanted((one.reading for one in train), len(train))
+
+
+def candidates(pictures: Sequence[Picture], want: Want) -> list[Picture]:
+    """Pictures of the pool that would fill a gap, if a person accepted their fault."""
+    return [
+        one
+        for one in pictures
+        if one.fault in _MENDABLE and one.reading and getattr(one.reading, want.axis) == want.value
+    ]
+
+
+def coverage_of(pictures: Sequence[Picture]) -> Coverage:
+    """What the pictures to train on show, of what all usable ones do."""
+    usable = [one for one in pictures if one.use != "rejected" or one.fault in ("not needed", "too alike")]
+    return Coverage.of([one.reading for one in usable if one.use == "train"], [one.reading for one in usable])
+
+
+def summary(pictures: Sequence[Picture]) -> dict[str, Any]:
+    """What became of a pool, as plain data: counts, paths by use and by fault, coverage, and what is missing in words.
+
+    Args:
+        pictures: the records, as `curate` made them or as `images.jsonl` holds them.
+    """
+    uses = Counter(one.use for one in pictures)
+    rejected: dict[str, list[str]] = {}
+    for one in pictures:
+        if one.use == "rejected":
+            rejected.setdefault(one.fault or "person", []).append(one.path)
+    found = coverage_of(pictures)
+    return {
+        "counts": {
+            "pool": len(pictures),
+            "train": uses["train"],
+            "held_out": uses["held-out"],
+            "rejected": uses["rejected"],
+        },
+        "rejected": rejected,
+        "train": [one.path for one in pictures if one.use == "train"],
+        "held_out": [one.path for one in pictures if one.use == "held-out"],
+        "coverage": {"cells": found.cells, "reachable": found.reachable, "covered": found.covered},
+        "missing": [want.words for want in missing(pictures)],
+    }

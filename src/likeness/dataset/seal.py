@@ -1,0 +1,49 @@
+"""The seal: the list of held-out pictures, by the hash of their bytes, that training refuses to learn from."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from likeness.errors import WorkspaceError
+from likeness.records import Picture, write_atomically
+
+__all__ = ["read_seal", "write_seal"]
+
+
+def write_seal(path: Path, pictures: Sequence[Picture]) -> None:
+    """`path` holds the ids of the held-out pictures, and a hash over all of them.
+
+    Raises:
+        WorkspaceError: on a full disk or in a read-only folder.
+    """
+    ids = sorted({picture.id for picture in pictures if picture.use == "held-out"})
+    write_atomically(path, json.dumps({"held_out": ids, "sha256": _digest(ids)}, indent=1) + "\n")
+
+
+def read_seal(path: Path) -> frozenset[str]:
+    """The ids of the held-out pictures; none where nothing was sealed.
+
+    Raises:
+        WorkspaceError: where the list was changed since it was sealed.
+    """
+    try:
+        told = json.loads(path.read_bytes())
+        ids = told["held_out"]
+        is_whole = told["sha256"] == _digest(ids)
+    except FileNotFoundError:
+        return frozenset()
+    except (ValueError, KeyError, TypeError):
+        ids, is_whole = [], False
+    except OSError as fault:
+        raise WorkspaceError.of(path, fault) from fault
+    if not is_whole:
+        raise WorkspaceError(
+            f"{path} was changed since curation sealed it. To train on a held-out picture, say so: likeness label "
+            f"{path.parent} PICTURE use=train. Then curate again; delete the file if that says the same."
+        )
+    return frozenset(ids)
+
+
+def _digest(ids: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()

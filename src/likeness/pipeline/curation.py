@@ -1,0 +1,111 @@
+"""The curation of a workspace: what it reads, the step itself, and the page that shows what became of each picture."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from likeness.dataset.curate import Beforehand, curate, summary
+from likeness.dataset.labels import read_labels
+from likeness.dataset.origins import Origin, origins
+from likeness.dataset.report import curation_page
+from likeness.dataset.seal import write_seal
+from likeness.errors import PictureError
+from likeness.pipeline.bench import Bench
+from likeness.pipeline.instruments import base_folder, open_reader
+from likeness.recipe import Recipe
+from likeness.records import Picture, make_folder, read_records, write_atomically, write_records
+from likeness.workspace import Workspace
+
+__all__ = ["curate_pictures", "curation_inputs", "curation_summary", "note_origin", "pool_digest", "training_side"]
+
+
+def pool_digest(images: Path) -> str:
+    """Of all files with their sizes and times; a folder in which nothing was touched needs no second look."""
+    found = [(path, path.lstat()) for path in sorted(images.rglob("*"))]  # a link may lead nowhere
+    told = [f"{path.relative_to(images)} {facts.st_size} {facts.st_mtime_ns}" for path, facts in found]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def curation_inputs(bench: Bench) -> dict[str, str]:
+    """Digests of all that curation reads, but for its own earlier result."""
+    recipe, workspace = bench.recipe, bench.workspace
+    return {
+        "images": pool_digest(workspace.images),
+        "labels.csv": bench.digest(workspace.labels_csv),
+        "sources.jsonl": bench.digest(workspace.sources_jsonl),
+        "[curate]": recipe.curate.digest,
+        "[perception]": recipe.perception.digest,
+        "side": str(training_side(recipe)),
+    }
+
+
+def curate_pictures(bench: Bench) -> list[Path]:
+    """Writes a record for each picture, the seal of those that are held out, and the page.
+
+    Raises:
+        PictureError: where too few pictures are usable and nobody said to go on; what was found is written first.
+    """
+    recipe, workspace = bench.recipe, bench.workspace
+    previous = read_records(workspace.images_jsonl, Picture) if workspace.images_jsonl.exists() else []
+    noted = read_records(workspace.sources_jsonl, Origin) if workspace.sources_jsonl.exists() else []
+    found = curate(
+        workspace.images,
+        recipe.curate,
+        reader=open_reader(recipe.perception),
+        key=recipe.perception.digest,
+        side=training_side(recipe),
+        memory=workspace.cache / "looks.safetensors",
+        beforehand=Beforehand(previous, read_labels(workspace.labels_csv), origins(workspace.images, noted)),
+        report=bench.report,
+    )
+    write_records(workspace.images_jsonl, found.pictures)
+    write_seal(workspace.held_out_json, found.pictures)
+    make_folder(workspace.curation_html.parent)
+    write_atomically(workspace.curation_html, curation_page(found, recipe.curate, name=recipe.character.name))
+    if found.too_few and not recipe.curate.accept_few:
+        raise PictureError(
+            f"{found.too_few} {workspace.curation_html} shows what is missing. Add pictures, or go on at that price "
+            "with: --set curate.accept_few=true"
+        )
+    return [workspace.images_jsonl, workspace.held_out_json, workspace.curation_html]
+
+
+def note_origin(workspace: Workspace, *, source: str, rights: str) -> None:
+    """Where the pictures came from of which nobody has said so yet, and the permission they are used under."""
+    with workspace.lock("likeness curate"):
+        noted = read_records(workspace.sources_jsonl, Origin) if workspace.sources_jsonl.exists() else []
+        known = origins(workspace.images, noted)
+        told = [
+            one.model_copy(update={"source": one.source or source, "rights": one.rights or rights})
+            for one in known.values()
+        ]
+        write_records(workspace.sources_jsonl, told)
+
+
+def curation_summary(workspace: Workspace) -> dict[str, Any]:
+    """What became of a pool, as plain data; see `likeness.dataset.curate.summary`.
+
+    Raises:
+        WorkspaceError: where nothing was curated yet.
+    """
+    return summary(read_records(workspace.images_jsonl, Picture))
+
+
+def training_side(recipe: Recipe) -> int:
+    """The side of the square that is trained on, px: as the recipe says, or the base's own.
+
+    Raises:
+        CheckpointError: where the base is nowhere.
+    """
+    if recipe.encode.size:
+        return recipe.encode.size
+    folder = base_folder(recipe.base)
+    unet, vae = (_config(folder / part / "config.json") for part in ("unet", "vae"))
+    halvings = len(vae.get("block_out_channels", (0,) * 4)) - 1  # four levels, as all Stable Diffusions have
+    return int(unet.get("sample_size") or 64) * 2**halvings
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """What a part of a base says of itself; nothing where it says nothing: loading it will tell."""
+    return json.loads(path.read_bytes()) if path.is_file() else {}
