@@ -178,9 +178,8 @@ def test_a_word_for_an_outfit_is_worn_and_has_no_article() -> None:
 
 
 def read(confidence: float = 0.97, **fields: str) -> Reading:
-    return Reading(
-        **{"instrument": "eye", "instrument_sha256": "0" * 64, "confidence": dict.fromkeys(fields, confidence)} | fields
-    )
+    sure = {"confidence": dict.fromkeys(fields, confidence), "instrument": "eye", "instrument_sha256": "0" * 64}
+    return Reading.model_validate({**sure, **fields})
 
 
 def test_a_caption_that_says_otherwise_than_a_sure_reading_contradicts_it() -> None:

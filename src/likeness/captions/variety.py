@@ -26,8 +26,8 @@ __all__ = [
 NOTHING = ("none", ABSENT)
 SURE = 0.8  # least confidence of a reading that counts here; readers err less there, and errors look like variety
 FEWEST = 3  # pictures that a trait must be told in before it can be said to vary
-OUTFIT_PICTURES = 5  # of one outfit; fewer teach no word
-BODY_SHARE = 0.3
+OUTFIT_PICTURES = 5  # of one outfit; fewer teach no word, and may be misread
+BODY_SHARE = 0.27
 """Lower bound of the share of a second value, from which a part of the body varies.
 
 On drawings of 40 unseen characters, 40 pictures each, readings of one constant trait had a second value with a lower
@@ -97,8 +97,9 @@ def varies(trait: Told) -> bool:
     second = seen[1] if len(seen) > 1 else 0
     is_worn = trait.group in ("outfit", "removable")
     bar = WORN_SHARE if is_worn else BODY_SHARE
+    is_common = wilson(second, told)[0] >= bar and (second >= OUTFIT_PICTURES or not is_worn)
     steadiest = wilson(counts.most_common(1)[0][1], told)[1]
-    return wilson(second, told)[0] >= bar or steadiest < (1 - WORN_SHARE * 2 if is_worn else MOST_UNSTEADY)
+    return is_common or steadiest < (1 - WORN_SHARE * 2 if is_worn else MOST_UNSTEADY)
 
 
 def worn_enough(trait: Told) -> list[str]:

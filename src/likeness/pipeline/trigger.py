@@ -40,7 +40,8 @@ class DrawnTrigger(Record):
         seeds: of the columns.
         word_changes: mean absolute difference of pixels that the word makes at one seed, in [0, 255].
         seed_changes: the same between seeds, without the word: what chance changes.
-        identity_changes: 1 - cosine of the reader's embeddings, with the word against without; None without a reader.
+        identity_changes: 1 - cosine of the reader's embeddings, with the word against without; None for a
+            reader that cannot tell characters apart.
         read: what the reader sees otherwise in at least half of the pairs: field or trait, then value without and with.
     """
 
@@ -200,7 +201,7 @@ def _as_read(reader: Reader, called: Sequence[Pixels], plain: Sequence[Pixels]) 
     apart = [
         1 - float(numpy.dot(before.embedding, after.embedding))
         for before, after in pairs
-        if before.embedding is not None and after.embedding is not None
+        if reader.same_character is not None and before.embedding is not None and after.embedding is not None
     ]
     return {"read": often, "identity_changes": round(float(numpy.mean(apart)), 3) if apart else None}
 
