@@ -106,7 +106,7 @@ def _check_place(to: Path, images: Path) -> None:
     there = {path.relative_to(to).as_posix() for path in to.rglob("*") if not path.is_dir()} if to.is_dir() else set()
     if others := sorted(there - _exported_before(to)):
         raise WorkspaceError(
-            f"{to} holds what no export left so: {_some(others)} other or changed files. Use a new folder."
+            f"{to} holds other files, or a changed export: see {_named(others)}. Export to a new folder."
         )
     make_folder(to.parent)
 
@@ -157,7 +157,9 @@ def _write_record(stage: Path, plan: Plan, entries: Sequence[Mapping[str, Any]])
 
 def _some(paths: Sequence[str]) -> str:
     """ "a.png, b.png, c.png and 2 more are"."""
+    return f"{_named(paths)} {'is' if len(paths) == 1 else 'are'}"
+
+
+def _named(paths: Sequence[str]) -> str:
     more = len(paths) - LISTED
-    return (
-        ", ".join(paths[:LISTED]) + (f" and {more} more" if more > 0 else "") + (" is" if len(paths) == 1 else " are")
-    )
+    return ", ".join(paths[:LISTED]) + (f" and {more} more" if more > 0 else "")
