@@ -10,6 +10,8 @@ from likeness.records import Reading
 class FakeReader:
     """Sees the front view of the same character in every picture, and its mean brightness as its background."""
 
+    same_character = None
+
     def read(self, pictures: Sequence[Pixels]) -> list[Reading]:
         return [
             Reading(

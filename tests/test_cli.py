@@ -24,7 +24,11 @@ from likeness.images import save_png
 from likeness.recipe import load_recipe
 from likeness.workspace import Workspace
 
-COMMANDS = ("init", "encode", "train", "sample", "run", "show", "inspect", "demo", "doctor")
+COMMANDS = (
+    *("init", "add", "label", "curate", "caption", "audit", "trigger", "encode", "train", "sample", "run"),
+    *("show", "inspect", "demo", "doctor", "models", "export-dataset"),
+)
+WITHOUT_RECIPE = {"add", "label", "inspect", "models"}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,7 @@ def mira(tmp_path: Path, base: Path) -> Path:
     folder = tmp_path / "mira"
     settings = ["character.class_words=1girl", f"base.path={base}", "base.device=cpu", "encode.variants=1"]
     settings += ["perception.reader=fake_reader:FakeReader", "train.steps=2", "train.batch=1", "train.rank=1"]
-    settings += ["sample.steps=1", "sample.count=1", "sample.sampler=ddim"]
+    settings += ["curate.choose=all", "sample.steps=1", "sample.count=1", "sample.sampler=ddim"]
     assert called("init", str(folder), *(part for setting in settings for part in ("--set", setting))).exit_code == 0
     for number in range(3):
         save_png(folder / "images" / f"{number}.png", numpy.full((32, 32, 3), 60 * number, numpy.uint8))
@@ -65,7 +69,7 @@ def test_help_names_every_command():
     assert [command for command in COMMANDS if f" {command} " not in told] == []
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "inspect"])
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in WITHOUT_RECIPE])
 def test_every_command_with_a_recipe_takes_set_and_json(command: str):
     told = called(command, "--help").stdout
     assert "--set" in told
@@ -98,7 +102,7 @@ def test_init_makes_a_workspace_whose_recipe_is_valid(tmp_path: Path):
     assert workspace.images.is_dir()
     recipe = load_recipe(workspace.recipe)
     assert (recipe.character.name, recipe.character.trigger) == ("Mira Fox", "mirafoxchar")
-    assert "likeness run" in done.stdout
+    assert "likeness curate" in done.stdout
 
 
 def test_init_writes_what_set_says_into_the_recipe(tmp_path: Path):
@@ -117,7 +121,7 @@ def test_init_with_a_setting_that_is_not_valid_makes_nothing(
 
 def test_init_names_no_reader_since_the_embedded_one_knows_its_own_world_only(tmp_path: Path):
     called("init", str(tmp_path))
-    assert load_recipe(tmp_path / "likeness.toml").perception.reader == "none"
+    assert load_recipe(tmp_path / "likeness.toml").perception.reader == "plain"
     text = (tmp_path / "likeness.toml").read_text()
     assert "reads drawings of the maquette's world, and all else wrongly" in " ".join(text.replace("#", "").split())
 
@@ -137,7 +141,7 @@ def test_init_never_overwrites_a_recipe(tmp_path: Path, monkeypatch: pytest.Monk
 def test_run_does_all_and_says_what_it_made(mira: Path):
     done = called("run", str(mira), "--json")
     told = json.loads(done.stdout)
-    assert [step["step"] for step in told["steps"]] == ["collect", "caption", "encode", "train", "sample"]
+    assert [step["step"] for step in told["steps"]] == ["curate", "caption", "encode", "train", "sample"]
     assert told["steps"][3]["made"] == ["runs/0001/step-000002.safetensors", "runs/0001/mira.safetensors"]
     assert told["steps"][4]["made"][0].endswith("/001-seed-0.png")
     assert (mira / told["steps"][4]["made"][0]).exists()
@@ -147,7 +151,7 @@ def test_with_json_every_line_is_an_object(mira: Path):
     done = called("encode", str(mira), "--json")
     assert len(done.stdout.splitlines()) == 1
     events = [Event.model_validate_json(line) for line in done.stderr.splitlines() if line.startswith("{")]
-    assert {event.stage for event in events} == {"collect", "caption", "encode"}
+    assert {event.stage for event in events} == {"curate", "caption", "encode"}
 
 
 def test_set_reaches_the_step(mira: Path):
@@ -171,7 +175,7 @@ def test_show_tells_pictures_captions_and_runs(mira: Path):
 def test_show_of_a_new_workspace_says_that_there_is_nothing_yet(tmp_path: Path):
     called("init", str(tmp_path / "new"))
     told = called("show", str(tmp_path / "new")).stdout
-    assert "not collected yet" in told
+    assert "not curated yet" in told
     assert f"next: put pictures into {tmp_path / 'new' / 'images'}" in told
 
 
@@ -241,7 +245,7 @@ def test_doctor_says_how_to_mend_a_base_or_reader_that_is_not_there(mira: Path):
     checks = {check["name"]: check for check in told["checks"]}
     assert "/nowhere" in checks["base"]["found"]
     assert checks["base"]["mend"] == setting_cure("base", "path", "maquette")
-    assert checks["reader"]["mend"] == setting_cure("perception", "reader", "none")
+    assert checks["reader"]["mend"] == setting_cure("perception", "reader", "plain")
 
 
 def test_doctor_lays_set_over_the_first_recipe_where_there_is_none(tmp_path: Path):

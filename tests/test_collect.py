@@ -7,7 +7,6 @@ import pytest
 
 from likeness.dataset.collect import collect
 from likeness.errors import PictureError, WorkspaceError
-from likeness.events import Event
 from likeness.images import save_png, sha256_of
 from likeness.records import Picture
 
@@ -26,10 +25,9 @@ def one(pictures: list[Picture], path: str) -> Picture:
 def test_every_picture_of_a_folder_and_the_folders_in_it_has_a_record(tmp_path: Path) -> None:
     draw(tmp_path / "b.png", 1)
     draw(tmp_path / "deep" / "a.PNG", 2)
-    first, second = collect(tmp_path, source="https://example.org", rights="CC0")
+    first, second = collect(tmp_path)
     assert [first.path, second.path] == ["b.png", "deep/a.PNG"]
-    assert (first.width, first.height, first.use, first.decided_by) == (6, 4, "train", "collect")
-    assert (first.source, first.rights) == ("https://example.org", "CC0")
+    assert (first.use, first.decided_by) == ("train", "curate")
     assert first.id == sha256_of(tmp_path / "b.png")
 
 
@@ -41,30 +39,15 @@ def test_notes_and_hidden_files_are_passed_over(tmp_path: Path) -> None:
     assert [picture.path for picture in collect(tmp_path)] == ["a.png"]
 
 
-def test_what_cannot_be_read_is_rejected_with_the_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
-    whole = draw(tmp_path / "a.png", size=(80, 80)).read_bytes()
-    (tmp_path / "b.png").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "c.jpg").write_text("not a picture")
-    (tmp_path / "d.png").write_bytes(b"")
-    told: list[Event] = []
-    pictures = collect(tmp_path, report=told.append)
-    assert [picture.use for picture in pictures] == ["train", "rejected", "rejected", "rejected"]
-    assert "damaged or cut short" in pictures[1].reason
-    assert "not a picture that can be read" in pictures[2].reason
-    assert str(tmp_path) not in pictures[1].reason
-    assert [event.done for event in told] == [1, 2, 3, 4]
-    assert told[2].note.startswith("c.jpg: is not a picture")
-
-
 def test_a_second_file_with_the_same_bytes_is_rejected_and_names_the_first(tmp_path: Path) -> None:
     draw(tmp_path / "a.png")
     draw(tmp_path / "b.png")
     first, second = collect(tmp_path)
     assert (first.use, second.use, second.reason) == ("train", "rejected", "the same file as a.png")
-    again = collect(tmp_path, previous=[first, second])
-    assert again == [first, second]
+    assert second.fault == "exact duplicate"
+    assert collect(tmp_path, previous=[first, second]) == [first, second]
     (tmp_path / "a.png").unlink()
-    assert [(left.path, left.use) for left in collect(tmp_path, previous=again)] == [("b.png", "train")]
+    assert [(left.path, left.use) for left in collect(tmp_path, previous=[first, second])] == [("b.png", "train")]
 
 
 def test_what_a_person_decided_stays_also_under_a_new_name(tmp_path: Path) -> None:
@@ -78,20 +61,20 @@ def test_what_a_person_decided_stays_also_under_a_new_name(tmp_path: Path) -> No
     assert (kept.use, kept.reason, kept.decided_by) == ("rejected", "not her", "person")
 
 
-def test_what_is_known_of_a_picture_stays_until_its_bytes_change(tmp_path: Path) -> None:
+def test_a_picture_that_was_held_out_stays_so_until_its_bytes_change(tmp_path: Path) -> None:
     draw(tmp_path / "a.png", 1)
-    held = collect(tmp_path, rights="mine")[0].model_copy(update={"use": "held-out", "decided_by": "curate"})
-    assert collect(tmp_path, previous=[held], rights="other") == [held]
+    held = collect(tmp_path)[0].model_copy(update={"use": "held-out", "reason": "sealed"})
+    assert collect(tmp_path, previous=[held])[0].use == "held-out"
     draw(tmp_path / "a.png", 9)
-    (edited,) = collect(tmp_path, previous=[held], rights="other")
-    assert (edited.use, edited.rights) == ("train", "other")
+    (edited,) = collect(tmp_path, previous=[held])
+    assert edited.use == "train"
     assert edited.id != held.id
 
 
-def test_a_file_that_could_not_be_read_before_is_looked_at_again(tmp_path: Path) -> None:
+def test_what_an_earlier_curation_rejected_is_looked_at_again(tmp_path: Path) -> None:
     path = draw(tmp_path / "a.png")
     stale = Picture(
-        id=sha256_of(path), path="a.png", width=1, height=1, use="rejected", reason="old", decided_by="collect"
+        id=sha256_of(path), path="a.png", width=1, height=1, use="rejected", reason="old", decided_by="curate"
     )
     assert collect(tmp_path, previous=[stale])[0].use == "train"
 

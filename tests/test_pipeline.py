@@ -25,12 +25,13 @@ from likeness.errors import (
 from likeness.events import Event, Report, read_events, silent
 from likeness.images import open_pixels, save_png
 from likeness.pipeline import adapted, draw_pictures, newest_lora, open_base, open_reader, run
+from likeness.perception.plain import PlainReader
 from likeness.pipeline.bench import Bench
 from likeness.recipe import BaseConfig, PerceptionConfig, Recipe, SampleConfig
 from likeness.records import Caption, Picture, read_records, write_records
 from likeness.workspace import Run, Workspace
 
-TO_ENCODE = ("collect", "caption", "encode")
+TO_ENCODE = ("curate", "caption", "encode")
 TO_TRAIN = (*TO_ENCODE, "train")
 
 
@@ -54,6 +55,7 @@ def recipe(base: Path) -> Recipe:
             "character": {"name": "Mira", "trigger": "mirachar", "class_words": "1girl", "kind": "original"},
             "base": {"path": str(base), "device": "cpu"},
             "perception": {"reader": "fake_reader:FakeReader"},
+            "curate": {"choose": "all"},
             "encode": {"variants": 2},
             "train": {"steps": 3, "batch": 1, "rank": 2, "save_every": 2},
             "sample": {"steps": 2, "count": 2, "seed": 5, "sampler": "ddim"},
@@ -72,7 +74,7 @@ def fresh_steps(workspace: Workspace, recipe: Recipe, steps: Sequence[str]) -> d
 
 def test_all_steps_leave_what_they_promise(workspace: Workspace, recipe: Recipe):
     outcomes = run(workspace, recipe)
-    assert [outcome.step for outcome in outcomes] == ["collect", "caption", "encode", "train", "sample"]
+    assert [outcome.step for outcome in outcomes] == ["curate", "caption", "encode", "train", "sample"]
     assert not any(outcome.is_fresh for outcome in outcomes)
     assert len(read_records(workspace.images_jsonl, Picture)) == 3
     assert read_records(workspace.captions_jsonl, Caption)[0].text.startswith("mirachar, 1girl, ")
@@ -142,7 +144,7 @@ def test_a_caption_file_is_read_when_it_appears(workspace: Workspace, recipe: Re
 def test_a_deleted_cache_is_made_again(workspace: Workspace, recipe: Recipe):
     run(workspace, recipe, TO_ENCODE)
     shutil.rmtree(workspace.cache)
-    assert fresh_steps(workspace, recipe, TO_ENCODE) == {"collect": True, "caption": True, "encode": False}
+    assert fresh_steps(workspace, recipe, TO_ENCODE) == {"curate": True, "caption": True, "encode": False}
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut"])
@@ -155,7 +157,7 @@ def test_a_cache_that_lost_a_file_or_part_of_one_is_mended(workspace: Workspace,
         file.unlink()
     else:
         file.write_bytes(whole[:-1])
-    assert fresh_steps(workspace, recipe, TO_ENCODE) == {"collect": True, "caption": True, "encode": False}
+    assert fresh_steps(workspace, recipe, TO_ENCODE) == {"curate": True, "caption": True, "encode": False}
     assert file.read_bytes() == whole
 
 
@@ -169,7 +171,7 @@ def test_a_real_person_without_consent_is_refused_before_anything_is_done(worksp
 
 def test_a_workspace_in_use_is_refused(workspace: Workspace, recipe: Recipe):
     with workspace.lock("likeness train"), pytest.raises(WorkspaceError, match="in use"):
-        run(workspace, recipe, ("collect",))
+        run(workspace, recipe, ("curate",))
 
 
 def test_sampling_before_training_says_what_to_do(workspace: Workspace, recipe: Recipe):
@@ -329,7 +331,7 @@ def test_names_that_are_not_there_are_refused_in_words(tmp_path: Path):
         open_base(BaseConfig(path=str(tmp_path / "nowhere")))
     with pytest.raises(RecipeError, match=r"perception\.reader = 'nobody'"):
         open_reader(PerceptionConfig(reader="nobody"))
-    assert open_reader(PerceptionConfig(reader="none")) is None
+    assert isinstance(open_reader(PerceptionConfig(reader="plain")), PlainReader)
 
 
 def test_another_base_makes_the_cache_stale(workspace: Workspace, recipe: Recipe, tmp_path: Path):

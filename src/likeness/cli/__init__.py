@@ -98,31 +98,17 @@ def init(folder: NewFolder, settings: Settings = None, as_json: AsJson = False) 
 
 @app.command()
 def curate(
-    folder: Folder = HERE,
-    why: Why = "",
-    source: Source = "",
-    licence: Licence = "",
-    settings: Settings = None,
+    folder: Folder = HERE, why: Why = "", source: Source = "", licence: Licence = "", settings: Settings = None,
     as_json: AsJson = False,
-) -> None:
+) -> None:  # fmt: skip
     """Choose the pictures to train on from all that is in images/, hold some out, and say why."""
-    from likeness import pipeline
-    from likeness.cli import curation
+    from likeness.cli.curation import curated, explained
     from likeness.cli.progress import reporting
-    from likeness.dataset.curate import summary
-    from likeness.records import Picture, read_records
 
     workspace, recipe = _opened(folder, settings)
-    if source or licence:
-        pipeline.note_origin(workspace, source=source, rights=licence)
     with reporting(as_json) as report:
-        (outcome,) = pipeline.run(workspace, recipe, ("curate",), report=report)
-    pictures = read_records(workspace.images_jsonl, Picture)
-    if why:
-        told = curation.why(pictures, why)
-        return _tell(as_json, told, curation.why_table(told))
-    told = {"workspace": str(workspace.root), **summary(pictures), "seconds": outcome.seconds}
-    return _tell(as_json, told, curation.curation_table(told, pictures, str(workspace.curation_html)))
+        told, table = curated(workspace, recipe, source=source, rights=licence, report=report)
+    _tell(as_json, *(explained(workspace, why) if why else (told, table)))
 
 
 @app.command()

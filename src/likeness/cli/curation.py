@@ -8,11 +8,41 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from likeness.dataset.curate import candidates, missing
+from likeness import pipeline
+from likeness.dataset.curate import candidates, missing, summary
 from likeness.errors import WorkspaceError
-from likeness.records import Picture
+from likeness.events import Report
+from likeness.recipe import Recipe
+from likeness.records import Picture, read_records
+from likeness.workspace import Workspace
 
-__all__ = ["curation_table", "why", "why_table"]
+__all__ = ["curated", "curation_table", "explained", "why", "why_table"]
+
+
+def curated(
+    workspace: Workspace, recipe: Recipe, *, source: str, rights: str, report: Report
+) -> tuple[dict[str, Any], RenderableType]:
+    """Curates, and answers with what became of the pool: as plain data, and as a table.
+
+    Args:
+        source: where pictures came from of which nobody said so yet; empty where nobody says so now.
+        rights: the permission that they are used under, likewise.
+
+    Raises:
+        LikenessError: what curation raises.
+    """
+    if source or rights:
+        pipeline.note_origin(workspace, source=source, rights=rights)
+    (outcome,) = pipeline.run(workspace, recipe, ("curate",), report=report)
+    pictures = read_records(workspace.images_jsonl, Picture)
+    told = {"workspace": str(workspace.root), **summary(pictures), "seconds": outcome.seconds}
+    return told, curation_table(told, pictures, str(workspace.curation_html))
+
+
+def explained(workspace: Workspace, path: str) -> tuple[dict[str, Any], RenderableType]:
+    """What became of one picture, and why: as plain data, and as a table; see `why`."""
+    told = why(read_records(workspace.images_jsonl, Picture), path)
+    return told, why_table(told)
 
 
 def curation_table(told: dict[str, Any], pictures: Sequence[Picture], page: str) -> RenderableType:

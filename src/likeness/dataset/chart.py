@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from likeness.dataset.coverage import EXPRESSIONS, FRAMINGS, VIEWS, cell_of
+from likeness.dataset.coverage import EXPRESSIONS, cell_of
+from likeness.dataset.labels import FRAMINGS, VIEWS
 from likeness.dataset.curate import coverage_of
 from likeness.records import Picture
 

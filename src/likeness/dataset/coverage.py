@@ -12,27 +12,25 @@ from itertools import product
 import numpy
 from numpy.typing import NDArray
 
+from likeness.dataset.labels import FRAMINGS, VIEWS
 from likeness.records import Reading
 
 __all__ = [
     "EXPRESSIONS",
-    "FRAMINGS",
-    "VIEWS",
     "Chosen",
     "Coverage",
     "Problem",
     "Want",
     "cell_of",
     "choose",
+    "phrase",
     "shown",
     "target",
     "wanted",
 ]
 
-VIEWS = ("front", "three-quarter left", "three-quarter right", "profile left", "profile right", "back")
-FRAMINGS = ("face", "upper body", "full body")
 EXPRESSIONS = ("neutral", "smile", "laughing", "sad", "angry", "surprised")
-"""What a set should show. A back view has no expression."""
+"""What a set should show, beside every view and framing. A back view has no expression."""
 
 AXES = {"view": VIEWS, "framing": FRAMINGS, "expression": EXPRESSIONS}
 

@@ -16,7 +16,7 @@ from likeness.dataset.copies import Copies, find_copies
 from likeness.dataset.coverage import Coverage, Want, wanted
 from likeness.dataset.labels import Label, labelled
 from likeness.dataset.looks import Look, Looks, look_at
-from likeness.dataset.origins import Origin
+from likeness.dataset.origins import Origin, origins
 from likeness.dataset.screening import screen, strangers
 from likeness.events import Event, Report, silent
 from likeness.perception import Reader
@@ -50,12 +50,12 @@ class Beforehand:
     Attributes:
         previous: records of an earlier curation; what was held out stays so, and what a person decided.
         labels: what a person says of pictures, by path.
-        origins: where pictures came from, by path.
+        noted: what was noted of where pictures came from.
     """
 
     previous: Sequence[Picture] = ()
     labels: Mapping[str, Label] = field(default_factory=dict)
-    origins: Mapping[str, Origin] = field(default_factory=dict)
+    noted: Sequence[Origin] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,8 @@ def curate(
     records = collect(images, previous=beforehand.previous)
     files = {record.id: images / record.path for record in reversed(records)}
     looks = look_at(files, reader=reader, key=key, side=side, memory=memory, report=report)
-    pictures = [_seen(record, looks.looks[record.id], beforehand) for record in records]
+    known = origins(images, beforehand.noted, ids={record.path: record.id for record in records})
+    pictures = [_seen(record, looks.looks[record.id], beforehand, known) for record in records]
     if config.choose == "all":
         return Curation([_as_it_is(one, looks.looks[one.id]) for one in pictures], looks, Copies())
     pictures, notes = _screened(pictures, looks, config, reader=reader, side=side)
@@ -123,11 +124,11 @@ def curate(
     return curation
 
 
-def _seen(record: Picture, look: Look, beforehand: Beforehand) -> Picture:
+def _seen(record: Picture, look: Look, beforehand: Beforehand, known: Mapping[str, Origin]) -> Picture:
     """The record with what was seen, what a person says of it, and where it came from."""
     told = {"width": look.width, "height": look.height, "made_by": look.made_by, "scores": _scores(look)}
     told["reading"] = look.reading
-    if origin := beforehand.origins.get(record.path):
+    if origin := known.get(record.path):
         said = {"source": origin.source, "rights": origin.rights, "repeats": origin.repeats}
         told |= {name: value for name, value in said.items() if value}
     if label := beforehand.labels.get(record.path):
@@ -169,11 +170,8 @@ def _screened(
 ) -> tuple[list[Picture], list[str]]:
     """The pictures, those rejected that are not good enough or show somebody else, and notes; a person's decision
     stays."""
-    faults = {
-        one.id: found
-        for one in pictures
-        if not looks.looks[one.id].fault and (found := screen(looks.looks[one.id], config.screen, side))
-    }
+    seen = {one.id: looks.looks[one.id].model_copy(update={"reading": one.reading}) for one in pictures}
+    faults = {id: found for id, look in seen.items() if not look.fault and (found := screen(look, config.screen, side))}
     notes: list[str] = []
     if config.screen.stranger:
         good = [one for one in _usable(pictures) if one.id not in faults or one.decided_by == "person"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from likeness.dataset.curate import Beforehand, curate, summary
-from likeness.dataset.labels import read_labels
+from likeness.dataset.labels import Label, read_labels
 from likeness.dataset.origins import Origin, origins
 from likeness.dataset.report import curation_page
 from likeness.dataset.seal import write_seal
@@ -56,7 +56,7 @@ def curate_pictures(bench: Bench) -> list[Path]:
         key=recipe.perception.digest,
         side=training_side(recipe),
         memory=workspace.cache / "looks.safetensors",
-        beforehand=Beforehand(previous, read_labels(workspace.labels_csv), origins(workspace.images, noted)),
+        beforehand=Beforehand(previous, _labels(workspace), noted),
         report=bench.report,
     )
     write_records(workspace.images_jsonl, found.pictures)
@@ -69,6 +69,12 @@ def curate_pictures(bench: Bench) -> list[Path]:
             "with: --set curate.accept_few=true"
         )
     return [workspace.images_jsonl, workspace.held_out_json, workspace.curation_html]
+
+
+def _labels(workspace: Workspace) -> dict[str, Label]:
+    """What a person says of pictures; of one that is not there, it is said that it is not."""
+    paths = [path.relative_to(workspace.images).as_posix() for path in workspace.images.rglob("*") if path.is_file()]
+    return read_labels(workspace.labels_csv, known=paths)
 
 
 def note_origin(workspace: Workspace, *, source: str, rights: str) -> None:
