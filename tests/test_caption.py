@@ -273,6 +273,7 @@ def test_parentheses_are_escaped_in_the_text_and_not_in_what_is_trained_on(image
     first, _ = captioned(images, escape=True, add=["mira (series)"])
     assert "mira \\(series\\)" in first.text
     assert "mira (series)" in first.tags
+    assert "mira (series)" in captioned(images, add=["mira (series)"])[0].text
 
 
 # -- a tagger's readings -------------------------------------------------------------------------------------------

@@ -26,7 +26,8 @@ def alone(pictures: list[Picture]) -> dict[str, list[Picture]]:
 
 
 @pytest.mark.parametrize(
-    ("usable", "share", "count"), [(45, 0.15, 7), (20, 0.15, 4), (100, 0.1, 10), (15, 0.15, 3), (4, 0.15, 0), (45, 0, 0)]
+    ("usable", "share", "count"),
+    [(45, 0.15, 7), (20, 0.15, 4), (100, 0.1, 10), (15, 0.15, 3), (4, 0.15, 0), (45, 0, 0)],
 )
 def test_it_is_the_share_at_least_four_and_a_fifth_of_a_small_pool(usable: int, share: float, count: int):
     assert how_many(usable, share) == count

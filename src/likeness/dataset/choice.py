@@ -27,7 +27,7 @@ def choose_pictures(pictures: Sequence[Picture], config: CurateConfig) -> tuple[
     """
     usable = [one for one in pictures if one.use != "rejected"]
     locked = {one.id for one in usable if _is_decided(one, "train")}
-    scenes = Counter(one.group for one in usable if one.id in locked)
+    scenes = Counter(one.group or one.path for one in usable if one.id in locked)
     units: dict[str, list[Picture]] = {}
     for one in usable:
         if not scenes[one.group or one.path]:  # a scene that a person wants to train on is not measured on
