@@ -179,7 +179,7 @@ def test_triggers_of_workspaces_and_catalog_files_beside_are_known_and_broken_on
 
 
 def test_a_trigger_is_looked_at_without_drawing(workspace: Workspace) -> None:
-    tags = ("mirachar", "1girl", "mirachar outfit")
+    tags = ("mirachar", "1girl", "mirachardress")  # of an outfit
     write_records(workspace.captions_jsonl, [Caption(picture="0" * 64, tags=tags, text="", written_by="person")])
     report = inspect_trigger(workspace, recipe(), draw=False)
     assert (report.check.word, report.drawn) == ("mirachar", None)

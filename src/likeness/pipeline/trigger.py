@@ -146,8 +146,7 @@ def inspect_trigger(
     named, tongue = recipe.character, open_tongue(recipe.base)
     captions = read_records(workspace.captions_jsonl, Caption) if workspace.captions_jsonl.exists() else []
     theirs = {tag for caption in captions for tag in caption.tags if tag != named.trigger}
-    words = [word for word in theirs if not word.lower().startswith(named.trigger.lower())]  # outfits' words do
-    told = {"taken": triggers_beside(workspace), "said": [*words, named.class_words]}
+    told = {"taken": triggers_beside(workspace), "said": [*sorted(theirs), named.class_words]}
     check = check_trigger(named.trigger, tongue, **told)
     suggestions = tuple(suggest_triggers(named.name, tongue, **told))
     drawn = _drawn(workspace, recipe, report) if draw else None
