@@ -100,7 +100,7 @@ def test_clothes_that_the_plan_leaves_to_the_trigger_are_told_and_those_that_a_p
 def test_a_caption_that_contradicts_its_picture_is_named_with_both_words() -> None:
     pool = Set().add(1, "from behind", view="front").add(3, "front view", view="front")
     assert pool.of("contradiction") == [
-        "1 of 4 captions of yours say something else than the reading: "
+        "another thing than was read is said in 1 of 4 captions of yours: "
         "0.png says 'from behind', the reading says front (0.95)"
     ]
     assert [finding.pictures for finding in pool.findings() if finding.kind == "contradiction"] == [("0.png",)]
@@ -110,14 +110,14 @@ def test_a_caption_that_contradicts_its_picture_is_named_with_both_words() -> No
 def test_a_caption_longer_than_the_window_is_a_warning_with_its_length() -> None:
     words = " ".join(["word"] * 160)
     found = Set().add(3, "smile").add(1, words).of("long")
-    assert found == ["1 of 4 captions have more than 75 tokens; the longest, of 3.png, has 162 and fills 3 windows"]
+    assert found == ["more than 75 tokens in 1 of 4 captions; the longest, of 3.png, has 162 and fills 3 windows"]
     assert Set().add(1, " ".join(["word"] * 73)).of("long") == []
     assert len(Set().add(1, "smile").of("not checked", count_tokens=None)) == 1
 
 
 def test_a_caption_of_nothing_but_the_trigger_is_told_and_one_of_a_sentence_is_not() -> None:
     assert Set().add(2).add(1, "smile").of("only the trigger") == [
-        "2 of 3 captions say nothing but the trigger and class words: 0.png, 1.png"
+        "nothing but the trigger and class words in 2 of 3 captions: 0.png, 1.png"
     ]
     assert Set().add(2, sentence="mira stands in a field.").of("only the trigger") == []
 
@@ -136,7 +136,7 @@ def test_words_for_a_trait_that_the_plan_exposes_may_come_and_go() -> None:
 
 def test_tags_of_one_caption_are_counted_and_listed() -> None:
     pool = Set().add(4, "smile").add(1, "simle").add(1, "medow")
-    assert pool.of("said once") == ["2 of 3 tags are in one caption only: medow, simle"]
+    assert pool.of("said once") == ["in one caption only, 2 of 3 tags: medow, simle"]
 
 
 def test_a_caption_file_without_the_trigger_is_told() -> None:
@@ -145,7 +145,7 @@ def test_a_caption_file_without_the_trigger_is_told() -> None:
         pool.pictures[0].id: Written("0.txt", ("smile",), "", has_trigger=False),
         pool.pictures[1].id: Written("1.txt", ("mira", "smile"), "", has_trigger=True),
     }
-    assert pool.of("no trigger") == ["1 of 2 caption files do not have the trigger: 0.png"]
+    assert pool.of("no trigger") == ["no trigger in 1 of 2 caption files: 0.png"]
 
 
 def test_good_captions_have_no_findings() -> None:
@@ -187,7 +187,7 @@ def test_the_caption_step_writes_captions_and_plan_and_tells_what_the_audit_find
     assert made == [mira.plan_json, mira.captions_jsonl]
     assert [trait.name for trait in read_plan(mira).traits] == ["hair_colour"]
     notes = [event.note for event in told if event.note]
-    assert any(note.startswith("contradiction: 1 of 6") for note in notes)
+    assert any(note.startswith("contradiction: another thing than was read is said in 1 of 6") for note in notes)
     assert len(notes) == len(audit_captions(mira, recipe()))
 
 

@@ -135,6 +135,11 @@ def test_a_person_names_the_word_of_an_outfit() -> None:
     trait = only(planned((20, {"garment": "ball gown"}), (2, {"garment": "coat"}), ball__gown="miragown"), "garment")
     assert (trait.decision, trait.decided_by, trait.triggers) == ("trigger", "person", {"ball gown": "miragown"})
 
+    dyed = planned((9, {"hair_colour": "blue"}), (9, {"hair_colour": "red"}), hair_colour="trigger")
+    assert only(dyed, "hair_colour").triggers == {"blue": "mirablue", "red": "mirared"}
+    two = planned((20, {"garment": "dress"}), (9, {"garment": "coat"}), dress="miragown")
+    assert only(two, "garment").triggers == {"dress": "miragown", "coat": "miracoat"}
+
 
 @pytest.mark.parametrize(
     ("plan", "said"),

@@ -136,7 +136,7 @@ def _contradictions(told: Told) -> Iterator[Finding]:
         shown = listed([f"{path} {words}" for path, words in found.items()])
         yield Finding(
             kind="contradiction",
-            found=f"{len(found)} of {len(by_person)} captions of yours say something else than the reading: {shown}",
+            found=f"another thing than was read is said in {len(found)} of {len(by_person)} captions of yours: {shown}",
             advice="Look at these pictures; mend the caption where it is wrong, and leave it where the reader is.",
             pictures=tuple(found),
         )
@@ -147,7 +147,7 @@ def _mute(told: Told, front: Sequence[str]) -> Iterator[Finding]:
     if mute:
         yield Finding(
             kind="only the trigger",
-            found=f"{len(mute)} of {len(told)} captions say nothing but the trigger and class words: {listed(mute)}",
+            found=f"nothing but the trigger and class words in {len(mute)} of {len(told)} captions: {listed(mute)}",
             advice="All that these pictures show is bound to the trigger. Say view, pose, expression and background.",
             pictures=tuple(mute),
         )
@@ -186,7 +186,7 @@ def _long(told: Told, count_tokens: Callable[[str], int] | None) -> Iterator[Fin
         longest = max(long, key=lambda path: long[path])
         yield Finding(
             kind="long",
-            found=f"{len(long)} of {len(told)} captions have more than {WINDOW} tokens; the longest, of {longest}, has "
+            found=f"more than {WINDOW} tokens in {len(long)} of {len(told)} captions; the longest, of {longest}, has "
             f"{long[longest]} and fills {-(-long[longest] // WINDOW)} windows",
             advice="It is trained on whole, but what stands in the second window is bound less. Shorten it, or put "
             "first what matters.",
@@ -199,7 +199,7 @@ def _uncalled(own: Mapping[str, Written], trigger: str) -> Iterator[Finding]:
     if paths:
         yield Finding(
             kind="no trigger",
-            found=f"{len(paths)} of {len(own)} caption files do not have the trigger: {listed(paths)}",
+            found=f"no trigger in {len(paths)} of {len(own)} caption files: {listed(paths)}",
             advice=f"It is put in front. Where it should stand elsewhere, write {trigger!r} or [trigger] there.",
             pictures=tuple(paths),
         )
@@ -212,7 +212,7 @@ def _once(told: Told, front: Sequence[str]) -> Iterator[Finding]:
         shown = ", ".join(once[:LISTED]) + (f" and {len(once) - LISTED} more" if len(once) > LISTED else "")
         yield Finding(
             kind="said once",
-            found=f"{len(once)} of {len(counts)} tags are in one caption only: {shown}",
+            found=f"in one caption only, {len(once)} of {len(counts)} tags: {shown}",
             advice="Look for misspellings and for two words for one thing; a thing seen once is fine to be said once.",
         )
 

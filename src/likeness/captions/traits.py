@@ -141,15 +141,15 @@ def _planned(trait: Told, outfit: Told | None, plan: Mapping[str, str], trigger:
     value, pictures = counts.most_common(1)[0]
     decision, reason = _decided(trait, outfit)
     own = plan.get(trait.name)
-    words = {value: plan[value] for value in counts if value in plan} if trait.group != "body" else {}
-    by_person = own is not None or bool(words)
+    is_called = trait.group != "body" or own == "trigger"
+    worn = [worn for worn in counts if worn not in NOTHING] if is_called else []
+    words = {worn: plan[worn] for worn in worn if worn in plan}
+    called = worn_enough(trait) if decision == "trigger" else []
     if own is not None:
-        decision, reason = cast(Decision, own), "as caption.plan says"
+        decision, reason, called = cast(Decision, own), "as caption.plan says", worn
     elif words:
         decision, reason = "trigger", "as caption.plan says: " + ", ".join(f"{v} is {w}" for v, w in words.items())
-    if decision == "trigger":
-        worn = [v for v in counts if v not in NOTHING] if by_person else worn_enough(trait)
-        words = {v: words.get(v) or _outfit_word(trigger, v) for v in worn if own or v in words or not by_person}
+    triggers = {v: words.get(v) or _outfit_word(trigger, v) for v in worn if v in words or v in called}
     return PlannedTrait(
         name=trait.name,
         value=value,
@@ -158,8 +158,8 @@ def _planned(trait: Told, outfit: Told | None, plan: Mapping[str, str], trigger:
         values=dict(counts.most_common()),
         decision=decision,
         reason=reason,
-        decided_by="person" if by_person else "rule",
-        triggers=words,
+        decided_by="person" if own is not None or words else "rule",
+        triggers=triggers if decision == "trigger" else {},
     )
 
 
