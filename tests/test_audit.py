@@ -208,3 +208,17 @@ def test_an_audit_before_the_captions_says_what_to_do_first(mira: Workspace) -> 
     mira.plan_json.write_text("{")
     with pytest.raises(WorkspaceError, match="cannot be read"):
         read_plan(mira)
+
+
+def test_the_caption_command_ends_with_the_plan_for_people_and_for_programs(mira: Workspace) -> None:
+    settings = ["--set", "perception.reader=fake_reader:FakeReader", "--set", "curate.choose=all"]
+    settings += ["--set", "caption.source=reader", "--set", "caption.plan.ears=expose"]
+    told = CliRunner().invoke(app, ["caption", str(mira.root), *settings])
+    assert told.exit_code == 0, told.output
+    assert "mirroring: allowed" in told.stdout
+    as_json = CliRunner().invoke(app, ["caption", str(mira.root), *settings, "--json"])
+    plan = json.loads(as_json.stdout.splitlines()[-1])["plan"]
+    ears = next(trait for trait in plan["traits"] if trait["name"] == "ears")
+    assert (ears["value"], ears["pictures"], ears["told"], ears["decision"]) == ("human", 6, 6, "expose")
+    assert ears["decided_by"] == "person"
+    assert plan == json.loads(mira.plan_json.read_text())

@@ -311,7 +311,7 @@ def test_each_rule_can_be_switched_off_by_its_threshold(curation: Curation, faul
                 "noise": 0.2,
                 "detail": 1,
             }
-        }  # fmt: skip
+        }
     )
     assert RULES[fault](spoilt, ScreenConfig(), 64)
     assert RULES[fault](spoilt, ScreenConfig.model_validate(off), 64) is None

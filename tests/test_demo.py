@@ -11,15 +11,15 @@ import pytest
 from tiny import tiny_sd15
 
 from likeness.demo import DemoResult, demo
-from likeness.demo.subject import OTHERS, PICTURES, PROMPTS, SETTINGS
+from likeness.demo.subject import OTHERS, PROMPTS, SETTINGS, fill_pool
 from likeness.errors import WorkspaceError
 from likeness.evaluation import grids, pages
 from likeness.evaluation.axes import ADHERENCE
 from likeness.events import Event
-from likeness.images import Pixels, open_pixels
+from likeness.images import Pixels
 from likeness.maquette.world import KINDS, SCENE_AXES, character, is_unseen, trait_tags
 from likeness.recipe import Recipe, load_recipe
-from likeness.records import Caption, read_records
+from likeness.records import Caption, Picture, read_records
 from likeness.workspace import Workspace
 
 NUMBER = 7
@@ -28,7 +28,7 @@ NUMBER = 7
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     base = tiny_sd15(tmp_path_factory.mktemp("base"))
-    quick = ("train.steps=2", "train.batch=2", "train.rank=1", "encode.variants=1", "sample.steps=1")
+    quick = ("train.steps=2", "train.batch=2", "train.rank=1", "encode.variants=1", "encode.size=64", "sample.steps=1")
     fakes = (f"base.path={base}", "base.device=cpu", "perception.reader=fake_reader:FakeReader", "sample.sampler=ddim")
     return (*quick, *fakes)
 
@@ -46,19 +46,42 @@ def result(tmp_path_factory: pytest.TempPathFactory, settings: tuple[str, ...], 
 
 def test_it_leaves_pictures_a_lora_a_page_and_a_grid(result: DemoResult):
     workspace = Workspace(result.workspace)
-    pictures = sorted(workspace.images.glob("*.png"))
-    assert len(pictures) == PICTURES
-    assert {open_pixels(path).shape for path in pictures} == {(64, 64, 3)}
-    assert len({path.read_bytes() for path in pictures}) == PICTURES
+    assert len(list(workspace.images.iterdir())) == 80, "a raw pool"
+    assert workspace.curation_html.exists()
     assert result.lora == workspace.runs / "0001" / f"{result.name}.safetensors"
     assert result.grid.exists()
     assert result.page.read_text().startswith("<!doctype html>")
 
 
+def test_it_learns_from_what_curation_chose(result: DemoResult):
+    workspace = Workspace(result.workspace)
+    pictures = read_records(workspace.images_jsonl, Picture)
+    told = result.curation
+    assert told["counts"]["pool"] == 80
+    assert told["train"] == [one.path for one in pictures if one.use == "train"]
+    assert len(told["held_out"]) >= 4
+    index = json.loads((workspace.cache / "index.json").read_text())
+    assert [entry["path"] for entry in index["pictures"]] == told["train"]
+    page = result.page.read_text()
+    assert f"{told['counts']['train']} of a raw pool of 80 files" in page
+    assert all(f"<figcaption>{reason}</figcaption>" in page for reason in ("held out", "blur", "heavy JPEG", "text"))
+    assert 'href="report/curation.html"' in page
+
+
+def test_the_pool_is_drawn_once(tmp_path: Path):
+    workspace = Workspace.create(tmp_path / "mira")
+    scenes = fill_pool(workspace, NUMBER, character(NUMBER))
+    before = {path: path.stat().st_mtime_ns for path in workspace.images.iterdir()}
+    assert fill_pool(workspace, NUMBER, character(NUMBER)) == scenes
+    assert {path: path.stat().st_mtime_ns for path in workspace.images.iterdir()} == before
+    assert len(scenes) == 79, "of all files but the one that is no picture"
+
+
 def test_its_summary_has_every_number_that_a_program_wants(result: DemoResult):
     told = json.loads(json.dumps(result.summary()))
     assert {"workspace", "lora", "page", "grid"} <= told.keys()
-    assert told["seconds"].keys() == {"encode", "train", "sample", "total"}
+    assert told["seconds"].keys() == {"curate", "encode", "train", "sample", "total"}
+    assert told["curation"].keys() >= {"counts", "rejected", "train", "held_out", "coverage", "missing"}
     assert told["identity"].keys() == {"base", "lora", "by_kind"}
     assert told["identity"]["by_kind"].keys() == KINDS.keys()
     assert told["adherence"].keys() == set(ADHERENCE)
@@ -78,7 +101,7 @@ def test_its_numbers_are_what_the_reader_saw(result: DemoResult):
 def test_nothing_of_the_character_is_said_in_its_captions(result: DemoResult):
     captions = read_records(Workspace(result.workspace).captions_jsonl, Caption)
     own = set(trait_tags(character(NUMBER).traits))
-    assert len(captions) == PICTURES
+    assert len(captions) == result.curation["counts"]["train"] + result.curation["counts"]["held_out"]
     assert all(
         caption.tags[0] == load_recipe(Workspace(result.workspace).recipe).character.trigger for caption in captions
     )
@@ -146,7 +169,7 @@ def test_base_and_lora_start_from_the_same_noise(
         shown.extend(blocks)
         return grids.draw_grid(blocks, **layout)
 
-    for name, count in (("PICTURES", 3), ("PROMPTS", 36), ("OTHERS", 1)):
+    for name, count in (("PROMPTS", 36), ("OTHERS", 1)):
         monkeypatch.setattr(f"likeness.demo.subject.{name}", count)
     monkeypatch.setattr("likeness.demo.page.draw_grid", kept)
     demo(tmp_path / "d", NUMBER, settings=(*settings, "sample.weight=0"))

@@ -24,8 +24,8 @@ from likeness.errors import (
 )
 from likeness.events import Event, Report, read_events, silent
 from likeness.images import open_pixels, save_png
-from likeness.pipeline import adapted, draw_pictures, newest_lora, open_base, open_reader, run
 from likeness.perception.plain import PlainReader
+from likeness.pipeline import adapted, draw_pictures, newest_lora, open_base, open_reader, run
 from likeness.pipeline.bench import Bench
 from likeness.recipe import BaseConfig, PerceptionConfig, Recipe, SampleConfig
 from likeness.records import Caption, Picture, read_records, write_records

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from likeness.dataset.coverage import EXPRESSIONS, cell_of
-from likeness.dataset.labels import FRAMINGS, VIEWS
 from likeness.dataset.curate import coverage_of
+from likeness.dataset.labels import FRAMINGS, VIEWS
 from likeness.records import Picture
 
 __all__ = ["AXES", "Bar", "Chart", "Row", "Square", "axis_bars", "charted", "told_axes"]
