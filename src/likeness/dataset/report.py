@@ -102,6 +102,7 @@ class _Page:
     notes: Sequence[str]
     too_few: str
     is_accepted: bool
+    chooses_all: bool
     wishes: Sequence[_Wish]
     told: Sequence[str]
     untold: Sequence[str]
@@ -146,6 +147,7 @@ def _page(found: Curation, config: CurateConfig, name: str) -> _Page:
         notes=found.notes,
         too_few=found.too_few,
         is_accepted=config.accept_few,
+        chooses_all=config.choose == "all",
         wishes=[_wish(want, found) for want in missing(pictures)],
         told=told,
         untold=[axis for axis in AXES if axis not in told],
