@@ -21,7 +21,11 @@ from likeness.cli.progress import BarReport, JsonReport, LineReport, reporting
 from likeness.errors import Interrupted, MissingExtra, WorkspaceError
 from likeness.events import Event
 from likeness.images import save_png
+from likeness.maquette.draw import draw
+from likeness.maquette.pool import make_pool
+from likeness.maquette.world import Scene, character
 from likeness.recipe import load_recipe
+from likeness.records import Picture, read_records
 from likeness.workspace import Workspace
 
 COMMANDS = (
@@ -46,6 +50,15 @@ def mira(tmp_path: Path, base: Path) -> Path:
     assert called("init", str(folder), *(part for setting in settings for part in ("--set", setting))).exit_code == 0
     for number in range(3):
         save_png(folder / "images" / f"{number}.png", numpy.full((32, 32, 3), 60 * number, numpy.uint8))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a raw pool of an unseen character."""
+    folder = tmp_path_factory.mktemp("pools") / "mira"
+    called("init", str(folder), "--set", "perception.reader=maquette")
+    make_pool(character(11), folder / "images", seed=11)
     return folder
 
 
@@ -151,7 +164,7 @@ def test_with_json_every_line_is_an_object(mira: Path):
     done = called("encode", str(mira), "--json")
     assert len(done.stdout.splitlines()) == 1
     events = [Event.model_validate_json(line) for line in done.stderr.splitlines() if line.startswith("{")]
-    assert {event.stage for event in events} == {"curate", "caption", "encode"}
+    assert {event.stage for event in events} == {"look", "curate", "caption", "encode"}
 
 
 def test_set_reaches_the_step(mira: Path):
@@ -176,7 +189,7 @@ def test_show_of_a_new_workspace_says_that_there_is_nothing_yet(tmp_path: Path):
     called("init", str(tmp_path / "new"))
     told = called("show", str(tmp_path / "new")).stdout
     assert "not curated yet" in told
-    assert f"next: put pictures into {tmp_path / 'new' / 'images'}" in told
+    assert f"next: put all the pictures that you have of the character into {tmp_path / 'new' / 'images'}" in told
 
 
 def next_of(folder: Path, *settings: str) -> str:
@@ -184,6 +197,10 @@ def next_of(folder: Path, *settings: str) -> str:
 
 
 def test_show_says_what_to_do_next(mira: Path):
+    assert next_of(mira).endswith(f" curate {mira}")
+    called("curate", str(mira))
+    assert next_of(mira).endswith(f" caption {mira}")
+    called("caption", str(mira))
     assert next_of(mira).endswith(f" train {mira}")
     called("train", str(mira))
     assert next_of(mira).endswith(f" sample {mira}")
@@ -192,7 +209,7 @@ def test_show_says_what_to_do_next(mira: Path):
     assert f"\nnext: {next_of(mira)}\n" in called("show", str(mira)).stdout
     assert next_of(mira, "--set", "base.path=/nowhere").endswith(f" doctor {mira}")
     save_png(mira / "images" / "one more.png", numpy.zeros((32, 32, 3), numpy.uint8))
-    assert next_of(mira).endswith(f" train {mira}")
+    assert next_of(mira).endswith(f" curate {mira}")
 
 
 def test_inspect_of_a_folder_says_that_it_takes_a_file(mira: Path, monkeypatch: pytest.MonkeyPatch, capsys):
@@ -321,7 +338,63 @@ def test_a_command_is_told_as_this_person_can_type_it(tmp_path: Path, monkeypatc
 
 
 def test_init_tells_the_command_that_comes_next(tmp_path: Path):
-    assert called("init", str(tmp_path / "mira fox")).stdout.endswith(f"Then: {typed('run', tmp_path / 'mira fox')}\n")
+    assert called("init", str(tmp_path / "mira fox")).stdout.endswith(
+        f"Then: {typed('curate', tmp_path / 'mira fox')}\n"
+    )
+
+
+def test_curate_ends_with_one_object(pool: Path):
+    """In a workspace with a raw pool, as a program calls it."""
+    done = called("curate", str(pool), "--json")
+    told = json.loads(done.stdout)
+    assert told["counts"] == {"pool": 80, "train": 38, "held_out": 7, "rejected": 35}
+    assert told["coverage"].keys() == {"cells", "reachable", "covered"}
+    assert len(told["train"]) == 38
+    assert all((pool / "images" / path).exists() for path in told["held_out"])
+    assert {"blur", "text", "other character"} <= told["rejected"].keys()
+    assert isinstance(told["missing"], list)
+    assert told["seconds"] >= 0
+    assert (pool / "report" / "curation.html").exists()
+
+
+def test_curate_says_why_a_picture_is_in_or_out(pool: Path):
+    told = json.loads(called("curate", str(pool), "--json").stdout)
+    blurred = told["rejected"]["blur"][0]
+    words = called("curate", str(pool), "--why", blurred).stdout
+    assert "rejected (blur)" in words
+    assert "blur of 0." in words
+    why = json.loads(called("curate", str(pool), "--why", told["train"][0], "--json").stdout)
+    assert why["use"] == "train"
+    assert why["reason"].startswith("chosen as number")
+
+
+def test_why_of_a_picture_that_is_not_there_proposes_one(
+    pool: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    assert main(monkeypatch, "curate", str(pool), "--why", "00l.png") == 2
+    assert "did you mean 001.png?" in capsys.readouterr().err
+
+
+def test_source_and_licence_are_noted_of_pictures_of_which_nobody_said(pool: Path):
+    called("curate", str(pool), "--source", "my sketchbook", "--licence", "CC0")
+    called("curate", str(pool), "--source", "somebody else's")
+    records = read_records(pool / "images.jsonl", Picture)
+    assert {(one.source, one.rights) for one in records} == {("my sketchbook", "CC0")}
+
+
+def test_too_few_pictures_stop_with_the_price_until_told_to_go_on(
+    mira: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for number in range(3):
+        page = draw(character(1), Scene(pose=("standing", "waving", "pointing")[number], background="beach"), size=128)
+        save_png(mira / "images" / f"{number}.png", page)
+    settings = ("--set", "curate.choose=auto", "--set", "encode.size=64")
+    assert main(monkeypatch, "curate", str(mira), *settings) == 2
+    told = capsys.readouterr().err
+    assert "Only 3 pictures are usable, and 20 are wanted" in told
+    assert "--set curate.accept_few=true" in told
+    assert (mira / "report" / "curation.html").exists()
+    assert called("curate", str(mira), *settings, "--set", "curate.accept_few=true").exit_code == 0
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------------------------

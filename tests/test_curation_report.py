@@ -1,4 +1,4 @@
-"""The page of a curation: each picture once under its use, the chart's numbers, what is missing, nothing from outside."""
+"""The page of a curation: each picture once, the chart's numbers, what is missing, and nothing from outside."""
 
 import io
 import re
@@ -173,6 +173,12 @@ def test_copies_stand_beside_the_picture_that_stays():
     assert page.paths["copies"] == ["a/front.png", "a/front copy.png", "z same.png"]
     assert "mirrored duplicate a/front copy.png left over 0.12" in page.text("copies")
     assert "exact duplicate z same.png the same bytes" in page.text("copies")
+
+
+def test_files_that_cannot_be_read_are_no_copies_to_compare():
+    first = picture("a.png", "rejected", fault="truncated")
+    found = curation([first, picture("b.png", "rejected", fault="truncated", id=first.id)], unreadable=["a.png", "b.png"])
+    assert "None were found." in page_of(found).text("copies")
 
 
 def test_every_picture_has_words_for_those_who_do_not_see_it():

@@ -41,7 +41,7 @@ def state_of(workspace: Workspace, recipe: Recipe) -> dict[str, Any]:
 def _next(workspace: Workspace, recipe: Recipe) -> str:
     """What a person does next: the command of the first step that is not done, or is to be done again."""
     if not any(path.is_file() for path in workspace.images.rglob("*")):
-        return f"put pictures into {workspace.images}, with a caption file beside each"
+        return f"put all the pictures that you have of the character into {workspace.images}"
     bench = Bench(workspace, recipe, silent)
     try:
         stale = next((name for name in STEPS if not workspace.is_fresh(name, STEPS[name].inputs(bench))), None)
@@ -49,7 +49,7 @@ def _next(workspace: Workspace, recipe: Recipe) -> str:
         return typed("doctor", workspace.root)
     if stale is None:
         return f"nothing: all is done, and {newest_lora(workspace)} is the LoRA"
-    return typed("sample" if stale == "sample" else "train", workspace.root)
+    return typed("train" if stale == "encode" else stale, workspace.root)
 
 
 def _run(run: Run) -> dict[str, Any]:

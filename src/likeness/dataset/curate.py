@@ -112,15 +112,21 @@ def curate(
     known = origins(images, beforehand.noted, ids={record.path: record.id for record in records})
     pictures = [_seen(record, looks.looks[record.id], beforehand, known) for record in records]
     if config.choose == "all":
-        return Curation([_as_it_is(one, looks.looks[one.id]) for one in pictures], looks, Copies())
+        return _told(Curation([_as_it_is(one) for one in pictures], looks, Copies()), report)
     pictures, notes = _screened(pictures, looks, config, reader=reader, side=side)
     copies = find_copies(_usable(pictures), looks)
     pictures = copies.marked(pictures)
     usable = _usable(pictures)
     pictures, held_note = choose_pictures(pictures, config)
-    curation = Curation(pictures, looks, copies, (*notes, *held_note), _price(len(usable), config))
-    for words in (*curation.notes, *(want.words for want in missing(curation.pictures))):
-        report(Event(stage="curate", done=len(pictures), total=len(pictures), note=words))
+    return _told(Curation(pictures, looks, copies, (*notes, *held_note), _price(len(usable))), report)
+
+
+def _told(curation: Curation, report: Report) -> Curation:
+    """The same, when its counts and notes were reported."""
+    total, uses = len(curation.pictures), Counter(one.use for one in curation.pictures)
+    counts = f"{uses['train']} to train on, {uses['held-out']} held out, {uses['rejected']} rejected"
+    for words in (counts, *curation.notes):
+        report(Event(stage="curate", done=total, total=total, note=words))
     return curation
 
 
@@ -154,7 +160,7 @@ def _scores(look: Look) -> dict[str, float]:
     }
 
 
-def _as_it_is(picture: Picture, look: Look) -> Picture:
+def _as_it_is(picture: Picture) -> Picture:
     """For a set that was chosen by hand: all of it, but what cannot be read and what is there twice."""
     if picture.use == "rejected" or picture.decided_by == "person":
         return picture
@@ -212,9 +218,9 @@ def _name(pictures: Sequence[Picture]) -> str:
     return next((repr(one.reading.instrument) for one in pictures if one.reading), "")
 
 
-def _price(usable: int, config: CurateConfig) -> str:
+def _price(usable: int) -> str:
     """What it costs to go on with so few; empty where they are enough."""
-    if usable >= FEW or config.choose == "all":
+    if usable >= FEW:
         return ""
     return (
         f"Only {usable} pictures are usable, and {FEW} are wanted. With fewer, a LoRA learns its pictures by heart: "

@@ -51,6 +51,7 @@ def open_reader(perception: PerceptionConfig) -> Reader:
     Raises:
         RecipeError: for a name that is not known.
         MissingExtra: where a library that it needs is not installed.
+        MissingModel: where a model that it needs was not fetched.
         CheckpointError: where the embedded reader's weights are missing.
     """
     if perception.reader == "maquette":
