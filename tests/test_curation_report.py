@@ -177,7 +177,8 @@ def test_copies_stand_beside_the_picture_that_stays():
 
 def test_files_that_cannot_be_read_are_no_copies_to_compare():
     first = picture("a.png", "rejected", fault="truncated")
-    found = curation([first, picture("b.png", "rejected", fault="truncated", id=first.id)], unreadable=["a.png", "b.png"])
+    again = picture("b.png", "rejected", fault="truncated", id=first.id)
+    found = curation([first, again], unreadable=["a.png", "b.png"])
     assert "None were found." in page_of(found).text("copies")
 
 

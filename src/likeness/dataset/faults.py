@@ -24,5 +24,5 @@ FAULTS = {
     "unreadable": ("Cannot be read", "Get these files again, or remove them."),
     "person": ("Rejected by you", "To take that back: likeness label FOLDER PATH use="),
 }
-"""Heading and advice by fault, in the order of a page. All kinds of copies are one fault here, and so are all files that
-cannot be read."""
+"""Heading and advice by fault, in the order of a page. All kinds of copies are one fault here, and so are all
+files that cannot be read."""
