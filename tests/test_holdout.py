@@ -71,3 +71,16 @@ def test_what_was_held_out_before_stays_and_counts():
     assert held[:2] == pictures[5:7]
     assert len(held) == 4
     assert pick(alone(pictures), 1, sealed=pictures[5:7]) == pictures[5:7]
+
+
+def test_where_no_view_is_told_those_are_held_out_that_look_unlike_each_other():
+    def looking(number: int, *embedding: float) -> Picture:
+        reading = Reading(embedding=embedding, instrument="plain", instrument_sha256="0" * 64)
+        return picture(number, "front").model_copy(update={"reading": reading})
+
+    pool = [looking(number, 1, 0, 0) for number in range(8)]
+    pool += [looking(number, 0, 1, 0) for number in range(8, 11)] + [
+        looking(number, 0, 0, 1) for number in range(11, 13)
+    ]
+    held = pick(alone(pool), 3)
+    assert len({one.reading.embedding for one in held if one.reading}) == 3

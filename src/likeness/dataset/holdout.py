@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import numpy
+
 from likeness.dataset.coverage import cell_of
 from likeness.records import Picture
 
@@ -25,7 +27,8 @@ def pick(units: Mapping[str, Sequence[Picture]], count: int, sealed: Sequence[Pi
     """Pictures to hold out, until there are `count` of them: whole units, spread over views as the pool is.
 
     A unit is taken only if what it shows is shown by others too, so that training loses no view or expression, as long
-    as there are such units; and surest first, because a picture that was misread may be the only one of its kind.
+    as there are such units; and surest first, because a picture that was misread may be the only one of its kind. Where
+    nobody told views, those are taken that look least like those that were taken before.
 
     Args:
         units: pictures that belong together (copies and near-copies of one scene) under one name.
@@ -40,7 +43,10 @@ def pick(units: Mapping[str, Sequence[Picture]], count: int, sealed: Sequence[Pi
         rest = Counter(cell for unit in left.values() for one in unit if (cell := _sure_cell(one)))
         owed = {view: times * count / views.total() - taken[view] for view, times in views.items()}
         room = count - len(held)
-        ranks = {name: (*_rank(unit, rest, owed[_view(unit[0])], room), name) for name, unit in left.items()}
+        ranks = {
+            name: (*_rank(unit, rest, owed[_view(unit[0])], room), -_nearest(unit[0], held), name)
+            for name, unit in left.items()
+        }
         held += left.pop(max(left, key=ranks.__getitem__))
     return held
 
@@ -60,6 +66,13 @@ def _rank(
     spare = min((rest[cell] - times for cell, times in own.items()), default=1)
     confidence = _confidence(unit)
     return spare >= 1 and confidence >= _SURE, len(unit) <= room, owed > 0, min(spare, 2), owed, confidence
+
+
+def _nearest(picture: Picture, held: Sequence[Picture]) -> float:
+    """How like a picture is to the likest of those that are held out; 0 where there is none, or nothing to compare."""
+    own = picture.reading.embedding if picture.reading else None
+    others = [one.reading.embedding for one in held if one.reading and one.reading.embedding]
+    return float((numpy.array(others) @ numpy.array(own)).max()) if own and others else 0.0
 
 
 def _view(picture: Picture) -> str:
