@@ -15,7 +15,7 @@ from likeness.dataset.curate import Beforehand, Curation, candidates, curate, mi
 from likeness.dataset.labels import Label
 from likeness.dataset.origins import Origin
 from likeness.dataset.screening import RULES, screen, strangers
-from likeness.errors import PictureError
+from likeness.errors import PictureError, RecipeError
 from likeness.events import Event
 from likeness.images import Pixels, open_pixels, sha256_of
 from likeness.maquette.pool import Member, make_pool
@@ -191,11 +191,46 @@ def test_a_person_s_lock_and_ban_win_over_everything(pool: Path, curation: Curat
     assert of(found, original).use == "rejected", "the copy that a person wants is the one to keep"
 
 
+def test_what_repeats_a_picture_that_a_person_rejected_goes_with_it(
+    pool: Path, curation: Curation, members: dict[str, Member]
+):
+    copy = next(path for path, one in members.items() if one.flaw == "rescaled duplicate")
+    original = members[copy].original
+    found = run(pool, beforehand=Beforehand(labels={original: Label(path=original, use="rejected")}))
+    assert of(found, copy).use == "rejected"
+    assert of(found, copy).reason.endswith(f"copy of {original}, which you rejected")
+
+
+def test_of_two_files_with_the_same_bytes_the_one_that_a_person_wants_is_trained_on_alone(
+    pool: Path, curation: Curation, members: dict[str, Member]
+):
+    twin = next(one for one in curation.pictures if one.fault == "exact duplicate")
+    first = next(one for one in curation.pictures if one.id == twin.id and one.path != twin.path)
+    found = run(pool, beforehand=Beforehand(labels={twin.path: Label(path=twin.path, use="train")}))
+    assert of(found, twin.path).use == "train"
+    assert of(found, first.path).fault == "exact duplicate"
+    assert not any(one.id == twin.id and one.use == "held-out" for one in found.pictures)
+
+
 def test_a_scene_that_a_person_locks_is_not_held_out(pool: Path, curation: Curation):
     held = used(curation, "held-out")[0]
     found = run(pool, beforehand=Beforehand(curation.pictures, {held.path: Label(path=held.path, use="train")}))
     assert of(found, held.path).use == "train"
     assert len(used(found, "held-out")) == len(used(curation, "held-out"))
+
+
+def test_a_label_that_is_taken_back_decides_nothing_any_more(pool: Path, curation: Curation):
+    good = used(curation, "train")[0].path
+    for use in ("rejected", "held-out"):
+        labelled = run(pool, beforehand=Beforehand(curation.pictures, {good: Label(path=good, use=use)}))
+        assert of(labelled, good).use == use
+        again = run(pool, beforehand=Beforehand(labelled.pictures))
+        assert (of(again, good).use, of(again, good).decided_by) == ("train", "curate")
+
+
+def test_a_reference_that_is_not_in_the_pool_is_named(pool: Path, members: dict[str, Member]):
+    with pytest.raises(RecipeError, match=r"curate\.references: '1\.png'.*did you mean"):
+        run(pool, CurateConfig(references=("1.png",)))
 
 
 def test_a_person_s_words_win_over_the_reader_s(pool: Path, members: dict[str, Member]):

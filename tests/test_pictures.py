@@ -132,16 +132,6 @@ def test_an_empty_value_takes_a_label_back(mira: Workspace):
     assert read_labels(mira.labels_csv) == {}
 
 
-def test_a_use_that_is_taken_back_is_no_decision_any_more(mira: Workspace):
-    curated(mira)
-    called("label", mira.root, "raw/*.png", "use=rejected")
-    said = {"use": "rejected", "decided_by": "person"}  # as the next curation writes it down
-    write_records(mira.images_jsonl, [one.model_copy(update=said) for one in read_records(mira.images_jsonl, Picture)])
-    called("label", mira.root, "raw/0.png", "use=")
-    by_whom = [one.decided_by == "person" for one in read_records(mira.images_jsonl, Picture)]
-    assert by_whom == [False, True, True]
-
-
 def test_a_name_with_an_equals_sign_is_a_picture_if_there_is_one(mira: Workspace):
     draw(mira.images / "view=back.png", 7)
     called("label", mira.root, "view=back.png", "use=train")

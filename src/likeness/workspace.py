@@ -233,7 +233,15 @@ class Workspace:
         """
         made = {path.absolute().relative_to(self.root).as_posix(): path for path in outputs}
         sizes = {place: path.stat().st_size for place, path in made.items() if self.cache in path.absolute().parents}
-        finished = self._done() | {step: Done(inputs=dict(inputs), outputs=tuple(made), sizes=sizes)}
+        self._write_done(self._done() | {step: Done(inputs=dict(inputs), outputs=tuple(made), sizes=sizes)})
+
+    def forget(self, step: str) -> None:
+        """`step` counts as never finished: what is about to be made anew is not fresh until it is."""
+        finished = self._done()
+        if finished.pop(step, None):
+            self._write_done(finished)
+
+    def _write_done(self, finished: Mapping[str, Done]) -> None:
         lines = {name: done.model_dump() for name, done in sorted(finished.items())}
         write_atomically(self.done_json, json.dumps(lines, indent=2) + "\n")
 

@@ -143,7 +143,7 @@ def _by_person(written: Written, front: Sequence[str], config: CaptionConfig) ->
     prose = " ".join(filter(None, [written.prose, ", ".join(config.add)])) if written.prose else ""
     if prose and front[0] not in prose:
         prose = f"{', '.join(front)}, {prose}"
-    return _Words((*config.add, *written.tags), prose)
+    return _Words((*config.add, *written.tags) if written.tags else () if prose else config.add, prose)
 
 
 def _by_reading(reading: Reading, plan: TraitPlan, config: CaptionConfig, tags_of: TagsOf) -> _Words:

@@ -114,27 +114,11 @@ def label_pictures(workspace: Workspace, words: Sequence[str]) -> dict[str, Labe
     if not words:
         return read_labels(workspace.labels_csv, known)
     with workspace.lock("likeness label"):
-        labels, released = read_labels(workspace.labels_csv, known), set[str]()
+        labels = read_labels(workspace.labels_csv, known)
         for path in dict.fromkeys(path for name in names for path in _matching(name, known, workspace.images)):
-            before = labels.get(path, Label(path=path))
-            labels[path] = changed(before, values)
-            if before.use and not labels[path].use:
-                released.add(path)
+            labels[path] = changed(labels.get(path, Label(path=path)), values)
         write_labels(workspace.labels_csv, labels)
-        _release(workspace, released)
     return {path: label for path, label in labels.items() if not label.is_empty}
-
-
-def _release(workspace: Workspace, paths: set[str]) -> None:
-    """What a person no longer says is open again: else the record of the last curation would say it for them."""
-    if not paths or not workspace.images_jsonl.exists():
-        return
-    pictures = read_records(workspace.images_jsonl, Picture)
-    opened = {"decided_by": "label", "reason": "a person took back what they had said"}
-    for number, one in enumerate(pictures):
-        if one.path in paths and one.decided_by == "person":
-            pictures[number] = one.model_copy(update=opened)
-    write_records(workspace.images_jsonl, pictures)
 
 
 def _matching(name: str, known: Sequence[str], images: Path) -> list[str]:

@@ -33,7 +33,7 @@ def choose_pictures(pictures: Sequence[Picture], config: CurateConfig) -> tuple[
         if not scenes[one.group or one.path]:  # a scene that a person wants to train on is not measured on
             units.setdefault(one.group or one.path, []).append(one)
     count = how_many(len(usable), config.held_out)
-    sealed = [one for one in usable if one.use == "held-out" and one.id not in locked]
+    sealed = [one for one in usable if one.use == "held-out" and not scenes[one.group or one.path]]
     kept = {
         one.id for unit in units.values() if any(one.id in {two.id for two in sealed} for one in unit) for one in unit
     }

@@ -7,10 +7,13 @@ from likeness.errors import PictureError, WorkspaceError
 from likeness.images import sha256_of
 from likeness.records import Picture
 
-__all__ = ["NOTES", "collect"]
+__all__ = ["LABELLED", "NOTES", "collect"]
 
 NOTES = {".txt", ".caption", ".json", ".jsonl", ".toml", ".yaml", ".yml", ".csv", ".md"}
 """What lies beside pictures and is none: captions, and what people and their tools note down."""
+
+LABELLED = "as labels.csv says"
+"""The reason of what a label decided: it stands as long as the label does, and is not remembered without it."""
 
 OURS = "curate"  # who decides, where no person did
 UNKNOWN = 0  # px; the size of a picture that nobody has looked at
@@ -36,7 +39,7 @@ def collect(
     """
     by_whom = sorted(reversed(previous), key=lambda picture: picture.decided_by == "person")
     known = {picture.id: picture for picture in by_whom}  # of several, what a person decided; else the first
-    exact = {(picture.id, picture.path): picture for picture in previous if picture.decided_by == "person"}
+    exact = {(one.id, one.path): one for one in previous if one.decided_by == "person" and one.reason != LABELLED}
     first_with: dict[str, str] = {}
     pictures = []
     for file in _files(images):
@@ -75,7 +78,7 @@ def _files(images: Path) -> list[Path]:
 def _recalled(earlier: Picture | None, id: str, path: str, *, is_copy: bool) -> Picture:
     """What is known of these bytes: a person's decision as it was, or that the picture is held out."""
     new = Picture(id=id, path=path, width=UNKNOWN, height=UNKNOWN, use="train", decided_by=OURS)
-    if earlier is None or is_copy:  # what is known is of the file before this one
+    if earlier is None or is_copy or earlier.reason == LABELLED:  # known of the file before this one, or by its label
         return new
     if earlier.decided_by == "person":
         return earlier.model_copy(update={"path": path})

@@ -24,8 +24,9 @@ class Copy:
     """One picture that repeats another.
 
     Attributes:
-        kept: id of the copy that stays.
+        kept: id of the copy that stays, or that a person rejected: then none stays.
         kept_path: of that.
+        is_banned: a person rejected it.
         kind: what it is: "rescaled duplicate", "recompressed duplicate", "mirrored duplicate", "cropped duplicate", or
             "near duplicate" where none of these says it, as with other colours.
         left_over: as `likeness.dataset.duplicates.Match` has it.
@@ -33,6 +34,7 @@ class Copy:
 
     kept: str
     kept_path: str
+    is_banned: bool
     kind: str
     left_over: float
 
@@ -58,13 +60,19 @@ class Copies:
         copy = self.of.get(picture.id)
         if copy is None or picture.use == "rejected" or picture.decided_by == "person":
             return picture.model_copy(update={"group": scene})
-        reason = f"{copy.kind.removesuffix(' duplicate')} copy of {copy.kept_path}, which is the better one"
+        why = "which you rejected" if copy.is_banned else "which is the better one"
+        reason = f"{copy.kind.removesuffix(' duplicate')} copy of {copy.kept_path}, {why}"
         rejected = {"use": "rejected", "fault": copy.kind, "reason": reason, "decided_by": "curate"}
         return picture.model_copy(update={"group": scene, **rejected})
 
 
 def find_copies(pictures: Sequence[Picture], looks: Looks) -> Copies:
-    """Which of `pictures` repeat others of them, and which show one scene. All must have been read."""
+    """Which of `pictures` repeat others of them, and which show one scene.
+
+    Args:
+        pictures: all that can be read and are usable, or that a person rejected: what repeats those goes with them.
+        looks: at them.
+    """
     once = list({picture.id: picture for picture in pictures}.values())
     matches = find_matches([looks.thumbnails[picture.id] for picture in once])
     of: dict[str, Copy] = {}
@@ -73,13 +81,18 @@ def find_copies(pictures: Sequence[Picture], looks: Looks) -> Copies:
         for member in members:
             if member != best:
                 kind, left_over = _kind(best, member, matches, once, looks)
-                of[once[member].id] = Copy(once[best].id, once[best].path, kind, left_over)
+                is_banned = once[best].use == "rejected"
+                of[once[member].id] = Copy(once[best].id, once[best].path, is_banned, kind, left_over)
     scenes = {
         once[member].id: once[min(members, key=lambda index: once[index].path)].path
         for members in _together(len(once), matches)
         for member in members
     }
     return Copies(of, scenes)
+
+
+_BY_PERSON = {"train": 0, "rejected": 1, "held-out": 2}
+"""A lock outweighs a ban, and both what instruments found."""
 
 
 def _together(count: int, matches: Sequence[Match]) -> list[list[int]]:
@@ -112,7 +125,7 @@ def _best(members: Sequence[int], pictures: Sequence[Picture], looks: Looks, mat
 
     def rank(member: int) -> tuple[object, ...]:
         picture, is_good = pictures[member], member in good
-        decided = {"train": 0, "held-out": 1}[picture.use] if picture.decided_by == "person" else 2
+        decided = _BY_PERSON[picture.use] if picture.decided_by == "person" else len(_BY_PERSON)
         right = round(rightness(picture.reading, readings), 1) if is_pair_mirrored else 0.0
         near = surroundings(looks.thumbnails[picture.id], views) if is_pair_mirrored else 0.0
         rarity = cells[cell_of(picture.reading)]

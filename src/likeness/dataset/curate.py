@@ -4,6 +4,7 @@ The order: a person's decisions; what cannot be learnt from; who is somebody els
 is held out; what is chosen of the rest. Each picture's record says what became of it, and why.
 """
 
+import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from likeness.dataset.choice import choose_pictures
-from likeness.dataset.collect import collect
+from likeness.dataset.collect import LABELLED, collect
 from likeness.dataset.copies import Copies, find_copies
 from likeness.dataset.coverage import Coverage, Want, wanted
 from likeness.dataset.labels import Label, labelled
 from likeness.dataset.looks import Look, Looks, look_at
 from likeness.dataset.origins import Origin, origins
 from likeness.dataset.screening import screen, strangers
+from likeness.errors import RecipeError
 from likeness.events import Event, Report, silent
 from likeness.perception import Reader
 from likeness.recipe import CurateConfig
@@ -104,17 +106,19 @@ def curate(
 
     Raises:
         PictureError: where there is no picture at all.
+        RecipeError: where a reference is not a picture of the pool.
         WorkspaceError: where the folder is missing, or the memory cannot be written.
     """
     records = collect(images, previous=beforehand.previous)
     files = {record.id: images / record.path for record in reversed(records)}
     looks = look_at(files, reader=reader, key=key, side=side, memory=memory, report=report)
     known = origins(images, beforehand.noted, ids={record.path: record.id for record in records})
-    pictures = [_seen(record, looks.looks[record.id], beforehand, known) for record in records]
+    pictures = _each_once([_seen(record, looks.looks[record.id], beforehand, known) for record in records])
     if config.choose == "all":
         return _told(Curation([_as_it_is(one) for one in pictures], looks, Copies()), report)
     pictures, notes = _screened(pictures, looks, config, reader=reader, side=side)
-    copies = find_copies(_usable(pictures), looks)
+    banned = [one for one in pictures if one.use == "rejected" and one.decided_by == "person"]
+    copies = find_copies([*_usable(pictures), *banned], looks)
     pictures = copies.marked(pictures)
     usable = _usable(pictures)
     pictures, held_note = choose_pictures(pictures, config)
@@ -140,11 +144,25 @@ def _seen(record: Picture, look: Look, beforehand: Beforehand, known: Mapping[st
     if label := beforehand.labels.get(record.path):
         told["reading"] = labelled(look.reading, label)
         if label.use:
-            told |= {"use": label.use, "decided_by": "person", "reason": "a person's decision", "fault": ""}
+            told |= {"use": label.use, "decided_by": "person", "reason": LABELLED, "fault": ""}
             told["fault"] = "person" if label.use == "rejected" else ""
     if look.fault:  # nobody can learn from what cannot be read
         told |= {"use": "rejected", "fault": look.fault, "reason": look.words, "decided_by": "curate"}
     return record.model_copy(update=told)
+
+
+def _each_once(pictures: Sequence[Picture]) -> list[Picture]:
+    """The pictures; of files with the same bytes, the others go where a person decided about one."""
+    decided = {one.id: one.path for one in pictures if one.decided_by == "person"}
+    reason = "the same file as {}, about which you decided"
+    return [
+        one
+        if decided.get(one.id, one.path) == one.path or one.use == "rejected" or one.decided_by == "person"
+        else one.model_copy(
+            update={"use": "rejected", "fault": "exact duplicate", "reason": reason.format(decided[one.id])}
+        )
+        for one in pictures
+    ]
 
 
 def _scores(look: Look) -> dict[str, float]:
@@ -200,6 +218,7 @@ def _others(
     if reader.same_character is None:
         return {}, [f"The reader {_name(good)} does not know characters apart: look yourself for somebody else."]
     known = {one.id: one.reading.embedding for one in good if one.reading and one.reading.embedding}
+    _check_references(config.references, [one.path for one in good])
     references = [one.id for one in good if one.path in config.references]
     found = strangers(known, same=reader.same_character, references=references)
     if found is None:
@@ -212,6 +231,16 @@ def _others(
         id: ("other character", f"likeness {value:.2f} to the character, who begins at {same:.2f}")
         for id, value in found.items()
     }, []
+
+
+def _check_references(references: Sequence[str], known: Sequence[str]) -> None:
+    for path in references:
+        if path not in known:
+            close = difflib.get_close_matches(path, known, n=1)
+            raise RecipeError(
+                f"curate.references: {path!r} is no good picture of this pool"
+                f"{f'; did you mean {close[0]!r}?' if close else '.'} Name pictures by their path in images/."
+            )
 
 
 def _name(pictures: Sequence[Picture]) -> str:

@@ -164,7 +164,7 @@ def _sampled(images_PHW3: Floats, windows_P4: Floats, size: int) -> Floats:
 
     upper = pixels(0, 0) * (1 - right) + pixels(0, 1) * right
     lower = pixels(1, 0) * (1 - right) + pixels(1, 1) * right
-    return upper * (1 - below) + lower * below
+    return (upper * (1 - below) + lower * below).astype(numpy.float32)
 
 
 def _aligned(wholes_PHW3: Floats, parts_PHW3: Floats, windows_P4: Floats) -> Floats:
@@ -212,4 +212,4 @@ def _left_over(wholes_PHW3: Floats, parts_PHW3: Floats, windows_P4: Floats) -> F
     inner_PX = numpy.abs(rest_PHW3).mean(-1)[:, 2:-2, 2:-2].reshape(len(rest_PHW3), -1)
     worst_P = numpy.partition(inner_PX, -8, axis=1)[:, -8:].mean(1) / numpy.sqrt(numpy.maximum(power_P, 1))
     fits = 1 - (rest_PHW3**2).mean((1, 2, 3)) / numpy.maximum(power_P, 1) > _CORRELATION
-    return numpy.where(fits, worst_P, numpy.inf)
+    return numpy.where(fits, worst_P, numpy.inf).astype(numpy.float32)

@@ -11,6 +11,7 @@ from likeness.dataset.origins import Origin, origins
 from likeness.dataset.report import curation_page
 from likeness.dataset.seal import write_seal
 from likeness.errors import PictureError
+from likeness.perception.models import PROFILES, models_folder
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.instruments import base_folder, open_reader
 from likeness.recipe import Recipe
@@ -36,6 +37,7 @@ def curation_inputs(bench: Bench) -> dict[str, str]:
         "sources.jsonl": bench.digest(workspace.sources_jsonl),
         "[curate]": recipe.curate.digest,
         "[perception]": recipe.perception.digest,
+        "models": _models(recipe.perception.reader),
         "side": str(training_side(recipe)),
     }
 
@@ -49,11 +51,13 @@ def curate_pictures(bench: Bench) -> list[Path]:
     recipe, workspace = bench.recipe, bench.workspace
     previous = read_records(workspace.images_jsonl, Picture) if workspace.images_jsonl.exists() else []
     noted = read_records(workspace.sources_jsonl, Origin) if workspace.sources_jsonl.exists() else []
+    reader = open_reader(recipe.perception)
+    workspace.forget("curate")  # what is written below stands, also where it is too little to go on with
     found = curate(
         workspace.images,
         recipe.curate,
-        reader=open_reader(recipe.perception),
-        key=recipe.perception.digest,
+        reader=reader,
+        key=f"{recipe.perception.digest} {getattr(reader, 'sha256', '')}",
         side=training_side(recipe),
         memory=workspace.cache / "looks.safetensors",
         beforehand=Beforehand(previous, _labels(workspace), noted),
@@ -69,6 +73,12 @@ def curate_pictures(bench: Bench) -> list[Path]:
             "with: --set curate.accept_few=true"
         )
     return [workspace.images_jsonl, workspace.held_out_json, workspace.curation_html]
+
+
+def _models(reader: str) -> str:
+    """Which models there are for a reader: one that was fetched since sees more."""
+    there = models_folder().glob("*") if reader in PROFILES else ()
+    return ", ".join(sorted(f"{path.name} {path.stat().st_size}" for path in there))
 
 
 def _labels(workspace: Workspace) -> dict[str, Label]:
