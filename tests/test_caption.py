@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from likeness.captions.caption import caption
-from likeness.captions.files import read_written
+from likeness.captions.files import read_written, stands_in
 from likeness.errors import PictureError, RecipeError, WorkspaceError
 from likeness.images import Pixels, save_png, sha256_of
 from likeness.recipe import CaptionConfig
@@ -305,3 +305,9 @@ def test_a_word_for_a_taggers_outfit_stands_in_for_its_tag(images: Path) -> None
     assert "red dress" not in first.tags
     both = captioned(images, reader=tagged(), plan={"red dress": "miragown"}, format="both")[0]
     assert "wearing miragown" in both.sentence
+
+
+def test_a_trigger_within_another_word_is_not_there():
+    assert stands_in("mira, an admiral", "mira")
+    assert not stands_in("an admiral stands there", "mira")
+    assert stands_in("a photo of mira.", "mira")

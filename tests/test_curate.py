@@ -172,6 +172,14 @@ def test_what_is_held_out_stays_so_when_the_pool_is_curated_again(pool: Path, cu
     assert held < {one.path for one in used(more, "held-out")}
 
 
+def test_what_was_held_out_is_so_again_after_a_curation_that_rejected_it(pool: Path, curation: Curation):
+    held = {one.id for one in used(curation, "held-out")}
+    strict = run(pool, CurateConfig(screen=ScreenConfig(blur=0.05)), beforehand=Beforehand(curation.pictures))
+    assert not used(strict, "held-out")
+    again = run(pool, beforehand=Beforehand(strict.pictures, sealed=frozenset(held)))
+    assert held <= {one.id for one in used(again, "held-out")}
+
+
 # -- a person ----------------------------------------------------------------------------------------------------------
 
 

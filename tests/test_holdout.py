@@ -84,3 +84,11 @@ def test_where_no_view_is_told_those_are_held_out_that_look_unlike_each_other():
     ]
     held = pick(alone(pool), 3)
     assert len({one.reading.embedding for one in held if one.reading}) == 3
+
+
+def test_a_scene_of_many_pictures_is_not_held_out_whole():
+    many = [picture(number, "front") for number in range(27)]
+    few = [picture(number, "back", None) for number in range(27, 30)]
+    held = pick({"many": many, **alone(few)}, 4)
+    assert {one.path for one in held} == {one.path for one in few}
+    assert pick({"many": many}, 4) == []

@@ -80,3 +80,14 @@ def test_nothing_is_sealed_where_there_is_no_list(tmp_path: Path):
     assert read_seal(tmp_path / "held-out.json") == frozenset()
     write_seal(tmp_path / "held-out.json", [])
     assert read_seal(tmp_path / "held-out.json") == frozenset()
+
+
+def test_what_was_sealed_stays_so_until_it_is_to_be_trained_on(workspace: Workspace, recipe: Recipe):
+    run(workspace, recipe, ("curate",))
+    records = read_records(workspace.images_jsonl, Picture)
+    before = read_seal(workspace.held_out_json)
+    rejected = [one.model_copy(update={"use": "rejected"}) for one in records]
+    write_seal(workspace.held_out_json, rejected, before)
+    assert read_seal(workspace.held_out_json) == before
+    write_seal(workspace.held_out_json, [one.model_copy(update={"use": "train"}) for one in records], before)
+    assert read_seal(workspace.held_out_json) == frozenset()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from likeness.captions.files import Written, listed, read_written
+from likeness.captions.files import Written, listed, read_written, stands_in
 from likeness.captions.seen import scene_seen, tagged_traits, traits_seen
 from likeness.captions.sentences import sentence
 from likeness.captions.tags import booru_tags, escaped, ordered, plain_tags, scene_words
@@ -141,7 +141,7 @@ def _is_sayable(reading: Reading, config: CaptionConfig) -> bool:
 
 def _by_person(written: Written, front: Sequence[str], config: CaptionConfig) -> _Words:
     prose = " ".join(filter(None, [written.prose, ", ".join(config.add)])) if written.prose else ""
-    if prose and front[0] not in prose:
+    if prose and not stands_in(prose, front[0]):
         prose = f"{', '.join(front)}, {prose}"
     return _Words((*config.add, *written.tags) if written.tags else () if prose else config.add, prose)
 

@@ -1,6 +1,7 @@
 """Caption files: what a person wrote beside a picture. They are only read."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,7 @@ from likeness.captions.tags import is_prose, split_tags
 from likeness.errors import WorkspaceError
 from likeness.records import Picture
 
-__all__ = ["PLACEHOLDER", "Written", "listed", "read_written"]
+__all__ = ["PLACEHOLDER", "Written", "listed", "read_written", "stands_in"]
 
 TEXTS, TABLE = (".txt", ".caption"), ".json"
 PLACEHOLDER = "[trigger]"
@@ -108,8 +109,13 @@ def _is_tags(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, list) and all(isinstance(tag, str) for tag in value))
 
 
+def stands_in(text: str, word: str) -> bool:
+    """Whether a word stands in a text by itself: "mira" does not in "an admiral"."""
+    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
+
+
 def _written(file: str, tags: Sequence[str], text: str, trigger: str) -> Written:
-    has_trigger = any(word in part for part in (text, *tags) for word in (PLACEHOLDER, trigger))
+    has_trigger = any(PLACEHOLDER in part or stands_in(part, trigger) for part in (text, *tags))
     called, text = [tag.replace(PLACEHOLDER, trigger) for tag in tags], text.replace(PLACEHOLDER, trigger)
     prose = " ".join(text.split()) if is_prose(text) or (tags and text.strip()) else ""
     return Written(file, tuple(called) if prose else (*called, *split_tags(text)), prose, has_trigger)

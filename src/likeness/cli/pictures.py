@@ -53,8 +53,11 @@ def add_pictures(workspace: Workspace, sources: Sequence[Path], said: tuple[str,
         PictureError: for a source that is refused; then nothing was added.
         WorkspaceError: where the folder is no workspace, is in use, or cannot be written.
     """
-    if not workspace.root.is_dir():
-        raise WorkspaceError(f"{workspace.root} does not exist. Start a character with: likeness init {workspace.root}")
+    if not workspace.recipe.exists():
+        raise WorkspaceError(
+            f"{workspace.root} is not a character's folder: it has no likeness.toml. The folder comes first, then the "
+            f"sources: likeness add FOLDER SOURCE. Start a character with: likeness init {workspace.root}"
+        )
     path = workspace.sources_jsonl
     with workspace.lock("likeness add"):
         recorded = read_records(path, Origin) if path.exists() else []

@@ -1,6 +1,6 @@
 """Collecting: which picture files a folder holds, and what was decided about them before. Nothing is decoded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from likeness.errors import PictureError, WorkspaceError
@@ -20,7 +20,11 @@ UNKNOWN = 0  # px; the size of a picture that nobody has looked at
 
 
 def collect(
-    images: Path, *, previous: Sequence[Picture] = (), digest: Callable[[Path], str] = sha256_of
+    images: Path,
+    *,
+    previous: Sequence[Picture] = (),
+    sealed: Collection[str] = (),
+    digest: Callable[[Path], str] = sha256_of,
 ) -> list[Picture]:
     """A record for every picture file in a folder and the folders in it, by path; the files are only read.
 
@@ -31,6 +35,7 @@ def collect(
     Args:
         images: the folder.
         previous: records of an earlier time.
+        sealed: ids of pictures that were held out at any time; they still are.
         digest: the sha256 of a file's bytes.
 
     Raises:
@@ -46,6 +51,8 @@ def collect(
         id, path = digest(file), file.relative_to(images).as_posix()
         is_copy = id in first_with
         picture = exact.get((id, path)) or _recalled(known.get(id), id, path, is_copy=is_copy)
+        if id in sealed and not is_copy and picture.decided_by != "person":
+            picture = picture.model_copy(update={"use": "held-out"})
         if is_copy and picture.decided_by != "person":
             reason = f"the same file as {first_with[id]}"
             picture = picture.model_copy(update={"use": "rejected", "fault": "exact duplicate", "reason": reason})

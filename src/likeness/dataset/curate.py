@@ -53,11 +53,13 @@ class Beforehand:
         previous: records of an earlier curation; what was held out stays so, and what a person decided.
         labels: what a person says of pictures, by path.
         noted: what was noted of where pictures came from.
+        sealed: ids of pictures that were held out at any time.
     """
 
     previous: Sequence[Picture] = ()
     labels: Mapping[str, Label] = field(default_factory=dict)
     noted: Sequence[Origin] = ()
+    sealed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def curate(
         RecipeError: where a reference is not a picture of the pool.
         WorkspaceError: where the folder is missing, or the memory cannot be written.
     """
-    records = collect(images, previous=beforehand.previous)
+    records = collect(images, previous=beforehand.previous, sealed=beforehand.sealed)
     files = {record.id: images / record.path for record in reversed(records)}
     looks = look_at(files, reader=reader, key=key, side=side, memory=memory, report=report)
     known = origins(images, beforehand.noted, ids={record.path: record.id for record in records})

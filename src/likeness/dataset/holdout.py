@@ -38,34 +38,34 @@ def pick(units: Mapping[str, Sequence[Picture]], count: int, sealed: Sequence[Pi
     held = list(sealed)
     left = {name: unit for name, unit in units.items() if not {one.id for one in unit} & {one.id for one in sealed}}
     views = Counter(_view(one) for unit in units.values() for one in unit)
-    while left and len(held) < count:
+    while len(held) < count:
+        room = count - len(held)
+        fitting = {name: unit for name, unit in left.items() if len(unit) <= room}
+        if not fitting:  # nothing but scenes of many pictures: to hold one out whole would leave little to learn from
+            break
         taken = Counter(_view(one) for one in held)
         rest = Counter(cell for unit in left.values() for one in unit if (cell := _sure_cell(one)))
         owed = {view: times * count / views.total() - taken[view] for view, times in views.items()}
-        room = count - len(held)
         ranks = {
-            name: (*_rank(unit, rest, owed[_view(unit[0])], room), -_nearest(unit[0], held), name)
-            for name, unit in left.items()
+            name: (*_rank(unit, rest, owed[_view(unit[0])]), -_nearest(unit[0], held), name)
+            for name, unit in fitting.items()
         }
-        held += left.pop(max(left, key=ranks.__getitem__))
+        held += left.pop(max(fitting, key=ranks.__getitem__))
     return held
 
 
-def _rank(
-    unit: Sequence[Picture], rest: Counter[tuple[str, str]], owed: float, room: int
-) -> tuple[bool, bool, bool, int, float, float]:
+def _rank(unit: Sequence[Picture], rest: Counter[tuple[str, str]], owed: float) -> tuple[bool, bool, int, float, float]:
     """How good a unit is to hold out, the weightiest reason first.
 
     Args:
         unit: the pictures.
         rest: how often each cell was surely read among all that are left.
         owed: pictures that its view still lacks for its share.
-        room: pictures that are still to be held out.
     """
     own = Counter(cell for one in unit if (cell := cell_of(one.reading)))
     spare = min((rest[cell] - times for cell, times in own.items()), default=1)
     confidence = _confidence(unit)
-    return spare >= 1 and confidence >= _SURE, len(unit) <= room, owed > 0, min(spare, 2), owed, confidence
+    return spare >= 1 and confidence >= _SURE, owed > 0, min(spare, 2), owed, confidence
 
 
 def _nearest(picture: Picture, held: Sequence[Picture]) -> float:

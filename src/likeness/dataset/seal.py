@@ -11,13 +11,20 @@ from likeness.records import Picture, write_atomically
 __all__ = ["read_seal", "write_seal"]
 
 
-def write_seal(path: Path, pictures: Sequence[Picture]) -> None:
+def write_seal(path: Path, pictures: Sequence[Picture], before: frozenset[str] = frozenset()) -> None:
     """`path` holds the ids of the held-out pictures, and a hash over all of them.
+
+    What was sealed before stays so, though a curation between should have rejected it, until it is to be trained on.
+
+    Args:
+        pictures: the records.
+        before: ids that were sealed before.
 
     Raises:
         WorkspaceError: on a full disk or in a read-only folder.
     """
-    ids = sorted({picture.id for picture in pictures if picture.use == "held-out"})
+    held, trained = ({one.id for one in pictures if one.use == use} for use in ("held-out", "train"))
+    ids = sorted(held | (before - trained))
     write_atomically(path, json.dumps({"held_out": ids, "sha256": _digest(ids)}, indent=1) + "\n")
 
 

@@ -9,7 +9,7 @@ from likeness.dataset.curate import Beforehand, curate, summary
 from likeness.dataset.labels import Label, read_labels
 from likeness.dataset.origins import Origin, origins
 from likeness.dataset.report import curation_page
-from likeness.dataset.seal import write_seal
+from likeness.dataset.seal import read_seal, write_seal
 from likeness.errors import PictureError
 from likeness.perception.models import PROFILES, models_folder
 from likeness.pipeline.bench import Bench
@@ -51,7 +51,7 @@ def curate_pictures(bench: Bench) -> list[Path]:
     recipe, workspace = bench.recipe, bench.workspace
     previous = read_records(workspace.images_jsonl, Picture) if workspace.images_jsonl.exists() else []
     noted = read_records(workspace.sources_jsonl, Origin) if workspace.sources_jsonl.exists() else []
-    reader = open_reader(recipe.perception)
+    reader, sealed = open_reader(recipe.perception), read_seal(workspace.held_out_json)
     workspace.forget("curate")  # what is written below stands, also where it is too little to go on with
     found = curate(
         workspace.images,
@@ -60,11 +60,11 @@ def curate_pictures(bench: Bench) -> list[Path]:
         key=f"{recipe.perception.digest} {getattr(reader, 'sha256', '')}",
         side=training_side(recipe),
         memory=workspace.cache / "looks.safetensors",
-        beforehand=Beforehand(previous, _labels(workspace), noted),
+        beforehand=Beforehand(previous, _labels(workspace), noted, sealed),
         report=bench.report,
     )
     write_records(workspace.images_jsonl, found.pictures)
-    write_seal(workspace.held_out_json, found.pictures)
+    write_seal(workspace.held_out_json, found.pictures, sealed)
     make_folder(workspace.curation_html.parent)
     write_atomically(workspace.curation_html, curation_page(found, recipe.curate, name=recipe.character.name))
     if found.too_few and not recipe.curate.accept_few:
