@@ -15,7 +15,7 @@ from likeness.dataset.curate import Beforehand, Curation, candidates, curate, mi
 from likeness.dataset.labels import Label
 from likeness.dataset.origins import Origin
 from likeness.dataset.screening import RULES, screen, strangers
-from likeness.errors import PictureError, RecipeError
+from likeness.errors import PictureError, RecipeError, WorkspaceError
 from likeness.events import Event
 from likeness.images import Pixels, open_pixels, sha256_of
 from likeness.maquette.pool import Member, make_pool
@@ -127,9 +127,19 @@ def test_a_chosen_picture_says_what_it_adds(curation: Curation):
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-def test_what_is_missing_names_pictures_of_the_pool_that_would_fill_it(curation: Curation):
-    for want in missing(curation.pictures):
-        for one in candidates(curation.pictures, want):
+def test_what_is_missing_names_pictures_of_the_pool_that_would_fill_it(pool: Path, members: dict[str, Member]):
+    backs = [path for path, one in members.items() if one.drawing and one.drawing.scene.view == "back"]
+    blurred = next(path for path in members if members[path].flaw == "blur")
+    labels = {path: Label(path=path, use="rejected") for path in backs}
+    labels[blurred] = Label(path=blurred, view="back")
+    pictures = run(pool, beforehand=Beforehand(labels=labels)).pictures
+    assert "nothing from behind" in " ".join(summary(pictures)["missing"])
+    for want in missing(pictures):
+        found = candidates(pictures, want)
+        assert (blurred in {one.path for one in found}) == (
+            want.value in ("back", members[blurred].drawing.scene.framing)
+        )  # pyright: ignore[reportOptionalMemberAccess]
+        for one in found:
             assert one.reading is not None
             assert getattr(one.reading, want.axis) == want.value
             assert one.fault not in ("other character", "two characters", "truncated")
@@ -207,6 +217,26 @@ def test_what_repeats_a_picture_that_a_person_rejected_goes_with_it(
     found = run(pool, beforehand=Beforehand(labels={original: Label(path=original, use="rejected")}))
     assert of(found, copy).use == "rejected"
     assert of(found, copy).reason.endswith(f"copy of {original}, which you rejected")
+    found = run(pool, beforehand=Beforehand(labels={copy: Label(path=copy, use="rejected")}))
+    assert of(found, original).use != "rejected", "the better one may be what the person wants"
+
+
+def test_a_scene_that_labels_hold_out_and_train_on_is_refused(pool: Path, members: dict[str, Member]):
+    copy = next(path for path, one in members.items() if one.flaw == "rescaled duplicate")
+    original = members[copy].original
+    labels = {original: Label(path=original, use="held-out"), copy: Label(path=copy, use="train")}
+    with pytest.raises(WorkspaceError, match="the same scene"):
+        run(pool, beforehand=Beforehand(labels=labels))
+
+
+def test_no_copy_of_what_a_person_holds_out_is_trained_on_in_a_set_chosen_by_hand(
+    pool: Path, members: dict[str, Member]
+):
+    copy = next(path for path, one in members.items() if one.flaw == "rescaled duplicate")
+    original = members[copy].original
+    labels = {original: Label(path=original, use="held-out")}
+    found = run(pool, CurateConfig(choose="all"), beforehand=Beforehand(labels=labels))
+    assert (of(found, original).use, of(found, copy).use) == ("held-out", "rejected")
 
 
 def test_of_two_files_with_the_same_bytes_the_one_that_a_person_wants_is_trained_on_alone(
@@ -299,6 +329,8 @@ def test_who_is_unlike_the_largest_cluster_is_a_stranger():
 
 
 def test_where_no_cluster_holds_half_nobody_can_tell_unless_a_reference_says_who():
+    halves = {f"{name} {index}": turned(name + 0.05 * index) for name in (0, 2) for index in range(4)}
+    assert strangers(halves, same=0.9) is None
     three = {f"{name} {index}": turned(name + 0.05 * index) for name in (0, 2, 4) for index in range(3)}
     assert strangers(three, same=0.9) is None
     found = strangers(three, same=0.9, references=["2 0"])
@@ -306,7 +338,7 @@ def test_where_no_cluster_holds_half_nobody_can_tell_unless_a_reference_says_who
     assert {id.split()[0] for id in found} == {"0", "4"}
 
 
-def test_a_pool_of_two_characters_asks_for_references(tmp_path: Path):
+def test_a_pool_of_three_characters_asks_for_references(tmp_path: Path):
     for number in (1, 2, 3):
         make_pool(character(number), tmp_path / "images" / str(number), seed=number)
     found = run(tmp_path)

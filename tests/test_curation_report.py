@@ -77,7 +77,7 @@ def small() -> Curation:
         picture("k.png", "rejected", reading(), fault="a new rule"),
         third,
     ]
-    copies = Copies({again.id: Copy(front.id, front.path, "mirrored duplicate", 0.123)})
+    copies = Copies({again.id: Copy(front.id, front.path, False, "mirrored duplicate", 0.123)})
     return curation(pictures, unreadable=["j.png"], copies=copies, notes=("Mind the <gap>.",), too_few="Only 7 & few.")
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "PictureError",
     "RecipeError",
     "ResumeError",
+    "TooFewPictures",
     "WorkspaceError",
 ]
 
@@ -48,6 +49,10 @@ class PictureError(LikenessError):
     def __init__(self, message: str, fault: str = "unreadable") -> None:
         super().__init__(message)
         self.fault = fault
+
+
+class TooFewPictures(PictureError):
+    """Fewer usable pictures than a character is learnt from; what is there was curated all the same."""
 
 
 class CheckpointError(LikenessError):

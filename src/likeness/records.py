@@ -87,7 +87,8 @@ class Picture(Record):
         source: where it came from, in words or as an address; empty where nobody said.
         rights: the licence or permission it is used under; empty where nobody said.
         made_by: the program that drew it, where the file's own metadata says that one did: it is AI-generated.
-        repeats: how often a pass shows it, as the folder said that it came from; 1 where none did.
+        repeats: how often a pass of another trainer is to show it, as the folder said that it came from; 1 where none
+            did. It is exported; our own training shows each once.
         scores: how good it is in each respect, in [0, 1] by name: "sharpness", "light".
         crop: the part to train on, px; None for all of it.
         group: pictures of one group are copies of one scene, or nearly: never some trained on and some held out. The

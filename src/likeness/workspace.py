@@ -21,7 +21,8 @@ class Done(Record):
     Attributes:
         inputs: digest of everything it read, by name: "captions.jsonl", "[train]".
         outputs: paths of what it made, relative to the workspace; one that is gone makes the step stale.
-        sizes: bytes, of the outputs in the cache: another size is damage there, since nobody edits those.
+        sizes: bytes, of the outputs in the cache, and of the records of pictures: another size is damage there, or a
+            hand's edit that the step has to see.
     """
 
     inputs: dict[str, str]
@@ -232,7 +233,12 @@ class Workspace:
             outputs: files that it made, in this workspace.
         """
         made = {path.absolute().relative_to(self.root).as_posix(): path for path in outputs}
-        sizes = {place: path.stat().st_size for place, path in made.items() if self.cache in path.absolute().parents}
+        ours = {self.images_jsonl, self.held_out_json}
+        sizes = {
+            place: path.stat().st_size
+            for place, path in made.items()
+            if self.cache in path.absolute().parents or path.absolute() in ours
+        }
         self._write_done(self._done() | {step: Done(inputs=dict(inputs), outputs=tuple(made), sizes=sizes)})
 
     def forget(self, step: str) -> None:

@@ -107,8 +107,10 @@ def curate(
 
     workspace, recipe = _opened(folder, settings)
     with reporting(as_json) as report:
-        told, table = curated(workspace, recipe, source=source, rights=licence, report=report)
+        told, table, fault = curated(workspace, recipe, source=source, rights=licence, report=report)
     _tell(as_json, *(explained(workspace, why) if why else (told, table)))
+    if fault and not why:
+        raise fault
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """What `likeness curate` tells: what became of a pool, or of one picture of it."""
 
 import difflib
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from likeness import pipeline
 from likeness.dataset.curate import candidates, missing, summary
-from likeness.errors import WorkspaceError
+from likeness.errors import TooFewPictures, WorkspaceError
 from likeness.events import Report
 from likeness.recipe import Recipe
 from likeness.records import Picture, read_records
@@ -21,8 +22,8 @@ __all__ = ["curated", "curation_table", "explained", "why", "why_table"]
 
 def curated(
     workspace: Workspace, recipe: Recipe, *, source: str, rights: str, report: Report
-) -> tuple[dict[str, Any], RenderableType]:
-    """Curates, and answers with what became of the pool: as plain data, and as a table.
+) -> tuple[dict[str, Any], RenderableType, TooFewPictures | None]:
+    """Curates, and answers with what became of the pool: as plain data, as a table, and what keeps it from going on.
 
     Args:
         source: where pictures came from of which nobody said so yet; empty where nobody says so now.
@@ -33,10 +34,18 @@ def curated(
     """
     if source or rights:
         pipeline.note_origin(workspace, source=source, rights=rights)
-    (outcome,) = pipeline.run(workspace, recipe, ("curate",), report=report)
+    started, fault = time.monotonic(), None
+    try:
+        pipeline.run(workspace, recipe, ("curate",), report=report)
+    except TooFewPictures as too_few:
+        fault = too_few
     pictures = read_records(workspace.images_jsonl, Picture)
-    told = {"workspace": str(workspace.root), **summary(pictures), "seconds": outcome.seconds}
-    return told, curation_table(told, pictures, str(workspace.curation_html))
+    told = {
+        "workspace": str(workspace.root),
+        **summary(pictures),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    return told, curation_table(told, pictures, str(workspace.curation_html)), fault
 
 
 def explained(workspace: Workspace, path: str) -> tuple[dict[str, Any], RenderableType]:

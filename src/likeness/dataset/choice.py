@@ -7,6 +7,7 @@ import numpy
 
 from likeness.dataset.coverage import Chosen, Problem, choose, phrase, shown
 from likeness.dataset.holdout import LEAST, how_many, pick
+from likeness.errors import WorkspaceError
 from likeness.recipe import CurateConfig
 from likeness.records import Picture
 
@@ -24,6 +25,9 @@ def choose_pictures(pictures: Sequence[Picture], config: CurateConfig) -> tuple[
     Args:
         pictures: all; those that are rejected stay so. "held-out" among the others were held out before.
         config: of curation.
+
+    Raises:
+        WorkspaceError: where labels hold a scene out and train on it.
     """
     usable = [one for one in pictures if one.use != "rejected"]
     locked = {one.id for one in usable if _is_decided(one, "train")}
@@ -32,13 +36,10 @@ def choose_pictures(pictures: Sequence[Picture], config: CurateConfig) -> tuple[
     for one in usable:
         if not scenes[one.group or one.path]:  # a scene that a person wants to train on is not measured on
             units.setdefault(one.group or one.path, []).append(one)
+    _check_labels(usable, scenes)
     count = how_many(len(usable), config.held_out)
     sealed = [one for one in usable if one.use == "held-out" and not scenes[one.group or one.path]]
-    kept = {
-        one.id for unit in units.values() if any(one.id in {two.id for two in sealed} for one in unit) for one in unit
-    }
-    kept |= {one.id for one in sealed}
-    held = {one.id for one in pick(units, count, [one for one in usable if one.id in kept])}
+    held = {one.id for one in pick(units, count, _with_their_scenes(sealed, units))}
     candidates = [one for one in usable if one.id not in held]
     chosen = choose(_problem(candidates, locked, config), config.count or min(len(candidates), MOST))
     order = {candidates[some.index].id: (place, some) for place, some in enumerate(chosen, start=1)}
@@ -53,6 +54,18 @@ def _with_their_scenes(sealed: Sequence[Picture], units: Mapping[str, Sequence[P
     scenes = {one.group or one.path for one in sealed}
     together = [one for name in sorted(scenes) for one in units.get(name, ())]
     return list({one.id: one for one in (*sealed, *together)}.values())
+
+
+def _check_labels(usable: Sequence[Picture], scenes: Counter[str]) -> None:
+    """A person cannot both train on a scene and be measured by it."""
+    for one in usable:
+        scene = one.group or one.path
+        if _is_decided(one, "held-out") and scenes[scene]:
+            other = next(two for two in usable if _is_decided(two, "train") and (two.group or two.path) == scene)
+            raise WorkspaceError(
+                f"labels.csv holds {one.path} out and trains on {other.path}, which shows the same scene. Give both "
+                "the same use, or take one back with an empty one."
+            )
 
 
 def _is_decided(picture: Picture, use: str) -> bool:

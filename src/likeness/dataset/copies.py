@@ -1,7 +1,7 @@
 """Copies in a pool: which picture is the best of those that show the same, and what the others are."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy
@@ -77,12 +77,11 @@ def find_copies(pictures: Sequence[Picture], looks: Looks) -> Copies:
     matches = find_matches([looks.thumbnails[picture.id] for picture in once])
     of: dict[str, Copy] = {}
     for members in _together(len(once), [match for match in matches if match.is_copy]):
-        best = _best(members, once, looks, matches)
-        for member in members:
-            if member != best:
-                kind, left_over = _kind(best, member, matches, once, looks)
-                is_banned = once[best].use == "rejected"
-                of[once[member].id] = Copy(once[best].id, once[best].path, is_banned, kind, left_over)
+        for kept, gone in _verdicts(members, once, looks, matches):
+            for member in gone:
+                kind, left_over = _kind(kept, member, matches, once, looks)
+                is_banned = once[kept].use == "rejected"
+                of[once[member].id] = Copy(once[kept].id, once[kept].path, is_banned, kind, left_over)
     scenes = {
         once[member].id: once[min(members, key=lambda index: once[index].path)].path
         for members in _together(len(once), matches)
@@ -91,8 +90,26 @@ def find_copies(pictures: Sequence[Picture], looks: Looks) -> Copies:
     return Copies(of, scenes)
 
 
-_BY_PERSON = {"train": 0, "rejected": 1, "held-out": 2}
-"""A lock outweighs a ban, and both what instruments found."""
+def _verdicts(
+    members: Sequence[int], pictures: Sequence[Picture], looks: Looks, matches: Sequence[Match]
+) -> Iterator[tuple[int, list[int]]]:
+    """Of copies of one picture, what each decision takes away: a person's ban those that are no better than what was
+    banned, then the best of the others the rest."""
+    banned = [member for member in members if pictures[member].use == "rejected"]
+    others = [member for member in members if member not in banned]
+    if banned:
+        worst = max(banned, key=lambda member: _detail(looks.looks[pictures[member].id]))
+        most = _detail(looks.looks[pictures[worst].id]) / _AS_GOOD
+        gone = [member for member in others if _detail(looks.looks[pictures[member].id]) <= most]
+        yield worst, gone
+        others = [member for member in others if member not in gone or pictures[member].decided_by == "person"]
+    if len(others) > 1:
+        best = _best(others, pictures, looks, matches)
+        yield best, [member for member in others if member != best]
+
+
+_BY_PERSON = {"train": 0, "held-out": 1}
+"""A lock outweighs what a person holds out, and both what instruments found."""
 
 
 def _together(count: int, matches: Sequence[Match]) -> list[list[int]]:

@@ -117,7 +117,7 @@ def curate(
     known = origins(images, beforehand.noted, ids={record.path: record.id for record in records})
     pictures = _each_once([_seen(record, looks.looks[record.id], beforehand, known) for record in records])
     if config.choose == "all":
-        return _told(Curation([_as_it_is(one) for one in pictures], looks, Copies()), report)
+        return _told(_by_hand(pictures, looks), report)
     pictures, notes = _screened(pictures, looks, config, reader=reader, side=side)
     banned = [one for one in pictures if one.use == "rejected" and one.decided_by == "person"]
     copies = find_copies([*_usable(pictures), *banned], looks)
@@ -178,6 +178,17 @@ def _scores(look: Look) -> dict[str, float]:
         "light": round(min(1.0, 2 * found["light"], 2 * (1 - found["shade"])), 3),
         "contrast": round(min(1.0, found["contrast"] / 0.15), 3),  # 0.15: a picture of usual contrast
     }
+
+
+def _by_hand(pictures: Sequence[Picture], looks: Looks) -> Curation:
+    """A set that was chosen by hand: all of it, but no copy of what a person holds out."""
+    unsealed = sum(one.use == "held-out" and one.decided_by != "person" for one in pictures)
+    notes = (f"{unsealed} pictures that were held out are trained on now: curate.choose = 'all'.",) if unsealed else ()
+    taken = [_as_it_is(one) for one in pictures]
+    held = {one.id for one in taken if one.use == "held-out"}
+    found = find_copies(_usable(taken), looks) if held else Copies()
+    copies = Copies({id: copy for id, copy in found.of.items() if copy.kept in held}, found.scenes)
+    return Curation(copies.marked(taken), looks, copies, notes)
 
 
 def _as_it_is(picture: Picture) -> Picture:

@@ -104,6 +104,11 @@ def changed(label: Label, words: Mapping[str, str]) -> Label:
     Raises:
         WorkspaceError: for a name that seems to be a slip, or a value that is not allowed.
     """
+    if "path" in words:
+        raise WorkspaceError(
+            f"path={words['path']}: a label stays with its picture. Name the picture in front: likeness label FOLDER "
+            "PICTURE KEY=VALUE."
+        )
     cells = _cells(label)
     for name, value in words.items():
         cells[_column(name, f"{name}={value}")] = value.strip()

@@ -22,6 +22,7 @@ from safetensors.numpy import save
 
 from likeness.dataset.measures import measure
 from likeness.dataset.provenance import made_by
+from likeness.dataset.sources import PACKED
 from likeness.errors import PictureError
 from likeness.events import Event, Report, silent
 from likeness.images import Pixels, jpeg_quality, open_pixels
@@ -139,7 +140,10 @@ def _look(id: str, path: Path, *, read: Callable[[Pixels], Reading], side: int) 
     try:
         pixels = open_pixels(path)
     except PictureError as error:
-        return Look(id=id, fault=error.fault, words=str(error).removeprefix(f"{path} ")), None, b""
+        words = str(error).removeprefix(f"{path} ")
+        if path.suffix.lower() in PACKED:
+            words = f"an archive, which is not opened here; bring its pictures in with: likeness add FOLDER {path.name}"
+        return Look(id=id, fault=error.fault, words=words), None, b""
     reading = read(pixels)
     box = reading.subject or subject_box(pixels)
     measures = {**measure(pixels, box, side=side), "jpeg": float(jpeg_quality(path) or 100)}

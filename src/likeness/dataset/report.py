@@ -66,9 +66,10 @@ class _Wish:
 
 @dataclass(frozen=True, slots=True)
 class _Copies:
-    """A picture that stays, and its copies, each with its kind and what is left over between the two."""
+    """A picture that stays, or that a person rejected, and its copies: kind, and what is left over between the two."""
 
     kept: _Shown
+    verdict: str
     copies: Sequence[tuple[_Shown, str, float]]
 
 
@@ -210,14 +211,14 @@ def _copies(found: Curation, shown: Sequence[_Shown]) -> list[_Copies]:
 
 def _side_by_side(kept: str, group: Sequence[tuple[Picture, _Shown]], found: Curation) -> _Copies:
     """The picture that stays, first, and beside it the others."""
-    stays = next(some for picture, some in group if picture.id == kept)
+    first, stays = next((picture, some) for picture, some in group if picture.id == kept)
     copies = []
     for picture, some in group:
         copy = found.copies.of.get(picture.id)
         if some is not stays:
             kind = copy.kind if copy and picture.fault != "exact duplicate" else "exact duplicate"
             copies.append((some, kind, copy.left_over if copy else 0.0))
-    return _Copies(stays, copies)
+    return _Copies(stays, "rejected" if first.use == "rejected" else "kept", copies)
 
 
 def _instruments(found: Curation) -> list[_Instrument]:

@@ -108,7 +108,7 @@ def strangers(
         references: pictures that surely show the character.
 
     Returns:
-        None where no cluster holds half of the pictures and no reference says which it is: then nobody can tell.
+        None where no cluster holds more than half of the pictures and no reference says which it is: nobody can tell.
     """
     ids = list(embeddings)
     if len(ids) < 3:
@@ -118,7 +118,7 @@ def strangers(
     sure = [clusters[ids.index(id)] for id in references if id in embeddings]
     counts = numpy.bincount(sure or clusters)
     largest = int(counts.argmax())
-    if not sure and counts[largest] < len(ids) / 2:
+    if not sure and counts[largest] <= len(ids) / 2:
         return None
     own = rows[clusters == largest]
     middle = numpy.median(rows @ own.T, axis=1)

@@ -83,6 +83,8 @@ def _outcome(bench: Bench, step: str) -> Outcome:
     if is_fresh:
         bench.report(Event(stage=step, done=1, total=1, note="nothing has changed"))
     else:
+        if step != "train":  # of a step that stops halfway nothing is fresh; the last LoRA stays on record
+            workspace.forget(step)
         workspace.mark_done(step, inputs, STEPS[step].act(bench))
     made = tuple(path.relative_to(workspace.root).as_posix() for path in workspace.made_by(step))
     return Outcome(step=step, is_fresh=is_fresh, seconds=round(time.monotonic() - started, 3), made=made)

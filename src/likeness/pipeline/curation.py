@@ -7,10 +7,11 @@ from typing import Any
 
 from likeness.dataset.curate import Beforehand, curate, summary
 from likeness.dataset.labels import Label, read_labels
-from likeness.dataset.origins import Origin, origins
+from likeness.dataset.origins import PICTURES, Origin, origins
 from likeness.dataset.report import curation_page
 from likeness.dataset.seal import read_seal, write_seal
-from likeness.errors import PictureError
+from likeness.errors import TooFewPictures
+from likeness.images import sha256_of
 from likeness.perception.models import PROFILES, models_folder
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.instruments import base_folder, open_reader
@@ -46,13 +47,12 @@ def curate_pictures(bench: Bench) -> list[Path]:
     """Writes a record for each picture, the seal of those that are held out, and the page.
 
     Raises:
-        PictureError: where too few pictures are usable and nobody said to go on; what was found is written first.
+        TooFewPictures: where too few pictures are usable and nobody said to go on; what was found is written first.
     """
     recipe, workspace = bench.recipe, bench.workspace
     previous = read_records(workspace.images_jsonl, Picture) if workspace.images_jsonl.exists() else []
     noted = read_records(workspace.sources_jsonl, Origin) if workspace.sources_jsonl.exists() else []
     reader, sealed = open_reader(recipe.perception), read_seal(workspace.held_out_json)
-    workspace.forget("curate")  # what is written below stands, also where it is too little to go on with
     found = curate(
         workspace.images,
         recipe.curate,
@@ -68,9 +68,9 @@ def curate_pictures(bench: Bench) -> list[Path]:
     make_folder(workspace.curation_html.parent)
     write_atomically(workspace.curation_html, curation_page(found, recipe.curate, name=recipe.character.name))
     if found.too_few and not recipe.curate.accept_few:
-        raise PictureError(
+        raise TooFewPictures(
             f"{found.too_few} {workspace.curation_html} shows what is missing. Add pictures, or go on at that price "
-            "with: --set curate.accept_few=true"
+            "with curate.accept_few = true in likeness.toml (for one command: --set curate.accept_few=true)."
         )
     return [workspace.images_jsonl, workspace.held_out_json, workspace.curation_html]
 
@@ -91,12 +91,14 @@ def note_origin(workspace: Workspace, *, source: str, rights: str) -> None:
     """Where the pictures came from of which nobody has said so yet, and the permission they are used under."""
     with workspace.lock("likeness curate"):
         noted = read_records(workspace.sources_jsonl, Origin) if workspace.sources_jsonl.exists() else []
-        known = origins(workspace.images, noted)
-        told = [
-            one.model_copy(update={"source": one.source or source, "rights": one.rights or rights})
-            for one in known.values()
-        ]
-        write_records(workspace.sources_jsonl, told)
+        files = [path for path in workspace.images.rglob("*") if path.suffix.lower() in PICTURES and path.is_file()]
+        ids = {path.relative_to(workspace.images).as_posix(): sha256_of(path) for path in files}
+        told = {
+            path: one.model_copy(update={"source": one.source or source, "rights": one.rights or rights})
+            for path, one in origins(workspace.images, noted, ids=ids).items()
+        }
+        gone = [one for one in noted if one.path not in told]
+        write_records(workspace.sources_jsonl, [*gone, *told.values()])
 
 
 def curation_summary(workspace: Workspace) -> dict[str, Any]:
