@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy
+from numpy.typing import NDArray
 
 from likeness.dataset.coverage import cell_of
 from likeness.records import Picture
@@ -38,19 +39,22 @@ def pick(units: Mapping[str, Sequence[Picture]], count: int, sealed: Sequence[Pi
     held = list(sealed)
     left = {name: unit for name, unit in units.items() if not {one.id for one in unit} & {one.id for one in sealed}}
     views = Counter(_view(one) for unit in units.values() for one in unit)
+    rest = Counter(cell for unit in left.values() for one in unit if (cell := _sure_cell(one)))
+    taken = Counter(_view(one) for one in held)
+    names, rows = list(left), _embeddings([unit[0] for unit in left.values()])
+    near = dict(zip(names, _nearest(rows, held), strict=True))
     while len(held) < count:
         room = count - len(held)
-        fitting = {name: unit for name, unit in left.items() if len(unit) <= room}
+        fitting = [name for name, unit in left.items() if len(unit) <= room]
         if not fitting:  # nothing but scenes of many pictures: to hold one out whole would leave little to learn from
             break
-        taken = Counter(_view(one) for one in held)
-        rest = Counter(cell for unit in left.values() for one in unit if (cell := _sure_cell(one)))
         owed = {view: times * count / views.total() - taken[view] for view, times in views.items()}
-        ranks = {
-            name: (*_rank(unit, rest, owed[_view(unit[0])]), -_nearest(unit[0], held), name)
-            for name, unit in fitting.items()
-        }
-        held += left.pop(max(fitting, key=ranks.__getitem__))
+        ranks = {name: (*_rank(left[name], rest, owed[_view(left[name][0])]), -near[name], name) for name in fitting}
+        unit = left.pop(max(fitting, key=ranks.__getitem__))
+        held += unit
+        taken.update(_view(one) for one in unit)
+        rest.subtract(cell for one in unit if (cell := _sure_cell(one)))
+        near = {name: max(near[name], value) for name, value in zip(names, _nearest(rows, unit), strict=True)}
     return held
 
 
@@ -68,11 +72,19 @@ def _rank(unit: Sequence[Picture], rest: Counter[tuple[str, str]], owed: float) 
     return spare >= 1 and confidence >= _SURE, owed > 0, min(spare, 2), owed, confidence
 
 
-def _nearest(picture: Picture, held: Sequence[Picture]) -> float:
-    """How like a picture is to the likest of those that are held out; 0 where there is none, or nothing to compare."""
-    own = picture.reading.embedding if picture.reading else None
-    others = [one.reading.embedding for one in held if one.reading and one.reading.embedding]
-    return float((numpy.array(others) @ numpy.array(own)).max()) if own and others else 0.0
+def _embeddings(pictures: Sequence[Picture]) -> NDArray[numpy.float64]:
+    """A row per picture; of zeros where there is no embedding."""
+    rows = [one.reading.embedding or () if one.reading else () for one in pictures]
+    width = max(map(len, rows), default=0)
+    return numpy.array([row or (0.0,) * width for row in rows], float).reshape(len(rows), width)
+
+
+def _nearest(rows: NDArray[numpy.float64], held: Sequence[Picture]) -> list[float]:
+    """How like each row is to the likest of some pictures; 0 where there is nothing to compare."""
+    own = _embeddings(held)
+    if not own.size or own.shape[1] != rows.shape[1]:
+        return [0.0] * len(rows)
+    return (rows @ own.T).max(axis=1).tolist()
 
 
 def _view(picture: Picture) -> str:

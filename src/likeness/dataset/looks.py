@@ -36,7 +36,7 @@ THUMBNAIL = 64
 """px, both sides of the squeezed picture that copies are found by."""
 
 PREVIEW = 144  # px, longer side of the picture that a page shows
-FORMAT = "2"  # of the memory; with another, all pictures are looked at again
+FORMAT = "3"  # of the memory; with another, all pictures are looked at again
 WORKERS = min(os.cpu_count() or 1, 8)  # each has one picture in memory
 
 
@@ -157,15 +157,15 @@ def _look(id: str, path: Path, *, read: Callable[[Pixels], Reading], side: int) 
         subject=box,
     )
     image = Image.fromarray(pixels)
-    small = image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    small = image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=2.0)
     return look, numpy.asarray(small), _preview(image)
 
 
 def _preview(image: Image.Image) -> bytes:
     """A small JPEG: pages hold hundreds."""
-    shown, file = image.copy(), io.BytesIO()
-    shown.thumbnail((PREVIEW, PREVIEW), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    shown.save(file, "JPEG", quality=85)
+    scale, file = min(1.0, PREVIEW / max(image.size)), io.BytesIO()
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0).save(file, "JPEG", quality=85)
     return file.getvalue()
 
 

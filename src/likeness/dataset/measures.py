@@ -23,6 +23,7 @@ Slices = list[tuple[slice, slice]]
 LANCZOS = Image.Resampling.LANCZOS
 READ_AT = 256  # px, longer side: letters down to 3% of a picture have 8 px there, and fur has become smooth
 THICK = 0.3  # of a letter's height: bold type has strokes of a fifth to a quarter, dots and the gaps between them more
+SHORT = 5  # marks in a line that nobody takes for text, so that how thick they are need not be known
 DETAIL_AT = 256  # px, side of the middle part that tells real detail from enlargement
 
 
@@ -167,50 +168,59 @@ def _is_plain(row_W3: Pixels, colour: NDArray[numpy.float64]) -> bool:
 def longest_line(light_HW: Floats) -> int:
     """How many marks like letters stand in one line at most: strokes thinner than their height, of like height, on a
     common top or foot, with narrow gaps. Handwriting whose letters touch is not seen, and rows of dots are no line."""
-    return max((_longest(marks_N5) for marks_N5 in _marks(light_HW)), default=0)
+    longest = 0
+    for is_mark_HW in _thin(light_HW):
+        longest = max(longest, _longest(_boxes(is_mark_HW), is_mark_HW, longest))
+    return longest
 
 
-def _marks(light_HW: Floats) -> Iterator[NDArray[numpy.float64]]:
-    """What could be letters, lighter or darker than what is around, strong or faint: left, top, right, bottom, and
-    how thick its strokes are, as a share of its height."""
-    side = max(light_HW.shape)
-    stroke = max(3, round(0.035 * side))  # what is wider is no stroke
+def _thin(light_HW: Floats) -> Iterator[NDArray[numpy.bool_]]:
+    """What is thin, lighter or darker than what is around, strong or faint."""
+    stroke = max(3, round(0.035 * max(light_HW.shape)))  # what is wider is no stroke
     for sign in (1, -1):
         thin_HW = sign * light_HW - ndimage.grey_opening(sign * light_HW, (stroke, stroke))
-        for least in (0.25, 0.12):
-            names_HW, count = cast(tuple[NDArray[numpy.int32], int], ndimage.label(thin_HW > least))
-            boxes = [(x.start, y.start, x.stop, y.stop) for y, x in cast(Slices, ndimage.find_objects(names_HW))]
-            boxes_N4 = numpy.array(boxes, float).reshape(-1, 4)
-            widths, heights = boxes_N4[:, 2] - boxes_N4[:, 0], boxes_N4[:, 3] - boxes_N4[:, 1]
-            inside_HW = ndimage.distance_transform_edt(names_HW)
-            thick = 2 * ndimage.maximum(inside_HW, names_HW, numpy.arange(1, count + 1)) / numpy.maximum(heights, 1)
-            is_letter = (0.03 * side <= heights) & (heights <= 0.16 * side) & (widths <= 1.6 * heights + 1)
-            yield numpy.column_stack([boxes_N4, thick])[is_letter]
+        yield from (thin_HW > least for least in (0.25, 0.12))
 
 
-def _longest(marks_N5: NDArray[numpy.float64]) -> int:
-    """The longest line among these marks."""
-    marks_N5 = marks_N5[numpy.argsort(marks_N5[:, 0])]
-    tops, feet = marks_N5[:, 1], marks_N5[:, 3]
+def _boxes(is_mark_HW: NDArray[numpy.bool_]) -> NDArray[numpy.int64]:
+    """Left, top, right and bottom of each mark of a letter's size and shape, from left to right."""
+    side = max(is_mark_HW.shape)
+    names_HW, _ = cast(tuple[NDArray[numpy.int32], int], ndimage.label(is_mark_HW))
+    boxes = [(x.start, y.start, x.stop, y.stop) for y, x in cast(Slices, ndimage.find_objects(names_HW))]
+    boxes_N4 = numpy.array(sorted(boxes), numpy.int64).reshape(-1, 4)
+    widths, heights = boxes_N4[:, 2] - boxes_N4[:, 0], boxes_N4[:, 3] - boxes_N4[:, 1]
+    return boxes_N4[(0.03 * side <= heights) & (heights <= 0.16 * side) & (widths <= 1.6 * heights + 1)]
+
+
+def _longest(boxes_N4: NDArray[numpy.int64], is_mark_HW: NDArray[numpy.bool_], longest: int) -> int:
+    """The longest line among these marks, if it is longer than one that is known."""
+    tops, feet = boxes_N4[:, 1], boxes_N4[:, 3]
     heights = feet - tops
     slack = numpy.maximum(1.5, 0.22 * heights)[:, None]
     is_level = (numpy.abs(feet[None] - feet[:, None]) <= slack) | (numpy.abs(tops[None] - tops[:, None]) <= slack)
     is_like = is_level & (heights[None] > 0.55 * heights[:, None]) & (heights[None] < 1.5 * heights[:, None])
-    longest = 0
     for height, row in sorted(zip(heights, is_like, strict=True), key=lambda pair: -pair[1].sum()):
         if row.sum() <= longest:
             break
-        longest = max(longest, *(len(run) for run in _runs(marks_N5[row], height) if _is_script(run)), 0)
+        for run_N4 in _runs(boxes_N4[row], height):
+            if len(run_N4) > longest and _is_script(run_N4, is_mark_HW):
+                longest = len(run_N4)
     return longest
 
 
-def _runs(line_N5: NDArray[numpy.float64], height: float) -> Iterator[NDArray[numpy.float64]]:
+def _runs(line_N4: NDArray[numpy.int64], height: float) -> Iterator[NDArray[numpy.int64]]:
     """A line cut where a gap is as wide as a letter is high."""
-    ends = numpy.maximum.accumulate(line_N5[:, 2])
-    cuts = numpy.flatnonzero(line_N5[1:, 0] - ends[:-1] > 1.1 * height) + 1
-    yield from numpy.split(line_N5, cuts)
+    ends = numpy.maximum.accumulate(line_N4[:, 2])
+    cuts = numpy.flatnonzero(line_N4[1:, 0] - ends[:-1] > 1.1 * height) + 1
+    yield from numpy.split(line_N4, cuts)
 
 
-def _is_script(run_N5: NDArray[numpy.float64]) -> bool:
+def _is_script(run_N4: NDArray[numpy.int64], is_mark_HW: NDArray[numpy.bool_]) -> bool:
     """Whether marks are strokes: dots, and the gaps between them, are thicker for their height."""
-    return bool(numpy.median(run_N5[:, 4]) < THICK)
+    if len(run_N4) < SHORT:
+        return True
+    thick = []
+    for left, top, right, bottom in run_N4:
+        inside_HW = cast(Floats, ndimage.distance_transform_edt(numpy.pad(is_mark_HW[top:bottom, left:right], 1)))
+        thick.append(2 * inside_HW.max() / (bottom - top))
+    return bool(numpy.median(thick) < THICK)

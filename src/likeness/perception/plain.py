@@ -91,7 +91,7 @@ def _shrunk(pixels: Pixels) -> Pixels:
     height, width = pixels.shape[:2]
     scale = _SMALL / max(height, width)
     size = max(round(width * scale), 4), max(round(height * scale), 4)
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX, reducing_gap=2.0))
 
 
 def _bump(count: int) -> Floats:
@@ -116,8 +116,8 @@ def descriptor(pixels: Pixels, box: Box) -> Floats:
 
     Source: histograms of oriented gradients as Dalal and Triggs 2005, https://doi.org/10.1109/CVPR.2005.177.
     """
-    seen = pixels[box.top : box.bottom, box.left : box.right]
-    small_HW3 = np.asarray(Image.fromarray(seen).resize((_SMALL, _SMALL), Image.Resampling.BOX))
+    seen = Image.fromarray(pixels[box.top : box.bottom, box.left : box.right])
+    small_HW3 = np.asarray(seen.resize((_SMALL, _SMALL), Image.Resampling.BOX, reducing_gap=2.0))
     light_HW = luminance(small_HW3)
     parts = {"colour": _colours(small_HW3), "gradient": _gradients(light_HW), "waves": _waves(light_HW)}
     whole_D = np.concatenate([_WEIGHTS[name] * _unit(part) for name, part in parts.items()])
