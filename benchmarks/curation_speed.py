@@ -74,7 +74,8 @@ def _paint(images: Path, number: int) -> None:
     coarse = rng.integers(0, 256, (12, 12, 3), numpy.uint8)
     ground = Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     figure = Image.fromarray(draw(character(number % 7), random_scene(rng), size=SIDE // 2, supersampling=1))
-    ground.paste(figure, tuple(int(at) for at in rng.integers(0, SIDE // 2, 2)))
+    left, top = map(int, rng.integers(0, SIDE // 2, 2))
+    ground.paste(figure, (left, top))
     grain = rng.integers(-6, 7, (SIDE, SIDE, 1), numpy.int16)
     page = Image.fromarray((numpy.asarray(ground, numpy.int16) + grain).clip(0, 255).astype(numpy.uint8))
     if number % 2:

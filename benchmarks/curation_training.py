@@ -124,7 +124,8 @@ def _can_be_read(path: Path) -> bool:
 def _measured(workspace: Workspace, recipe: Recipe, seed: int, who: Identity, seen: Sequence[Scene]) -> dict[str, Any]:
     """Identity and adherence over 36 scenes that are in no set: each pair of view and expression once."""
     asked = what_is_asked(seed, who, recipe, seen)
-    own, prompts, seeds = (part[: len(SCENE_AXES["view"]) * 6] for part in (asked.own, asked.prompts, asked.seeds))
+    count = len(SCENE_AXES["view"]) * len(SCENE_AXES["expression"])
+    own, prompts, seeds = asked.own[:count], asked.prompts[:count], asked.seeds[:count]
     model, reader = open_base(recipe.base), open_reader(recipe.perception)
     with adapted(model, newest_lora(workspace)):
         pictures = draw_pictures(model, prompts, recipe.sample, seeds=seeds, report=silent)

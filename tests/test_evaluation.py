@@ -14,7 +14,7 @@ from PIL import Image
 from likeness.evaluation.axes import ADHERENCE, Gauge, Tally, count_adherence, count_asked_traits, count_traits
 from likeness.evaluation.evaluate import evaluate, evaluate_others
 from likeness.evaluation.grids import Block, draw_grid
-from likeness.evaluation.pages import Curve, ProofPage, data_address, render_page
+from likeness.evaluation.pages import Curve, PoolStrip, ProofPage, data_address, render_page
 from likeness.evaluation.prompts import prompt_of, unseen_scenes
 from likeness.maquette.world import KINDS, SCENE_AXES, TRAITS, Drawing, Scene, character, random_scene, scene_tags
 from likeness.maquette.world import visible_traits as visible
@@ -175,6 +175,13 @@ def proof_page(**changes: object) -> ProofPage:
         others=evaluate_others(ASKED, base=truth, lora=wrong),
         grid=flat(99),
         learnt_from=[flat(1), flat(2), flat(3)],
+        pool=PoolStrip(
+            {"pool": 9, "train": 5, "held_out": 2, "rejected": 2},
+            {"cells": 31, "reachable": 5, "covered": 4},
+            {"blur": [numpy.zeros((8, 8, 3), numpy.uint8)]},
+            {"truncated": 1},
+            "report/curation.html",
+        ),
         losses=[(step, 1 / step) for step in range(1, 101)],
         facts=[("file", "mira.safetensors")],
         method=["First.", "Second."],
