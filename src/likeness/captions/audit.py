@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from likeness.captions.claims import contradiction
-from likeness.captions.files import Written, listed
+from likeness.captions.files import Written
 from likeness.captions.seen import group_of, scene_seen
 from likeness.captions.tags import SCENE
 from likeness.captions.traits import TraitPlan
 from likeness.captions.variety import NOTHING
 from likeness.captions.words import kind_of
+from likeness.messages import listed
 from likeness.records import Caption, Picture, Record
 
 __all__ = ["WINDOW", "Finding", "audit"]
@@ -209,10 +210,9 @@ def _once(told: Told, front: Sequence[str]) -> Iterator[Finding]:
     counts = Counter(tag for _, caption in told for tag in _rest(caption, front))
     once = sorted(tag for tag, count in counts.items() if count == 1)
     if once and len(told) >= FEWEST:
-        shown = ", ".join(once[:LISTED]) + (f" and {len(once) - LISTED} more" if len(once) > LISTED else "")
         yield Finding(
             kind="said once",
-            found=f"in one caption only, {len(once)} of {len(counts)} tags: {shown}",
+            found=f"in one caption only, {len(once)} of {len(counts)} tags: {listed(once, LISTED)}",
             advice="Look for misspellings and for two words for one thing; a thing seen once is fine to be said once.",
         )
 

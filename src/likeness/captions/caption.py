@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from likeness.captions.files import Written, listed, read_written, stands_in
+from likeness.captions.files import Written, read_written, stands_in
 from likeness.captions.seen import scene_seen, tagged_traits, traits_seen
 from likeness.captions.sentences import sentence
 from likeness.captions.tags import booru_tags, escaped, ordered, plain_tags, scene_words
@@ -13,6 +13,7 @@ from likeness.captions.words import kind_of
 from likeness.errors import RecipeError, WorkspaceError
 from likeness.events import Event, Report, silent
 from likeness.images import cropped
+from likeness.messages import listed
 from likeness.perception import Reader
 from likeness.recipe import CaptionConfig
 from likeness.records import Caption, Picture, Reading

@@ -9,14 +9,14 @@ from typing import Any
 
 from likeness.captions.tags import is_prose, split_tags
 from likeness.errors import WorkspaceError
+from likeness.messages import listed
 from likeness.records import Picture
 
-__all__ = ["PLACEHOLDER", "Written", "listed", "read_written", "stands_in"]
+__all__ = ["PLACEHOLDER", "Written", "read_written", "stands_in"]
 
 TEXTS, TABLE = (".txt", ".caption"), ".json"
 PLACEHOLDER = "[trigger]"
 """Where a caption has it, the trigger goes; as in ai-toolkit."""
-NAMED = 3  # paths in a message; who has more to mend sees them by and by
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +128,3 @@ def _text(path: Path) -> str:
         raise WorkspaceError(f"{path} is not a text file in UTF-8. Save it as UTF-8, or remove it.") from fault
     except OSError as fault:
         raise WorkspaceError.of(path, fault) from fault
-
-
-def listed(paths: Sequence[str]) -> str:
-    """The first few of them, and how many more there are."""
-    more = len(paths) - NAMED
-    return ", ".join(paths[:NAMED]) + (f" and {more} more" if more > 0 else "")

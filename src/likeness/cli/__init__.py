@@ -148,7 +148,7 @@ def caption(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = 
 
     workspace, recipe = _opened(folder, settings)
     with reporting(as_json) as report:
-        pipeline.run(workspace, recipe, tuple(pipeline.STEPS)[: [*pipeline.STEPS].index("caption") + 1], report=report)
+        pipeline.run(workspace, recipe, ("curate", "caption"), report=report)
     plan, findings = read_plan(workspace), audit_captions(workspace, recipe)
     told = {"plan": plan.model_dump(), "findings": [finding.model_dump() for finding in findings]}
     _tell(as_json, {"workspace": str(workspace.root), **told}, plan_table(plan))
@@ -219,11 +219,8 @@ def show(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = Fal
     """What is in a character's folder, and what to do next."""
     from likeness.cli.tables import state_table
     from likeness.cli.views import state_of
-    from likeness.recipe import load_recipe
-    from likeness.workspace import Workspace
 
-    workspace = Workspace(folder)
-    state = state_of(workspace, load_recipe(workspace.recipe, settings or ()))
+    state = state_of(*_opened(folder, settings))
     _tell(as_json, state, state_table(state))
 
 
@@ -286,11 +283,8 @@ def _run(steps: tuple[str, ...], folder: Path, settings: list[str] | None, as_js
     from likeness import pipeline
     from likeness.cli.progress import reporting
     from likeness.cli.tables import outcome_table
-    from likeness.recipe import load_recipe
-    from likeness.workspace import Workspace
 
-    workspace = Workspace(folder)
-    recipe = load_recipe(workspace.recipe, settings or ())
+    workspace, recipe = _opened(folder, settings)
     with reporting(as_json) as report:
         outcomes = pipeline.run(workspace, recipe, steps, report=report)
     steps_told = [outcome.model_dump() for outcome in outcomes]

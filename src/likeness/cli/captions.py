@@ -1,11 +1,12 @@
 """What `caption`, `audit` and `trigger` tell, as tables and as plain data."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
+
+from likeness.cli.tables import add_row, plain_table
 
 if TYPE_CHECKING:
     from likeness.captions.audit import Finding
@@ -22,10 +23,10 @@ def plan_table(plan: "TraitPlan") -> RenderableType:
     """The trait plan: a line per trait with counts, decision and reason; then whether pictures may be mirrored."""
     if not plan.traits:
         return Text("No picture has a reading that tells traits, so there is nothing to plan: captions are as written.")
-    table = _table("trait", "seen", "of", "share", "plan", "because")
+    table = plain_table("trait", "seen", "of", "share", "plan", "because")
     for trait in plan.traits:
         share = f"{trait.share:.0%}"
-        _add(table, trait.name, _values(trait), str(trait.told), share, _decision(trait), trait.reason)
+        add_row(table, trait.name, _values(trait), str(trait.told), share, _decision(trait), trait.reason)
     told = plan.mirror_reason or "nothing that was seen is on one side only"
     mirror = Text(f"mirroring: {'allowed' if plan.may_mirror else 'off'}; {told}")
     cure = Text('Another plan: [caption.plan] in likeness.toml, as in hair_colour = "expose".', style="dim")
@@ -47,9 +48,9 @@ def findings_table(findings: Sequence["Finding"]) -> RenderableType:
     """What the audit found, and what to do about each."""
     if not findings:
         return Text("Nothing stands out: the captions leave free what should stay free.")
-    table = _table("", "found", "what to do")
+    table = plain_table("", "found", "what to do")
     for finding in findings:
-        _add(table, finding.kind, finding.found, finding.advice)
+        add_row(table, finding.kind, finding.found, finding.advice)
     return table
 
 
@@ -60,9 +61,9 @@ def trigger_table(report: "TriggerReport") -> RenderableType:
     parts: list[RenderableType] = [Text(f"{check.word}: {_pieces(check)}; {verdict}")]
     if check.findings:
         parts.append(findings_table(check.findings))
-    others = _table("suggested", "read as", "")
+    others = plain_table("suggested", "read as", "")
     for word in report.suggestions:
-        _add(others, word.word, _pieces(word), "" if word.is_good else word.findings[0].found)
+        add_row(others, word.word, _pieces(word), "" if word.is_good else word.findings[0].found)
     parts.append(others)
     return Group(*parts, *([Text(_drawn(report.drawn))] if report.drawn else []))
 
@@ -83,15 +84,3 @@ def _drawn(drawn: "DrawnTrigger") -> str:
         told = ", ".join(f"{name} {new} instead of {old}" for name, (old, new) in drawn.read.items())
         lines.append(f"The word alone makes: {told}.")
     return "\n".join(lines)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _add(table: Table, *cells: Any) -> None:
-    """A row of plain text: brackets in a word are no markup."""
-    table.add_row(*map(Text, cells))

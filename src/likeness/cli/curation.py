@@ -6,18 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from likeness import pipeline
+from likeness.cli.tables import add_row, facts_table, plain_table, unbroken
 from likeness.dataset.curate import candidates, missing, summary
 from likeness.errors import TooFewPictures, WorkspaceError
 from likeness.events import Report
+from likeness.messages import listed
 from likeness.recipe import Recipe
 from likeness.records import Picture, read_records
 from likeness.workspace import Workspace
 
 __all__ = ["curated", "curation_table", "explained", "why", "why_table"]
+
+SHOWN = 4  # paths in a row; --json and the page have them all
 
 
 def curated(
@@ -63,21 +66,16 @@ def curation_table(told: dict[str, Any], pictures: Sequence[Picture], page: str)
         page: path of the page that shows all of it.
     """
     counts, found = told["counts"], told["coverage"]
-    uses = Table("", "files", "", box=None, header_style="dim", pad_edge=False)
-    uses.add_row("train", str(counts["train"]), f"show {found['covered']} of {found['reachable']} views by expression")
-    uses.add_row("held out", str(counts["held_out"]), "for measuring; never trained on")
+    uses = plain_table("", "files", "")
+    add_row(uses, "train", str(counts["train"]), f"show {found['covered']} of {found['reachable']} views by expression")
+    add_row(uses, "held out", str(counts["held_out"]), "for measuring; never trained on")
     for fault, paths in sorted(told["rejected"].items(), key=lambda pair: -len(pair[1])):
-        uses.add_row(Text(f"rejected: {fault}"), str(len(paths)), Text(_some(paths)))
+        add_row(uses, f"rejected: {fault}", str(len(paths)), listed(paths, SHOWN))
     parts: list[RenderableType] = [uses]
     for want in missing(pictures):
-        named = _some([one.path for one in candidates(pictures, want)])
+        named = listed([one.path for one in candidates(pictures, want)], SHOWN)
         parts.append(Text(f"missing: {want.words}{f'; in the pool, if you accept it: {named}' if named else ''}"))
-    return Group(*parts, Text(f"page: {page}", no_wrap=True, overflow="ignore"))
-
-
-def _some(paths: Sequence[str], most: int = 4) -> str:
-    more = len(paths) - most
-    return ", ".join(paths[:most]) + (f" and {more} more" if more > 0 else "")
+    return Group(*parts, unbroken(f"page: {page}"))
 
 
 def why(pictures: Sequence[Picture], path: str) -> dict[str, Any]:
@@ -107,9 +105,6 @@ def why(pictures: Sequence[Picture], path: str) -> dict[str, Any]:
 
 def why_table(told: dict[str, Any]) -> RenderableType:
     """The same for a person."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
     reading = told["reading"] or {}
     seen = [f"{name} {reading[name]}" for name in ("view", "framing", "expression", "pose") if reading.get(name)]
     facts = {
@@ -124,7 +119,4 @@ def why_table(told: dict[str, Any]) -> RenderableType:
         "drawn by": told["made_by"],
         "source": "; ".join(filter(None, (told["source"], told["rights"]))),
     }
-    for name, value in facts.items():
-        if value:
-            table.add_row(name, Text(value))
-    return table
+    return facts_table([(name, value) for name, value in facts.items() if value])

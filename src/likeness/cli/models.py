@@ -68,15 +68,15 @@ def _row(name: str) -> dict[str, Any]:
 
 def _table(rows: list[dict[str, Any]], folder: Path) -> Any:
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in ("model", "task", "needed by", "licence", "MB", "here"):
-        table.add_column(column, overflow="fold", justify="right" if column == "MB" else "left")
+    from likeness.cli.tables import add_row, plain_table
+
+    table = plain_table("model", "task", "needed by", "licence", "MB", "here")
+    table.columns[4].justify = "right"
     for row in rows:
         licence = row["licence"] + (" *" if row["note"] else "") + ("" if row["commercial"] else ", NOT COMMERCIAL")
         cells = (row["name"], row["task"], ", ".join(row["needed_by"]), licence, f"{row['size'] / 1e6:.1f}")
-        table.add_row(*map(Text, (*cells, "yes" if row["is_here"] else "no")))
+        add_row(table, *cells, "yes" if row["is_here"] else "no")
     notes = dict.fromkeys(row["note"] for row in rows if row["note"])
     return Group(table, *(Text(f"* {note}", style="dim") for note in notes), Text(f"folder: {folder}"))

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from likeness.captions.tags import front_tags
 from likeness.captions.traits import TraitPlan
+from likeness.cli.tables import add_row, plain_table
 from likeness.dataset.export import Plan, export
 from likeness.dataset.intake import Intake, Origin, add
 from likeness.dataset.labels import COLUMNS, Label, changed, read_labels, write_labels
@@ -21,6 +22,7 @@ from likeness.dataset.origins import origins
 from likeness.dataset.seal import read_seal
 from likeness.errors import WorkspaceError
 from likeness.events import Report
+from likeness.messages import listed
 from likeness.pipeline.captions import read_plan
 from likeness.pipeline.curation import training_side
 from likeness.recipe import Recipe
@@ -36,8 +38,6 @@ __all__ = [
     "label_pictures",
     "label_table",
 ]
-
-SHOWN = 3  # names behind a reason; --json has them all
 
 
 def add_pictures(workspace: Workspace, sources: Sequence[Path], said: tuple[str, str], report: Report) -> Intake:
@@ -87,9 +87,9 @@ def intake_table(intake: Intake) -> RenderableType:
     rows = [(len(intake.added), f"pictures added{notes}")]
     if intake.present:
         rows.append(
-            (len(intake.present), f"there already: {_some([f'{a} as {b}' for a, b in intake.present.items()])}")
+            (len(intake.present), f"there already: {listed([f'{a} as {b}' for a, b in intake.present.items()])}")
         )
-    rows += [(len(names), f"passed over, {reason}: {_some(names)}") for reason, names in intake.skipped.items()]
+    rows += [(len(names), f"passed over, {reason}: {listed(names)}") for reason, names in intake.skipped.items()]
     for count, words in rows:
         table.add_row(Text(str(count)), Text(words))
     silent = sum(not origin.rights for origin in intake.added)
@@ -144,11 +144,9 @@ def label_table(labels: dict[str, Label]) -> RenderableType:
     columns = [name for name in COLUMNS if name in used] + sorted(used - {*COLUMNS})
     if not rows:
         return Text("No labels yet. Say something of a picture with: likeness label FOLDER PICTURE view=back use=train")
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in columns:
-        table.add_column(name, overflow="fold")
+    table = plain_table(*columns)
     for row in rows:
-        table.add_row(*(Text("" if row.get(name) is None else str(row[name])) for name in columns))
+        add_row(table, *("" if row.get(name) is None else str(row[name]) for name in columns))
     return table
 
 
@@ -191,8 +189,3 @@ def exported_words(told: dict[str, Any]) -> str:
         f"{len(told['pictures'])} pictures with captions, for training at {told['size']} px, are in {told['to']}\n"
         f"sd-scripts reads them with: --dataset_config {shlex.quote(told['to'] + '/dataset.toml')}"
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -15,17 +15,27 @@ if TYPE_CHECKING:
     from likeness.evaluation.axes import Gauge
     from likeness.pipeline import Outcome
 
-__all__ = ["check_table", "demo_table", "file_table", "outcome_table", "state_table"]
+__all__ = [
+    "add_row",
+    "check_table",
+    "demo_table",
+    "facts_table",
+    "file_table",
+    "outcome_table",
+    "plain_table",
+    "state_table",
+    "unbroken",
+]
 
 
 def outcome_table(workspace: Workspace, outcomes: Sequence["Outcome"]) -> RenderableType:
     """What became of each step, and what it made."""
-    table = _plain("step", "", "seconds", "made")
+    table = plain_table("step", "", "seconds", "made")
     for outcome in outcomes:
         made = outcome.made[-1] if outcome.made else ""
         more = f" and {len(outcome.made) - 1} more" if len(outcome.made) > 1 else ""
         state = "unchanged" if outcome.is_fresh else "done"
-        _add(table, outcome.step, state, f"{outcome.seconds:.1f}", made + more)
+        add_row(table, outcome.step, state, f"{outcome.seconds:.1f}", made + more)
     return Group(Text(str(workspace.root)), table)
 
 
@@ -40,19 +50,19 @@ def state_table(state: dict[str, Any]) -> RenderableType:
         ("pictures", _counts(state["pictures"]) or "not curated yet"),
         ("captions", _counts(state["captions"], "by ") or "none yet"),
     ]
-    parts: list[RenderableType] = [_facts(facts)]
+    parts: list[RenderableType] = [facts_table(facts)]
     if state["rejected"]:
-        rejected = _plain("rejected", "why")
+        rejected = plain_table("rejected", "why")
         for path, reason in state["rejected"].items():
-            _add(rejected, path, reason)
+            add_row(rejected, path, reason)
         parts.append(rejected)
     if state["runs"]:
-        runs = _plain("run", "steps", "loss", "checkpoints")
+        runs = plain_table("run", "steps", "loss", "checkpoints")
         for run in state["runs"]:
             loss = "" if run["loss"] is None else f"{run['loss']:.4f}"
-            _add(runs, run["run"], f"{run['steps']} of {run['of']}", loss, ", ".join(run["checkpoints"]))
+            add_row(runs, run["run"], f"{run['steps']} of {run['of']}", loss, ", ".join(run["checkpoints"]))
         parts.append(runs)
-    return Group(*parts, _unbroken(f"next: {state['next']}"))
+    return Group(*parts, unbroken(f"next: {state['next']}"))
 
 
 def file_table(facts: dict[str, Any]) -> RenderableType:
@@ -65,36 +75,36 @@ def file_table(facts: dict[str, Any]) -> RenderableType:
         ("of its tensors", facts["tail_sha256"]),
         ("AutoV2, AutoV3", f"{facts['auto_v2']}, {facts['auto_v3']}"),
     ]
-    blocks = _plain("block", "layers", "rank", "alpha")
+    blocks = plain_table("block", "layers", "rank", "alpha")
     for block in facts["blocks"]:
         ranks, alphas = (", ".join(f"{value:g}" for value in block[name]) for name in ("ranks", "alphas"))
-        _add(blocks, block["block"], str(block["layers"]), ranks, alphas)
-    notes = _facts(sorted(facts["metadata"].items()), "metadata")
-    return Group(_facts(known), *([blocks] if facts["blocks"] else []), *([notes] if facts["metadata"] else []))
+        add_row(blocks, block["block"], str(block["layers"]), ranks, alphas)
+    notes = facts_table(sorted(facts["metadata"].items()), "metadata")
+    return Group(facts_table(known), *([blocks] if facts["blocks"] else []), *([notes] if facts["metadata"] else []))
 
 
 def check_table(checks: Sequence["Check"]) -> RenderableType:
     """What was found, and under it what is to be done, unbroken: a command is there to be copied."""
-    table = _plain("", "found")
+    table = plain_table("", "found")
     for check in checks:
         table.add_row(Text(check.name, style="red" if check.is_missing else "green"), Text(check.found))
-    cures = [_unbroken(f"{check.name}: {check.mend}") for check in checks if check.is_missing]
+    cures = [unbroken(f"{check.name}: {check.mend}") for check in checks if check.is_missing]
     return Group(table, *([Text("\nto do", style="dim"), *cures] if cures else []))
 
 
 def demo_table(result: "DemoResult") -> RenderableType:
     """The proof in a dozen lines, and where its files are."""
-    table = _plain("", "base", "LoRA", "gain, points (95%)", "prompts")
+    table = plain_table("", "base", "LoRA", "gain, points (95%)", "prompts")
     for column in table.columns[1:]:
         column.justify = "right"
     found = result.comparison
     rows = {"identity": found.identity, **{f"  {kind}": gauge for kind, gauge in found.by_kind.items()}}
     rows |= {f"{axis} as asked": gauge for axis, gauge in found.adherence.items()}
     for name, gauge in {**rows, "other characters": result.others}.items():
-        _add(table, name, *_gauge(gauge))
+        add_row(table, name, *_gauge(gauge))
     took = ", ".join(f"{part} {seconds:.0f} s" for part, seconds in result.seconds.items())
     paths = [("LoRA", str(result.lora)), ("page", str(result.page)), ("grid", str(result.grid)), ("time", took)]
-    return Group(Text(f"{result.name}: does the likeness hold?", style="bold"), table, _facts(paths))
+    return Group(Text(f"{result.name}: does the likeness hold?", style="bold"), table, facts_table(paths))
 
 
 def _gauge(gauge: "Gauge") -> tuple[str, str, str, str]:
@@ -102,29 +112,30 @@ def _gauge(gauge: "Gauge") -> tuple[str, str, str, str]:
     return f"{gauge.base.mean:.0%}", f"{gauge.lora.mean:.0%}", gain, str(gauge.lora.samples)
 
 
-def _plain(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
+    """An empty table with these headings; what is too wide is folded."""
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
 
 
-def _add(table: Table, *cells: str) -> None:
+def add_row(table: Table, *cells: str) -> None:
     """A row of plain text: brackets in a path or a reason are no markup."""
     table.add_row(*map(Text, cells))
 
 
-def _facts(pairs: Sequence[tuple[str, str]], heading: str = "") -> Table:
+def facts_table(pairs: Sequence[tuple[str, str]], heading: str = "") -> Table:
     """Names and values."""
     table = Table(box=None, pad_edge=False, show_header=bool(heading), header_style="dim")
     table.add_column(heading, style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in pairs:
-        _add(table, name, value)
+        add_row(table, name, value)
     return table
 
 
-def _unbroken(words: str) -> Text:
+def unbroken(words: str) -> Text:
     """Lines as they are, however narrow the terminal is."""
     return Text(words, no_wrap=True, overflow="ignore")
 

@@ -12,6 +12,7 @@ from likeness.dataset.kohya import Plan, dataset_toml, folder_name, is_seen_alik
 from likeness.errors import PictureError, WorkspaceError
 from likeness.events import Event, Report, silent
 from likeness.images import cropped, save_png, sha256_of
+from likeness.messages import listed
 from likeness.records import Caption, Picture, make_folder, write_atomically
 
 __all__ = ["RECORD", "Plan", "export"]
@@ -20,7 +21,6 @@ RECORD = "likeness.json"
 """The file that says where each picture of an export came from."""
 
 TOML = "dataset.toml"
-LISTED = 3  # names in a message
 
 
 def export(
@@ -106,7 +106,7 @@ def _check_place(to: Path, images: Path) -> None:
     there = {path.relative_to(to).as_posix() for path in to.rglob("*") if not path.is_dir()} if to.is_dir() else set()
     if others := sorted(there - _exported_before(to)):
         raise WorkspaceError(
-            f"{to} holds other files, or a changed export: see {_named(others)}. Export to a new folder."
+            f"{to} holds other files, or a changed export: see {listed(others)}. Export to a new folder."
         )
     make_folder(to.parent)
 
@@ -157,9 +157,4 @@ def _write_record(stage: Path, plan: Plan, entries: Sequence[Mapping[str, Any]])
 
 def _some(paths: Sequence[str]) -> str:
     """ "a.png, b.png, c.png and 2 more are"."""
-    return f"{_named(paths)} {'is' if len(paths) == 1 else 'are'}"
-
-
-def _named(paths: Sequence[str]) -> str:
-    more = len(paths) - LISTED
-    return ", ".join(paths[:LISTED]) + (f" and {more} more" if more > 0 else "")
+    return f"{listed(paths)} {'is' if len(paths) == 1 else 'are'}"
