@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from likeness.captions.traits import TraitPlan, plan_traits
-from likeness.captions.variety import wilson
 from likeness.errors import RecipeError
 from likeness.maquette.draw import draw
 from likeness.maquette.world import Identity, character, random_scene
@@ -13,6 +12,7 @@ from likeness.perception import load_reader
 from likeness.recipe import CaptionConfig
 from likeness.records import Reading
 from likeness.seeds import stream
+from likeness.statistics import wilson
 
 
 def reading(

@@ -116,6 +116,10 @@ class Picture(Record):
     reason: str = ""
     decided_by: str
 
+    def rejected(self, fault: str, reason: str) -> "Picture":
+        """The same picture, rejected by a rule and not by a person."""
+        return self.model_copy(update={"use": "rejected", "fault": fault, "reason": reason, "decided_by": "curate"})
+
 
 class Caption(Record):
     """What is said about a picture in training.

@@ -1,5 +1,6 @@
-"""Intervals: how sure a mean or a share is, by drawing the sample again from itself."""
+"""Intervals: how sure a mean or a share is, by drawing the sample again from itself, or by a formula for counts."""
 
+import math
 from collections.abc import Sequence
 
 import numpy
@@ -7,7 +8,7 @@ import numpy
 from likeness.records import Record
 from likeness.seeds import stream
 
-__all__ = ["Interval", "bootstrap_mean", "bootstrap_ratio"]
+__all__ = ["Interval", "bootstrap_mean", "bootstrap_ratio", "wilson"]
 
 
 class Interval(Record):
@@ -74,3 +75,13 @@ def bootstrap_ratio(
     low, high = numpy.quantile(shares_R, [(1 - level) / 2, (1 + level) / 2])
     mean = hits_N.sum() / counts_N.sum()
     return Interval(mean=float(mean), low=float(low), high=float(high), samples=int((counts_N > 0).sum()))
+
+
+def wilson(count: int, of: int) -> tuple[float, float]:
+    """Where the share `count` of `of` may lie, with 95% confidence; `of` is at least 1.
+
+    Source: Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953.
+    """
+    z, share = 1.96, count / of
+    middle, spread = share + z * z / (2 * of), z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
+    return (middle - spread) / (1 + z * z / of), (middle + spread) / (1 + z * z / of)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from likeness.captions.tags import booru_tags
+from likeness.captions.tags import SCENE, booru_tags
 from likeness.captions.words import BOTH_EYES, COLOURS, FACIAL, GARMENTS, LENGTHS, head_of, kind_of
 from likeness.recipe import CaptionConfig
 from likeness.records import Reading
@@ -51,8 +51,7 @@ def always_there(name: str) -> bool:
 
 def scene_seen(reading: Reading, min_confidence: float) -> dict[str, str]:
     """What a reading says of the scene, by field, where it is sure of it."""
-    named = ("view", "framing", "expression", "pose", "background")
-    seen = {name: value for name in named if (value := getattr(reading, name)) is not None}
+    seen = {name: value for name in SCENE if (value := getattr(reading, name)) is not None}
     return {name: value for name, value in seen.items() if reading.confidence.get(name, 1.0) >= min_confidence}
 
 
@@ -94,7 +93,7 @@ def _name(tag: str) -> str:
         return {"hair": "hair_colour", "eyes": "eye_colour"}.get(noun, noun)
     if noun in ("ears", "tail") and rest:
         return noun
-    return tag if tag != BOTH_EYES else BOTH_EYES
+    return tag
 
 
 def is_hidden_from_behind(name: str) -> bool:

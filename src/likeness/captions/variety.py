@@ -1,6 +1,5 @@
 """Variety: whether a trait really has several values in a set of pictures, or one value and a reader that errs."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from likeness.captions.seen import ABSENT, always_there, group_of, is_hidden_fro
 from likeness.captions.words import BOTH_EYES
 from likeness.recipe import CaptionConfig
 from likeness.records import Reading
+from likeness.statistics import wilson
 
 __all__ = [
     "FEWEST",
@@ -19,7 +19,6 @@ __all__ = [
     "one_sided",
     "told_traits",
     "varies",
-    "wilson",
     "worn_enough",
 ]
 
@@ -38,16 +37,6 @@ WORN_SHARE = 0.08
 """
 MOST_UNSTEADY = 0.5  # upper bound of the commonest value's share below which even a body has no value of its own
 SIDES = ("left", "right")
-
-
-def wilson(count: int, of: int) -> tuple[float, float]:
-    """Where the share `count` of `of` may lie, with 95% confidence; `of` is at least 1.
-
-    Source: Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953.
-    """
-    z, share = 1.96, count / of
-    middle, spread = share + z * z / (2 * of), z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    return (middle - spread) / (1 + z * z / of), (middle + spread) / (1 + z * z / of)
 
 
 @dataclass(frozen=True, slots=True)

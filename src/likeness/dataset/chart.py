@@ -5,15 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from likeness.dataset.coverage import EXPRESSIONS, cell_of
+from likeness.dataset.coverage import AXES, EXPRESSIONS, cell_of
 from likeness.dataset.curate import coverage_of
 from likeness.dataset.labels import FRAMINGS, VIEWS
 from likeness.records import Picture
 
-__all__ = ["AXES", "Bar", "Chart", "Row", "Square", "axis_bars", "charted", "told_axes"]
-
-AXES = {"view": VIEWS, "framing": FRAMINGS, "expression": EXPRESSIONS}
-"""What a set should vary in, with the values that it should show."""
+__all__ = ["Bar", "Chart", "Row", "Square", "axis_bars", "charted", "told_axes"]
 
 HEATS = 4  # colours that a person tells apart without a scale beside them
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy
 
-from likeness.dataset.coverage import Chosen, Problem, choose, phrase, shown
+from likeness.dataset.coverage import Chosen, Problem, choose, embedding_rows, phrase, shown
 from likeness.dataset.holdout import LEAST, how_many, pick
 from likeness.errors import WorkspaceError
 from likeness.recipe import CurateConfig
@@ -73,11 +73,8 @@ def _is_decided(picture: Picture, use: str) -> bool:
 
 
 def _problem(candidates: Sequence[Picture], locked: set[str], config: CurateConfig) -> Problem:
-    rows = [one.reading.embedding if one.reading and one.reading.embedding else () for one in candidates]
-    width = max(map(len, rows), default=0) or 1
-    embeddings = numpy.array([row or (0.0,) * width for row in rows], numpy.float32).reshape(len(rows), width)
     return Problem(
-        embeddings=embeddings,
+        embeddings=embedding_rows([one.reading for one in candidates]).astype(numpy.float32),
         quality=[sum(one.scores.values()) / max(len(one.scores), 1) for one in candidates],
         shows=[shown(one.reading) for one in candidates],
         groups=[one.group for one in candidates],

@@ -54,8 +54,7 @@ def collect(
         if id in sealed and not is_copy and picture.decided_by != "person":
             picture = picture.model_copy(update={"use": "held-out"})
         if is_copy and picture.decided_by != "person":
-            reason = f"the same file as {first_with[id]}"
-            picture = picture.model_copy(update={"use": "rejected", "fault": "exact duplicate", "reason": reason})
+            picture = picture.rejected("exact duplicate", f"the same file as {first_with[id]}")
         first_with.setdefault(id, path)
         pictures.append(picture)
     return pictures

@@ -56,14 +56,12 @@ class Copies:
         return [self._marked(picture) for picture in pictures]
 
     def _marked(self, picture: Picture) -> Picture:
-        scene = self.scenes.get(picture.id, "")
+        picture = picture.model_copy(update={"group": self.scenes.get(picture.id, "")})
         copy = self.of.get(picture.id)
         if copy is None or picture.use == "rejected" or picture.decided_by == "person":
-            return picture.model_copy(update={"group": scene})
+            return picture
         why = "which you rejected" if copy.is_banned else "which is the better one"
-        reason = f"{copy.kind.removesuffix(' duplicate')} copy of {copy.kept_path}, {why}"
-        rejected = {"use": "rejected", "fault": copy.kind, "reason": reason, "decided_by": "curate"}
-        return picture.model_copy(update={"group": scene, **rejected})
+        return picture.rejected(copy.kind, f"{copy.kind.removesuffix(' duplicate')} copy of {copy.kept_path}, {why}")
 
 
 def find_copies(pictures: Sequence[Picture], looks: Looks) -> Copies:

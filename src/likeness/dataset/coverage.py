@@ -16,6 +16,7 @@ from likeness.dataset.labels import FRAMINGS, VIEWS
 from likeness.records import Reading
 
 __all__ = [
+    "AXES",
     "EXPRESSIONS",
     "Chosen",
     "Coverage",
@@ -23,6 +24,7 @@ __all__ = [
     "Want",
     "cell_of",
     "choose",
+    "embedding_rows",
     "phrase",
     "shown",
     "target",
@@ -33,6 +35,7 @@ EXPRESSIONS = ("neutral", "smile", "laughing", "sad", "angry", "surprised")
 """What a set should show, beside every view and framing. A back view has no expression."""
 
 AXES = {"view": VIEWS, "framing": FRAMINGS, "expression": EXPRESSIONS}
+"""What a set should vary in, with the values that it should show."""
 
 Cell = tuple[str, str]
 """A view and an expression; of a back view the expression is empty."""
@@ -92,6 +95,13 @@ def shown(reading: Reading | None) -> frozenset[tuple[str, ...]]:
     if view and framing:
         joint |= {("view+framing", view, framing), ("all", view, framing, expression or "")}
     return frozenset(single | {(axis, value) for axis, value in beside if value} | joint)
+
+
+def embedding_rows(readings: Sequence[Reading | None]) -> NDArray[numpy.float64]:
+    """The embeddings of some pictures, a row each; of zeros where there is none."""
+    rows = [reading.embedding or () if reading else () for reading in readings]
+    width = max(map(len, rows), default=0)
+    return numpy.array([row or (0.0,) * width for row in rows], float).reshape(len(rows), width)
 
 
 _WORTH = {"view+expression": 3.0, "view": 2.0, "framing": 2.0, "expression": 2.0, "view+framing": 1.0}

@@ -148,21 +148,17 @@ def _seen(record: Picture, look: Look, beforehand: Beforehand, known: Mapping[st
         if label.use:
             told |= {"use": label.use, "decided_by": "person", "reason": LABELLED, "fault": ""}
             told["fault"] = "person" if label.use == "rejected" else ""
-    if look.fault:  # nobody can learn from what cannot be read
-        told |= {"use": "rejected", "fault": look.fault, "reason": look.words, "decided_by": "curate"}
-    return record.model_copy(update=told)
+    picture = record.model_copy(update=told)
+    return picture.rejected(look.fault, look.words) if look.fault else picture  # nobody can learn from such a file
 
 
 def _each_once(pictures: Sequence[Picture]) -> list[Picture]:
     """The pictures; of files with the same bytes, the others go where a person decided about one."""
     decided = {one.id: one.path for one in pictures if one.decided_by == "person"}
-    reason = "the same file as {}, about which you decided"
     return [
         one
         if decided.get(one.id, one.path) == one.path or one.use == "rejected" or one.decided_by == "person"
-        else one.model_copy(
-            update={"use": "rejected", "fault": "exact duplicate", "reason": reason.format(decided[one.id])}
-        )
+        else one.rejected("exact duplicate", f"the same file as {decided[one.id]}, about which you decided")
         for one in pictures
     ]
 
@@ -220,8 +216,7 @@ def _screened(
 def _rejected(picture: Picture, faults: Mapping[str, tuple[str, str]]) -> Picture:
     if picture.use == "rejected" or picture.decided_by == "person" or picture.id not in faults:
         return picture
-    fault, reason = faults[picture.id]
-    return picture.model_copy(update={"use": "rejected", "fault": fault, "reason": reason, "decided_by": "curate"})
+    return picture.rejected(*faults[picture.id])
 
 
 def _others(

@@ -71,7 +71,7 @@ def find_matches(thumbnails: Sequence[NDArray[numpy.uint8]]) -> list[Match]:
     if len(thumbnails) < 2:
         return []
     images_NHW3 = numpy.stack(thumbnails).astype(numpy.float32)
-    cut_NWD = _windowed(images_NHW3)
+    cut_NWD = _flattened(_at(images_NHW3, _WINDOWS))
     best: dict[tuple[int, int], Match] = {}
     for is_mirrored in (False, True):
         parts_NHW3 = images_NHW3[:, :, ::-1] if is_mirrored else images_NHW3
@@ -127,10 +127,6 @@ def _flattened(cut_NW: Floats) -> Floats:
     vectors = centred.reshape(*cut_NW.shape[:2], -1)
     lengths = numpy.linalg.norm(vectors, axis=-1, keepdims=True)
     return (vectors / numpy.maximum(lengths, 1e-3)).astype(numpy.float32)
-
-
-def _windowed(images_NHW3: Floats) -> Floats:
-    return _flattened(_at(images_NHW3, _WINDOWS))
 
 
 def _candidates(cut_NWD: Floats, parts_ND: Floats) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64], Floats]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy
 from numpy.typing import NDArray
 
-from likeness.dataset.coverage import cell_of
+from likeness.dataset.coverage import cell_of, embedding_rows
 from likeness.records import Picture
 
 __all__ = ["LEAST", "how_many", "pick"]
@@ -41,7 +41,7 @@ def pick(units: Mapping[str, Sequence[Picture]], count: int, sealed: Sequence[Pi
     views = Counter(_view(one) for unit in units.values() for one in unit)
     rest = Counter(cell for unit in left.values() for one in unit if (cell := _sure_cell(one)))
     taken = Counter(_view(one) for one in held)
-    names, rows = list(left), _embeddings([unit[0] for unit in left.values()])
+    names, rows = list(left), embedding_rows([unit[0].reading for unit in left.values()])
     near = dict(zip(names, _nearest(rows, held), strict=True))
     while len(held) < count:
         room = count - len(held)
@@ -72,16 +72,9 @@ def _rank(unit: Sequence[Picture], rest: Counter[tuple[str, str]], owed: float) 
     return spare >= 1 and confidence >= _SURE, owed > 0, min(spare, 2), owed, confidence
 
 
-def _embeddings(pictures: Sequence[Picture]) -> NDArray[numpy.float64]:
-    """A row per picture; of zeros where there is no embedding."""
-    rows = [one.reading.embedding or () if one.reading else () for one in pictures]
-    width = max(map(len, rows), default=0)
-    return numpy.array([row or (0.0,) * width for row in rows], float).reshape(len(rows), width)
-
-
 def _nearest(rows: NDArray[numpy.float64], held: Sequence[Picture]) -> list[float]:
     """How like each row is to the likest of some pictures; 0 where there is nothing to compare."""
-    own = _embeddings(held)
+    own = embedding_rows([one.reading for one in held])
     if not own.size or own.shape[1] != rows.shape[1]:
         return [0.0] * len(rows)
     return (rows @ own.T).max(axis=1).tolist()

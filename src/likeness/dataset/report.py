@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from likeness.dataset.chart import AXES, Bar, Chart, axis_bars, charted, told_axes
-from likeness.dataset.coverage import Coverage, Want
+from likeness.dataset.chart import Bar, Chart, axis_bars, charted, told_axes
+from likeness.dataset.coverage import AXES, Coverage, Want
 from likeness.dataset.curate import Curation, candidates, coverage_of, missing, summary
 from likeness.dataset.duplicates import COPY
 from likeness.dataset.faults import FAULTS

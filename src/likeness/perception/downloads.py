@@ -13,6 +13,7 @@ from typing import BinaryIO, cast
 
 from likeness.errors import LikenessError, WorkspaceError
 from likeness.events import Event, Report, silent
+from likeness.images import sha256_of
 from likeness.perception.models import Model
 from likeness.records import make_folder, write_atomically
 
@@ -58,7 +59,7 @@ def fetch(
         WorkspaceError: on a full disk or in a read-only folder.
     """
     path, expected = model.path(folder), model.expected(folder)
-    if path.is_file() and expected and _sha256(path) == expected:
+    if path.is_file() and expected and sha256_of(path) == expected:
         report(Event(stage=model.name, done=model.size, total=model.size, note="already there"))
         return path, expected
     _refuse_offline(model, path)
@@ -78,14 +79,6 @@ def fetch(
         write_atomically(model.recorded(folder), f"{found}\n")
         report(Event(stage=model.name, done=model.size, total=model.size, note=f"sha256 on first sight: {found}"))
     return path, found
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = sha256()
-        while part := file.read(_PART):
-            digest.update(part)
-        return digest.hexdigest()
 
 
 def _refuse_offline(model: Model, path: Path) -> None:

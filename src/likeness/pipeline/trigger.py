@@ -181,7 +181,7 @@ def _drawn(workspace: Workspace, recipe: Recipe, report: Report) -> DrawnTrigger
         seeds=tuple(seeds),
         word_changes=round(float(numpy.mean([_apart(*pair) for pair in zip(called, plain, strict=True)])), 2),
         seed_changes=round(float(numpy.mean(between)), 2),
-        **(_as_read(reader, called, plain) if reader else {}),
+        **_as_read(reader, called, plain),
     )
 
 
