@@ -97,7 +97,7 @@ def _pools(seeds: Sequence[int]) -> tuple[dict[str, Any], bool]:
 
 def _curated(desk: Path, config: CurateConfig) -> list[Picture]:
     reader = load_reader("maquette")
-    memory = desk / "looks.safetensors"
+    memory = desk / "memory"
     return curate(desk / "pool", config, reader=reader, key="maquette", side=SIDE, memory=memory).pictures
 
 
@@ -177,8 +177,10 @@ def _photos(folder: Path) -> tuple[dict[str, Any], bool]:
     for index, pixels in enumerate(originals):
         for name, copy in _copies(Image.fromarray(pixels), index):
             made[name] += 1
-            missed[name] += not any(one.is_copy for one in find_matches([_small(pixels), _small(copy)]))
-    thumbnails = [_small(pixels) for pixels in originals]
+            missed[name] += not any(
+                one.is_copy for one in find_matches({"original": _small(pixels), "copy": _small(copy)})
+            )
+    thumbnails = {str(file): _small(pixels) for file, pixels in zip(files, originals, strict=True)}
     wrong = [one for one in find_matches(thumbnails) if one.is_copy]
     recall = 1 - missed.total() / made.total()
     print(f"\nphotographs: {len(files)} of {len({file.parent for file in files})} subjects, {made.total()} copies")

@@ -9,7 +9,7 @@ import numpy
 import pytest
 from PIL import Image, ImageEnhance
 
-from likeness.dataset.duplicates import ALIKE, COPY, find_matches
+from likeness.dataset.duplicates import ALIKE, COPY, Match, find_matches
 from likeness.images import Pixels, open_pixels
 from likeness.maquette.draw import draw
 from likeness.maquette.world import Scene, character, with_view
@@ -24,6 +24,10 @@ def drawn(scene: Scene, number: int = 1) -> Image.Image:
 
 def small(image: Image.Image) -> Pixels:
     return numpy.asarray(image.convert("RGB").resize((64, 64), Image.Resampling.LANCZOS))
+
+
+def matched(*thumbnails: Pixels) -> list[Match]:
+    return find_matches({str(number): thumbnail for number, thumbnail in enumerate(thumbnails)})
 
 
 def compressed(image: Image.Image, quality: int) -> Image.Image:
@@ -57,7 +61,7 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 @pytest.mark.parametrize("view", ["front", "profile left", "back"])
 def test_a_copy_is_found(change: str, view: str):
     original = drawn(with_view(SCENE, view))
-    (match,) = find_matches([small(original), small(CHANGES[change](original))])
+    (match,) = matched(small(original), small(CHANGES[change](original)))
     assert match.is_copy
     assert match.left_over <= COPY
 
@@ -65,10 +69,10 @@ def test_a_copy_is_found(change: str, view: str):
 def test_a_match_says_what_the_copy_is_of_the_original():
     original = drawn(SCENE)
     crop = cropped(original, 0.1, 0.05, 0, 0)
-    (match,) = find_matches([small(crop), small(original)])
-    assert (match.whole, match.part, match.is_mirrored, match.is_crop) == (1, 0, False, True)
+    (match,) = matched(small(crop), small(original))
+    assert (match.whole, match.part, match.is_mirrored, match.is_crop) == ("1", "0", False, True)
     assert match.window == pytest.approx((0.1, 0.05, 0.9, 0.95), abs=0.02)
-    (mirror,) = find_matches([small(original), small(original.transpose(Image.Transpose.FLIP_LEFT_RIGHT))])
+    (mirror,) = matched(small(original), small(original.transpose(Image.Transpose.FLIP_LEFT_RIGHT)))
     assert mirror.is_mirrored
     assert not mirror.is_crop
 
@@ -85,31 +89,38 @@ def test_a_match_says_what_the_copy_is_of_the_original():
     ids=["expression", "pose", "background", "view", "framing"],
 )
 def test_two_drawings_that_differ_in_one_thing_are_no_copies(other: Scene):
-    for match in find_matches([small(drawn(SCENE)), small(drawn(other))]):
+    for match in matched(small(drawn(SCENE)), small(drawn(other))):
         assert not match.is_copy
 
 
 def test_one_scene_drawn_twice_is_alike_and_no_copy():
     scene = with_view(SCENE, "back")
     again = replace(scene, yaw=scene.yaw + 6, shift_x=0.01, zoom=1.01)
-    (match,) = find_matches([small(drawn(scene)), small(drawn(again))])
+    (match,) = matched(small(drawn(scene)), small(drawn(again)))
     assert COPY < match.left_over <= ALIKE
 
 
 def test_two_characters_in_one_scene_are_no_match():
-    assert find_matches([small(drawn(SCENE, 1)), small(drawn(SCENE, 2))]) == []
+    assert matched(small(drawn(SCENE, 1)), small(drawn(SCENE, 2))) == []
 
 
 def test_each_pair_is_told_once_and_few_pictures_have_none():
     original = small(drawn(SCENE))
-    assert find_matches([]) == find_matches([original]) == []
-    pairs = [(match.whole, match.part) for match in find_matches([original] * 3)]
-    assert sorted(tuple(sorted(pair)) for pair in pairs) == [(0, 1), (0, 2), (1, 2)]
+    assert matched() == matched(original) == []
+    pairs = [(match.whole, match.part) for match in matched(*[original] * 3)]
+    assert sorted(tuple(sorted(pair)) for pair in pairs) == [("0", "1"), ("0", "2"), ("1", "2")]
+
+
+def test_what_was_compared_before_is_not_compared_again():
+    shown = {name: small(drawn(SCENE)) for name in "abcd"}
+    pairs = {frozenset((match.whole, match.part)) for match in find_matches(shown, known={"b", "d"})}
+    assert pairs == {frozenset(pair) for pair in ("ab", "ac", "ad", "bc", "cd")}
+    assert find_matches(shown, known=shown) == []
 
 
 def test_flat_pictures_are_compared_without_a_number_that_is_none():
     flat = numpy.full((64, 64, 3), 40, numpy.uint8)
-    assert all(numpy.isfinite(match.left_over) for match in find_matches([flat, flat, small(drawn(SCENE))]))
+    assert all(numpy.isfinite(match.left_over) for match in matched(flat, flat, small(drawn(SCENE))))
 
 
 @pytest.mark.slow
@@ -118,7 +129,7 @@ def test_photographs_are_told_from_each_other_and_their_copies_found():
         pytest.skip(f"no photographs: {PHOTOS} is not there; benchmarks/curation_quality.py measures more of this")
     images = [Image.fromarray(open_pixels(path)) for path in sorted(PHOTOS.glob("*/0[01].jpg"))]
     thumbnails = [small(image) for image in images]
-    assert not any(match.is_copy for match in find_matches(thumbnails))
+    assert not any(match.is_copy for match in matched(*thumbnails))
     for image, thumbnail in zip(images[:4], thumbnails, strict=False):
         for change in ("shrunk", "recompressed", "mirrored", "cropped all around", "paler"):
-            assert any(match.is_copy for match in find_matches([thumbnail, small(CHANGES[change](image))])), change
+            assert any(match.is_copy for match in matched(thumbnail, small(CHANGES[change](image)))), change

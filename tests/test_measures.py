@@ -1,6 +1,7 @@
 """Measures: each number rises with the flaw that it is for, and stands still for what is none."""
 
 import io
+from pathlib import Path
 
 import numpy
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from likeness.dataset.measures import bars, block_steps, blur, detail, longest_line, measure, noise
 from likeness.images import Pixels
 from likeness.maquette.draw import draw
+from likeness.maquette.pool import make_pool
 from likeness.maquette.world import Scene, character
 from likeness.perception.plain import luminance
 from likeness.records import Box
@@ -101,12 +103,19 @@ def test_a_line_of_letters_is_seen_on_light_and_dark(fill: str, ground: str):
     assert longest_line(luminance(numpy.asarray(page))) >= 10
 
 
+def test_letters_within_their_outlines_are_letters(tmp_path: Path):
+    for one in make_pool(character(25), tmp_path / "pool", seed=25):
+        if one.flaw == "text":
+            page = Image.open(tmp_path / "pool" / one.path).resize((256, 256), Image.Resampling.BICUBIC)
+            assert longest_line(luminance(numpy.asarray(page))) >= 8, one.path
+
+
 def test_a_row_of_dots_is_no_text():
     page = Image.new("RGB", (256, 256), "orange")
     pen = ImageDraw.Draw(page)
     for column in range(14):
         pen.ellipse((10 + column * 17, 100, 21 + column * 17, 111), fill="white")
-    assert longest_line(luminance(numpy.asarray(page))) < 9
+    assert longest_line(luminance(numpy.asarray(page))) < 8
 
 
 def test_light_and_shade_are_the_ends_of_the_subject_s_brightness(drawing: Image.Image):

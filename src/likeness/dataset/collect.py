@@ -1,10 +1,10 @@
 """Collecting: which picture files a folder holds, and what was decided about them before. Nothing is decoded."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from likeness.dataset.digests import digests_of
 from likeness.errors import PictureError, WorkspaceError
-from likeness.images import sha256_of
 from likeness.records import Picture
 
 __all__ = ["LABELLED", "NOTES", "collect"]
@@ -20,11 +20,7 @@ UNKNOWN = 0  # px; the size of a picture that nobody has looked at
 
 
 def collect(
-    images: Path,
-    *,
-    previous: Sequence[Picture] = (),
-    sealed: Collection[str] = (),
-    digest: Callable[[Path], str] = sha256_of,
+    images: Path, *, memory: Path, previous: Sequence[Picture] = (), sealed: Collection[str] = ()
 ) -> list[Picture]:
     """A record for every picture file in a folder and the folders in it, by path; the files are only read.
 
@@ -34,12 +30,12 @@ def collect(
 
     Args:
         images: the folder.
+        memory: the file to keep the sha256 of files in, which may be deleted at any time.
         previous: records of an earlier time.
         sealed: ids of pictures that were held out at any time; they still are.
-        digest: the sha256 of a file's bytes.
 
     Raises:
-        WorkspaceError: where there is no such folder, or a file in it may not be read.
+        WorkspaceError: where there is no such folder, or a file in it may not be read, or the memory not written.
         PictureError: where the folder holds no file that could be a picture.
     """
     by_whom = sorted(reversed(previous), key=lambda picture: picture.decided_by == "person")
@@ -47,8 +43,9 @@ def collect(
     exact = {(one.id, one.path): one for one in previous if one.decided_by == "person" and one.reason != LABELLED}
     first_with: dict[str, str] = {}
     pictures = []
-    for file in _files(images):
-        id, path = digest(file), file.relative_to(images).as_posix()
+    files = _files(images)
+    for file, id in zip(files, digests_of(files, memory=memory), strict=True):
+        path = file.relative_to(images).as_posix()
         is_copy = id in first_with
         picture = exact.get((id, path)) or _recalled(known.get(id), id, path, is_copy=is_copy)
         if id in sealed and not is_copy and picture.decided_by != "person":

@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from likeness.dataset.coverage import cell_of
-from likeness.dataset.duplicates import Match, find_matches
+from likeness.dataset.duplicates import Match
 from likeness.dataset.looks import Look, Looks
 from likeness.dataset.sides import rightness, surroundings
 from likeness.records import Picture
@@ -71,55 +71,53 @@ def find_copies(pictures: Sequence[Picture], looks: Looks) -> Copies:
         pictures: all that can be read and are usable, or that a person rejected: what repeats those goes with them.
         looks: at them.
     """
-    once = list({picture.id: picture for picture in pictures}.values())
-    matches = find_matches([looks.thumbnails[picture.id] for picture in once])
+    once = {picture.id: picture for picture in pictures}
+    matches = [match for match in looks.matches if match.whole in once and match.part in once]
     of: dict[str, Copy] = {}
-    for members in _together(len(once), [match for match in matches if match.is_copy]):
+    for members in _together(once, [match for match in matches if match.is_copy]):
         for kept, gone in _verdicts(members, once, looks, matches):
-            for member in gone:
-                kind, left_over = _kind(kept, member, matches, once, looks)
-                is_banned = once[kept].use == "rejected"
-                of[once[member].id] = Copy(once[kept].id, once[kept].path, is_banned, kind, left_over)
-    scenes = {
-        once[member].id: once[min(members, key=lambda index: once[index].path)].path
-        for members in _together(len(once), matches)
-        for member in members
-    }
+            for id in gone:
+                kind, left_over = _kind(kept, id, matches, looks)
+                of[id] = Copy(kept, once[kept].path, once[kept].use == "rejected", kind, left_over)
+    scenes = {id: min(once[one].path for one in members) for members in _together(once, matches) for id in members}
     return Copies(of, scenes)
 
 
 def _verdicts(
-    members: Sequence[int], pictures: Sequence[Picture], looks: Looks, matches: Sequence[Match]
-) -> Iterator[tuple[int, list[int]]]:
+    members: Sequence[str], pictures: Mapping[str, Picture], looks: Looks, matches: Sequence[Match]
+) -> Iterator[tuple[str, list[str]]]:
     """Of copies of one picture, what each decision takes away: a person's ban those that are no better than what was
     banned, then the best of the others the rest."""
-    banned = [member for member in members if pictures[member].use == "rejected"]
-    others = [member for member in members if member not in banned]
+    banned = [id for id in members if pictures[id].use == "rejected"]
+    others = [id for id in members if id not in banned]
     if banned:
-        worst = max(banned, key=lambda member: _detail(looks.looks[pictures[member].id]))
-        most = _detail(looks.looks[pictures[worst].id]) / _AS_GOOD
-        gone = [member for member in others if _detail(looks.looks[pictures[member].id]) <= most]
+        worst = max(banned, key=lambda id: _detail(looks.looks[id]))
+        most = _detail(looks.looks[worst]) / _AS_GOOD
+        gone = [id for id in others if _detail(looks.looks[id]) <= most]
         yield worst, gone
-        others = [member for member in others if member not in gone or pictures[member].decided_by == "person"]
+        others = [id for id in others if id not in gone or pictures[id].decided_by == "person"]
     if len(others) > 1:
         best = _best(others, pictures, looks, matches)
-        yield best, [member for member in others if member != best]
+        yield best, [id for id in others if id != best]
 
 
 _BY_PERSON = {"train": 0, "held-out": 1}
 """A lock outweighs what a person holds out, and both what instruments found."""
 
 
-def _together(count: int, matches: Sequence[Match]) -> list[list[int]]:
-    """Indices that matches connect, those that are alone left out."""
-    if not matches:
+def _together(pictures: Mapping[str, Picture], matches: Sequence[Match]) -> list[list[str]]:
+    """Ids that matches connect, those that are alone left out."""
+    matched = {id for match in matches for id in (match.whole, match.part)}
+    ids = [id for id in pictures if id in matched]
+    if not ids:
         return []
-    ends = [match.whole for match in matches], [match.part for match in matches]
-    _, names = connected_components(coo_array((numpy.ones(len(matches)), ends), shape=(count, count)), directed=False)
-    return [numpy.flatnonzero(names == name).tolist() for name in numpy.flatnonzero(numpy.bincount(names) > 1)]
+    at = {id: index for index, id in enumerate(ids)}
+    ends = [at[match.whole] for match in matches], [at[match.part] for match in matches]
+    count, names = connected_components(coo_array((numpy.ones(len(matches)), ends), shape=(len(ids),) * 2), False)
+    return [[id for id, name in zip(ids, names, strict=True) if name == group] for group in range(count)]
 
 
-def _best(members: Sequence[int], pictures: Sequence[Picture], looks: Looks, matches: Sequence[Match]) -> int:
+def _best(members: Sequence[str], pictures: Mapping[str, Picture], looks: Looks, matches: Sequence[Match]) -> str:
     """The copy to keep: one that a person or an earlier curation decided on; else the one with most detail, in the part
     of the scene that it shows, at its JPEG quality.
 
@@ -130,19 +128,19 @@ def _best(members: Sequence[int], pictures: Sequence[Picture], looks: Looks, mat
     for match in matches:
         if match.is_copy and match.is_crop and match.part in extent:
             extent[match.part] = min(extent[match.part], match.window[2] * match.window[3])
-    worth = {member: extent[member] * _detail(looks.looks[pictures[member].id]) for member in members}
-    good = [member for member in members if worth[member] >= _AS_GOOD * max(worth.values())]
-    others = [picture for index, picture in enumerate(pictures) if index not in members]
+    worth = {id: extent[id] * _detail(looks.looks[id]) for id in members}
+    good = [id for id in members if worth[id] >= _AS_GOOD * max(worth.values())]
+    others = [picture for id, picture in pictures.items() if id not in members]
     readings = [picture.reading for picture in others if picture.reading]
     cells = Counter(map(cell_of, readings))
     is_pair_mirrored = any(one.is_mirrored for one in matches if {one.whole, one.part} <= set(good))
     views = [looks.thumbnails[picture.id] for picture in others] if is_pair_mirrored else []
 
-    def rank(member: int) -> tuple[object, ...]:
-        picture, is_good = pictures[member], member in good
+    def rank(id: str) -> tuple[object, ...]:
+        picture, is_good = pictures[id], id in good
         decided = _BY_PERSON[picture.use] if picture.decided_by == "person" else len(_BY_PERSON)
         right = round(rightness(picture.reading, readings), 1) if is_pair_mirrored else 0.0
-        near = surroundings(looks.thumbnails[picture.id], views) if is_pair_mirrored else 0.0
+        near = surroundings(looks.thumbnails[id], views) if is_pair_mirrored else 0.0
         rarity = cells[cell_of(picture.reading)]
         return decided, picture.use != "held-out", not is_good, -right, rarity, -near, picture.path
 
@@ -153,14 +151,12 @@ def _detail(look: Look) -> float:
     return look.measures["detail"] * look.measures["jpeg"] / 100
 
 
-def _kind(
-    kept: int, copy: int, matches: Sequence[Match], pictures: Sequence[Picture], looks: Looks
-) -> tuple[str, float]:
+def _kind(kept: str, copy: str, matches: Sequence[Match], looks: Looks) -> tuple[str, float]:
     """What a copy is, beside the one that is kept."""
     match = next((one for one in matches if {one.whole, one.part} == {kept, copy}), None)
     if match is None:  # each is a copy of a third
         return "near duplicate", min(one.left_over for one in matches if copy in (one.whole, one.part))
-    first, second = looks.looks[pictures[kept].id], looks.looks[pictures[copy].id]
+    first, second = looks.looks[kept], looks.looks[copy]
     sizes = (second.width / first.width, second.height / first.height)
     if match.is_mirrored:
         return "mirrored duplicate", match.left_over

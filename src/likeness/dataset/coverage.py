@@ -165,7 +165,7 @@ def choose(problem: Problem, count: int) -> list[Chosen]:
     chosen: list[Chosen] = []
     for index in problem.locked:
         chosen.append(worth.take(index))
-    heap = [(-worth.gain(index), index) for index in range(len(problem.quality)) if index not in set(problem.locked)]
+    heap = [(-worth.gain(index), index) for index in sorted({*range(len(problem.quality))} - {*problem.locked})]
     heapq.heapify(heap)
     while heap and len(chosen) < count:
         _, index = heapq.heappop(heap)
@@ -218,7 +218,7 @@ class _Worth:
         return not (most and source and self.taken["source"][source] >= most)
 
     def _variety(self, index: int) -> float:
-        return float(numpy.maximum(self.likeness_NN[index] - self.nearest_N, 0).mean())
+        return float(numpy.maximum(self.likeness_NN[index] - self.nearest_N, 0).sum()) / len(self.nearest_N)
 
     def _missing(self, index: int) -> list[tuple[str, ...]]:
         """What it shows that is not shown often enough, in a fixed order."""

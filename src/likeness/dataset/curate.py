@@ -102,7 +102,7 @@ def curate(
         reader: looks at pictures.
         key: what the reader is and how it is set, for the memory.
         side: px of the square that is trained on.
-        memory: a file to keep looks in.
+        memory: a folder to keep looks and digests in; it may be deleted at any time.
         beforehand: what is known already.
         report: told of each picture that is looked at, and what was found.
 
@@ -111,9 +111,9 @@ def curate(
         RecipeError: where a reference is not a picture of the pool.
         WorkspaceError: where the folder is missing, or the memory cannot be written.
     """
-    records = collect(images, previous=beforehand.previous, sealed=beforehand.sealed)
+    records = collect(images, memory=memory / "digests.json", previous=beforehand.previous, sealed=beforehand.sealed)
     files = {record.id: images / record.path for record in reversed(records)}
-    looks = look_at(files, reader=reader, key=key, side=side, memory=memory, report=report)
+    looks = look_at(files, reader=reader, key=key, side=side, memory=memory / "looks.safetensors", report=report)
     known = origins(images, beforehand.noted, ids={record.path: record.id for record in records})
     pictures = _each_once([_seen(record, looks.looks[record.id], beforehand, known) for record in records])
     if config.choose == "all":

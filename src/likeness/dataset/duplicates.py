@@ -6,7 +6,7 @@ last word matters: two drawings of one scene that differ in a smile are two pict
 Shapes: N pictures, W windows, P pairs, H W thumbnail (64 x 64). A window is four shares: x, y, width, height.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -25,10 +25,11 @@ COPY = 0.45
 ALIKE = 1.0
 """Most that two pictures of one scene leave over, drawn or photographed twice."""
 
-_CANDIDATE = 0.85  # correlation at 16 px from which on a pair is looked at closely; copies have 0.89 at least
+_CANDIDATE = 0.9  # correlation at 8 px from which on a pair is looked at closely; copies have 0.917 at least
 _CORRELATION = 0.9  # of two pictures of one scene, as a whole
-_COARSE, _MIDDLE = 16, 32  # px: for finding candidates, and for laying one picture over another
-_STEPS = 12  # of alignment; by then windows move by less than a tenth of a thumbnail's pixel
+_COARSE, _MIDDLE = 8, 32  # px: for finding candidates, and for laying one picture over another
+_FIRST, _STEPS = 3, 12  # of alignment; after the last, windows move by less than a tenth of a thumbnail's pixel
+_NEAR = 0.87  # correlation after the first steps, below which a pair is given up; copies have 0.92 at least by then
 _AT_ONCE = 256  # pairs; 25 MB
 
 
@@ -37,16 +38,16 @@ class Match:
     """Two pictures that show the same.
 
     Attributes:
-        whole: index of the picture that the other lies in.
-        part: index of the other.
+        whole: id of the picture that the other lies in.
+        part: id of the other.
         is_mirrored: the part is a mirror image.
         window: what of the whole the part covers: left, top, width and height as shares.
         left_over: what the two do not share, at the worst place, in units of the contrast: at most `COPY` for copies,
             at most `ALIKE` for pictures of one scene.
     """
 
-    whole: int
-    part: int
+    whole: str
+    part: str
     is_mirrored: bool
     window: tuple[float, float, float, float]
     left_over: float
@@ -62,30 +63,34 @@ class Match:
         return min(self.window[2:]) < 0.97
 
 
-def find_matches(thumbnails: Sequence[NDArray[numpy.uint8]]) -> list[Match]:
+def find_matches(thumbnails: Mapping[str, NDArray[numpy.uint8]], *, known: Collection[str] = ()) -> list[Match]:
     """Every two pictures that are copies of each other or show one scene, each pair once.
 
     Args:
-        thumbnails: (64, 64, 3), the whole picture squeezed into a square.
+        thumbnails: by id, (64, 64, 3): the whole picture squeezed into a square.
+        known: ids of those that were compared with each other before; pairs of two such are left out.
     """
-    if len(thumbnails) < 2:
+    ids = sorted(thumbnails, key=lambda id: id not in known)
+    compared = sum(id in known for id in ids)
+    if len(ids) < 2 or compared == len(ids):
         return []
-    images_NHW3 = numpy.stack(thumbnails).astype(numpy.float32)
-    cut_NWD = _flattened(_at(images_NHW3, _WINDOWS))
+    images_NHW3 = numpy.stack([thumbnails[id] for id in ids]).astype(numpy.float32)
+    cut_WND = _cut(images_NHW3, _WINDOWS)
     best: dict[tuple[int, int], Match] = {}
     for is_mirrored in (False, True):
         parts_NHW3 = images_NHW3[:, :, ::-1] if is_mirrored else images_NHW3
-        wholes, others, windows_P4 = _candidates(cut_NWD, _flattened(_at(parts_NHW3, _WINDOWS[:1]))[:, 0])
+        wholes, others, windows_P4 = _candidates(
+            cut_WND, _mirrored(cut_WND[0]) if is_mirrored else cut_WND[0], compared
+        )
         for start in range(0, len(wholes), _AT_ONCE):
             some = slice(start, start + _AT_ONCE)
             whole_PHW3, part_PHW3 = images_NHW3[wholes[some]], parts_NHW3[others[some]]
-            found_P4 = _aligned(whole_PHW3, part_PHW3, windows_P4[some])
-            left_P = _left_over(whole_PHW3, part_PHW3, found_P4)
+            found_P4, left_P = _laid(whole_PHW3, part_PHW3, windows_P4[some])
             for whole, part, window, left in zip(wholes[some], others[some], found_P4, left_P, strict=True):
                 pair = (min(whole, part), max(whole, part))
                 if left <= ALIKE and (pair not in best or left < best[pair].left_over):
                     x, y, width, height = map(float, window)
-                    best[pair] = Match(int(whole), int(part), is_mirrored, (x, y, width, height), float(left))
+                    best[pair] = Match(ids[whole], ids[part], is_mirrored, (x, y, width, height), float(left))
     return [best[pair] for pair in sorted(best)]
 
 
@@ -102,41 +107,54 @@ def _all_windows() -> Floats:
 _WINDOWS = _all_windows()
 
 
-def _at(images_NHW3: Floats, windows_W4: Floats) -> Floats:
-    """Each window of each image, shrunk to 16 px by area: (N, W, 16, 16, 3)."""
+def _cut(images_NHW3: Floats, windows_W4: Floats) -> Floats:
+    """Each window of each picture at 8 px, as a vector of length 1 without its mean colour: (W, N, 192).
+
+    A product of two such vectors is the correlation of what they show.
+    """
     size = images_NHW3.shape[1]
-    across, down = (_shrinking(windows_W4[:, axis], windows_W4[:, axis + 2], size) for axis in (0, 1))
-    return numpy.stack(
-        [numpy.einsum("yh,nhwc,xw->nyxc", d, images_NHW3, a, optimize=True) for d, a in zip(down, across, strict=True)],
-        axis=1,
-    )
+    (across_U, which_x_W), (down_V, which_y_W) = (_spans(windows_W4[:, axis::2], size) for axis in (0, 1))
+    images_N3HW = numpy.ascontiguousarray(images_NHW3.transpose(0, 3, 1, 2))
+    cells_N3YX = down_V.reshape(-1, size) @ (images_N3HW @ across_U.reshape(-1, size).T)
+    cells_N3VYUX = cells_N3YX.reshape(len(images_NHW3), 3, len(down_V), _COARSE, len(across_U), _COARSE)
+    vectors_WND = numpy.empty((len(windows_W4), len(images_NHW3), 3 * _COARSE**2), numpy.float32)
+    for vectors_ND, x, y in zip(vectors_WND, which_x_W, which_y_W, strict=True):
+        seen_N3YX = cells_N3VYUX[:, :, y, :, x]
+        vectors_ND[:] = (seen_N3YX - seen_N3YX.mean((2, 3), keepdims=True)).reshape(vectors_ND.shape)
+        vectors_ND /= numpy.maximum(numpy.linalg.norm(vectors_ND, axis=1, keepdims=True), 1e-3)
+    return vectors_WND
 
 
-def _shrinking(starts_W: Floats, lengths_W: Floats, size: int) -> Floats:
-    """Weights of the pixels of one axis in each of 16 cells of each window: (W, 16, size)."""
-    edges = starts_W[:, None] + lengths_W[:, None] * numpy.arange(_COARSE + 1) / _COARSE
+def _mirrored(vectors_ND: Floats) -> Floats:
+    """What `_cut` makes of the mirror images of whole pictures."""
+    return vectors_ND.reshape(-1, 3, _COARSE, _COARSE)[..., ::-1].reshape(vectors_ND.shape)
+
+
+def _spans(spans_W2: Floats, size: int) -> tuple[Floats, NDArray[numpy.int64]]:
+    """Of windows along one axis: weights of its pixels in each of 8 cells of each different span, (U, 8, size), and
+    which of these is each window's."""
+    different_U2, which_W = numpy.unique(spans_W2, axis=0, return_inverse=True)
+    edges = different_U2[:, :1] + different_U2[:, 1:] * numpy.arange(_COARSE + 1) / _COARSE
     low, high = edges[:, :-1, None] * size, edges[:, 1:, None] * size
     pixel = numpy.arange(size)
     overlap = numpy.clip(numpy.minimum(high, pixel + 1) - numpy.maximum(low, pixel), 0, None)
-    return (overlap / overlap.sum(-1, keepdims=True)).astype(numpy.float32)
+    return (overlap / overlap.sum(-1, keepdims=True)).astype(numpy.float32), which_W
 
 
-def _flattened(cut_NW: Floats) -> Floats:
-    """Pictures as vectors of length 1 without their mean colour, so that a product of two is their correlation."""
-    centred = cut_NW - cut_NW.mean((2, 3), keepdims=True)
-    vectors = centred.reshape(*cut_NW.shape[:2], -1)
-    lengths = numpy.linalg.norm(vectors, axis=-1, keepdims=True)
-    return (vectors / numpy.maximum(lengths, 1e-3)).astype(numpy.float32)
+def _candidates(
+    cut_WND: Floats, parts_ND: Floats, known: int
+) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64], Floats]:
+    """Pairs of which the second looks like some window of the first, and that window.
 
-
-def _candidates(cut_NWD: Floats, parts_ND: Floats) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64], Floats]:
-    """Pairs of which the second looks like some window of the first, and that window."""
-    best_NN = numpy.full((len(cut_NWD), len(parts_ND)), -1, numpy.float32)
-    which_NN = numpy.zeros(best_NN.shape, numpy.int64)
-    for window in range(cut_NWD.shape[1]):
-        likeness_NN = cut_NWD[:, window] @ parts_ND.T
-        better = likeness_NN > best_NN
-        best_NN[better], which_NN[better] = likeness_NN[better], window
+    Two of the first `known` pictures are no pair.
+    """
+    best_NN = numpy.full((cut_WND.shape[1], len(parts_ND)), -1, numpy.float32)
+    which_NN = numpy.zeros(best_NN.shape, numpy.int8)
+    for some, others in ((slice(None), slice(known, None)), (slice(known, None), slice(known))):
+        for window, cut_ND in enumerate(cut_WND):
+            likeness_NN = cut_ND[some] @ parts_ND[others].T
+            better = likeness_NN > best_NN[some, others]
+            best_NN[some, others][better], which_NN[some, others][better] = likeness_NN[better], window
     numpy.fill_diagonal(best_NN, -1)
     wholes, parts = numpy.nonzero(best_NN > _CANDIDATE)
     return wholes, parts, _WINDOWS[which_NN[wholes, parts]]
@@ -163,7 +181,28 @@ def _sampled(images_PHW3: Floats, windows_P4: Floats, size: int) -> Floats:
     return (upper * (1 - below) + lower * below).astype(numpy.float32)
 
 
-def _aligned(wholes_PHW3: Floats, parts_PHW3: Floats, windows_P4: Floats) -> Floats:
+def _laid(wholes_PHW3: Floats, parts_PHW3: Floats, windows_P4: Floats) -> tuple[Floats, Floats]:
+    """The windows that lie best over the parts, and what is left over there; infinite where they soon prove unlike."""
+    found_P4 = _aligned(wholes_PHW3, parts_PHW3, windows_P4, _FIRST)
+    left_P = numpy.full(len(parts_PHW3), numpy.inf, numpy.float32)
+    near = numpy.flatnonzero(_correlation(wholes_PHW3, parts_PHW3, found_P4) > _NEAR)
+    if len(near):
+        wholes_PHW3, parts_PHW3 = wholes_PHW3[near], parts_PHW3[near]
+        found_P4[near] = _aligned(wholes_PHW3, parts_PHW3, found_P4[near], _STEPS - _FIRST)
+        left_P[near] = _left_over(wholes_PHW3, parts_PHW3, found_P4[near])
+    return found_P4, left_P
+
+
+def _correlation(wholes_PHW3: Floats, parts_PHW3: Floats, windows_P4: Floats) -> Floats:
+    """Of what the windows show with the parts, in [-1, 1]; 0 for what has no contrast."""
+    everything = numpy.broadcast_to(_WINDOWS[0], windows_P4.shape)
+    shown = _sampled(wholes_PHW3, windows_P4, _MIDDLE), _sampled(parts_PHW3, everything, _MIDDLE)
+    one, other = (images_PHW3 - images_PHW3.mean((1, 2), keepdims=True) for images_PHW3 in shown)
+    power_P = (one**2).sum((1, 2, 3)) * (other**2).sum((1, 2, 3))
+    return (one * other).sum((1, 2, 3)) / numpy.sqrt(numpy.maximum(power_P, 1))
+
+
+def _aligned(wholes_PHW3: Floats, parts_PHW3: Floats, windows_P4: Floats, steps: int) -> Floats:
     """The windows, moved and stretched until brightness differs least; gain and offset of brightness are let free.
 
     Source: Lucas and Kanade 1981, with the four numbers of a window and two of brightness as parameters.
@@ -174,7 +213,7 @@ def _aligned(wholes_PHW3: Floats, parts_PHW3: Floats, windows_P4: Floats) -> Flo
     target_P = _sampled(parts_PHW3.mean(-1, keepdims=True), everything, _MIDDLE)[..., 0].reshape(len(parts_PHW3), -1)
     centres = (numpy.arange(_MIDDLE, dtype=numpy.float32) + 0.5) / _MIDDLE
     damping = numpy.eye(6, dtype=numpy.float32)
-    for _ in range(_STEPS):
+    for _ in range(steps):
         seen_PHW = _sampled(light_PHW1, windows_P4, _MIDDLE)[..., 0]
         down_PHW, along_PHW = (slope * _MIDDLE for slope in numpy.gradient(seen_PHW, axis=(1, 2)))
         along_PHW = along_PHW / windows_P4[:, 2, None, None]

@@ -1,4 +1,5 @@
-"""Looks: what one decoding of a picture leaves, kept in one file, so that the same picture is never decoded twice.
+"""Looks: what one decoding of a picture leaves, and what it matches, kept in one file: no picture is decoded twice, and
+no two are compared twice.
 
 Thresholds are not part of it. So a changed threshold, lock or count is answered without looking again.
 """
@@ -6,7 +7,7 @@ Thresholds are not part of it. So a changed threshold, lock or count is answered
 import io
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from pydantic import Field, TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from likeness.dataset.duplicates import Match, find_matches
 from likeness.dataset.measures import measure
 from likeness.dataset.provenance import made_by
 from likeness.dataset.sources import PACKED
@@ -36,7 +38,7 @@ THUMBNAIL = 64
 """px, both sides of the squeezed picture that copies are found by."""
 
 PREVIEW = 144  # px, longer side of the picture that a page shows
-FORMAT = "3"  # of the memory; with another, all pictures are looked at again
+FORMAT = "4"  # of the memory; with another, all pictures are looked at again
 WORKERS = min(os.cpu_count() or 1, 8)  # each has one picture in memory
 
 
@@ -75,14 +77,16 @@ class Looks:
         looks: one per picture, also of those that cannot be read.
         thumbnails: uint8, (64, 64, 3), of those that can.
         previews: a small JPEG file of each of these.
+        matches: which of these are copies of each other, or show one scene.
     """
 
     looks: Mapping[str, Look]
     thumbnails: Mapping[str, NDArray[numpy.uint8]]
     previews: Mapping[str, bytes]
+    matches: Sequence[Match] = ()
 
 
-_LIST = TypeAdapter(list[Look])
+_LIST, _MATCHES = TypeAdapter(list[Look]), TypeAdapter(list[Match])
 Seen = TypeVar("Seen")
 
 
@@ -117,7 +121,10 @@ def look_at(
             if thumbnail is not None:
                 thumbnails[look.id], previews[look.id] = thumbnail, preview
             report(Event(stage="look", done=done, total=len(new)))
-    found = Looks(_of(files, looks), _of(files, thumbnails), _of(files, previews))
+    shown = _of(files, thumbnails)
+    matches = [match for match in known.matches if match.whole in shown and match.part in shown]
+    matches += find_matches(shown, known=known.thumbnails.keys())
+    found = Looks(_of(files, looks), shown, _of(files, previews), matches)
     if new or len(found.looks) < len(known.looks):
         make_folder(memory.parent)
         write_atomically(memory, _file_of(found, whole_key))
@@ -165,7 +172,7 @@ def _preview(image: Image.Image) -> bytes:
     """A small JPEG: pages hold hundreds."""
     scale, file = min(1.0, PREVIEW / max(image.size)), io.BytesIO()
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0).save(file, "JPEG", quality=85)
+    image.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.5).save(file, "JPEG", quality=85)
     return file.getvalue()
 
 
@@ -175,7 +182,11 @@ def _file_of(found: Looks, key: str) -> bytes:
     thumbnails = numpy.stack([found.thumbnails[id] for id in shown]) if shown else numpy.zeros((0, 1), numpy.uint8)
     previews = numpy.frombuffer(b"".join(found.previews[id] for id in shown), numpy.uint8)
     lengths = numpy.array([len(found.previews[id]) for id in shown], numpy.int64)
-    notes = {"key": key, "looks": _LIST.dump_json(list(found.looks.values()), exclude_defaults=True).decode()}
+    notes = {
+        "key": key,
+        "looks": _LIST.dump_json(list(found.looks.values()), exclude_defaults=True).decode(),
+        "matches": _MATCHES.dump_json(list(found.matches)).decode(),
+    }
     return save({"thumbnails": thumbnails, "previews": previews, "lengths": lengths}, notes)
 
 
@@ -188,10 +199,11 @@ def _remembered(memory: Path, key: str) -> Looks:
                 return Looks({}, {}, {})
             thumbnails, previews, lengths = (file.get_tensor(name) for name in ("thumbnails", "previews", "lengths"))
         looks = {look.id: look for look in _LIST.validate_json(notes["looks"])}
+        matches = _MATCHES.validate_json(notes["matches"])
     except (OSError, SafetensorError, ValueError, KeyError):
         return Looks({}, {}, {})
     shown = [id for id, look in looks.items() if not look.fault]
     ends = lengths.cumsum()
     whole = previews.tobytes()
     cut = {id: whole[end - length : end] for id, end, length in zip(shown, ends, lengths, strict=True)}
-    return Looks(looks, dict(zip(shown, thumbnails, strict=True)), cut)
+    return Looks(looks, dict(zip(shown, thumbnails, strict=True)), cut, matches)

@@ -18,6 +18,7 @@ from likeness.records import Box
 __all__ = ["bars", "block_steps", "blur", "detail", "longest_line", "measure", "noise"]
 
 Floats = NDArray[numpy.float32]
+Names = NDArray[numpy.int32]
 Slices = list[tuple[slice, slice]]
 
 LANCZOS = Image.Resampling.LANCZOS
@@ -65,7 +66,7 @@ def _floats(light: Image.Image) -> Floats:
 
 def _at_most(light: Image.Image, side: int) -> Image.Image:
     """The picture, shrunk so that its longer side is at most `side` px."""
-    return _sized(light, side, LANCZOS) if max(light.size) > side else light
+    return _sized(light, side, Image.Resampling.HAMMING) if max(light.size) > side else light
 
 
 def _sized(light: Image.Image, side: int, resample: Image.Resampling) -> Image.Image:
@@ -98,8 +99,7 @@ def noise(light_HW: Floats) -> float:
 
     Source: the second-difference mask of Immerkær 1996, https://doi.org/10.1006/cviu.1996.0060.
     """
-    mask = numpy.array([1, -2, 1], numpy.float32)
-    second = ndimage.convolve1d(ndimage.convolve1d(light_HW, mask, axis=0), mask, axis=1)[1:-1, 1:-1]
+    second = numpy.diff(numpy.diff(light_HW, 2, axis=0), 2, axis=1)
     rows, columns = (length // 16 * 16 for length in second.shape)
     if not rows or not columns:
         return 0.0
@@ -110,10 +110,12 @@ def noise(light_HW: Floats) -> float:
 def block_steps(light_HW: NDArray[numpy.uint8]) -> float:
     """Mean step across the borders of JPEG's 8 px blocks, against the mean step inside them; 1 where there are none."""
     levels_HW = light_HW.astype(numpy.int16)
+    step = max(1, min(light_HW.shape) // 256)  # 256 lines tell as much as all
     ratios = []
     for axis in (0, 1):
         # Drawn edges may lie on any line, and are larger than what quantisation leaves: 25 levels at most count.
-        steps = numpy.minimum(numpy.abs(numpy.diff(levels_HW, axis=axis)), 25).mean(axis=1 - axis)
+        lines = levels_HW[:, ::step] if axis == 0 else levels_HW[::step]
+        steps = numpy.minimum(numpy.abs(numpy.diff(lines, axis=axis)), 25).mean(axis=1 - axis)
         at_border = numpy.arange(len(steps)) % 8 == 7
         if at_border.any() and steps[~at_border].sum() > 0:
             ratios.append(float(steps[at_border].mean() / steps[~at_border].mean()))
@@ -169,8 +171,9 @@ def longest_line(light_HW: Floats) -> int:
     """How many marks like letters stand in one line at most: strokes thinner than their height, of like height, on a
     common top or foot, with narrow gaps. Handwriting whose letters touch is not seen, and rows of dots are no line."""
     longest = 0
-    for is_mark_HW in _thin(light_HW):
-        longest = max(longest, _longest(_boxes(is_mark_HW), is_mark_HW, longest))
+    for is_thin_HW in _thin(light_HW):
+        names_HW, _ = cast(tuple[Names, int], ndimage.label(is_thin_HW))
+        longest = max(longest, _longest(_marks(names_HW), names_HW, longest))
     return longest
 
 
@@ -182,19 +185,19 @@ def _thin(light_HW: Floats) -> Iterator[NDArray[numpy.bool_]]:
         yield from (thin_HW > least for least in (0.25, 0.12))
 
 
-def _boxes(is_mark_HW: NDArray[numpy.bool_]) -> NDArray[numpy.int64]:
-    """Left, top, right and bottom of each mark of a letter's size and shape, from left to right."""
-    side = max(is_mark_HW.shape)
-    names_HW, _ = cast(tuple[NDArray[numpy.int32], int], ndimage.label(is_mark_HW))
-    boxes = [(x.start, y.start, x.stop, y.stop) for y, x in cast(Slices, ndimage.find_objects(names_HW))]
-    boxes_N4 = numpy.array(sorted(boxes), numpy.int64).reshape(-1, 4)
-    widths, heights = boxes_N4[:, 2] - boxes_N4[:, 0], boxes_N4[:, 3] - boxes_N4[:, 1]
-    return boxes_N4[(0.03 * side <= heights) & (heights <= 0.16 * side) & (widths <= 1.6 * heights + 1)]
+def _marks(names_HW: Names) -> NDArray[numpy.int64]:
+    """Left, top, right, bottom and name of each mark of a letter's size and shape, from left to right."""
+    side = max(names_HW.shape)
+    found = enumerate(cast(Slices, ndimage.find_objects(names_HW)), start=1)
+    marks = [(x.start, y.start, x.stop, y.stop, name) for name, (y, x) in found]
+    marks_N5 = numpy.array(sorted(marks), numpy.int64).reshape(-1, 5)
+    widths, heights = marks_N5[:, 2] - marks_N5[:, 0], marks_N5[:, 3] - marks_N5[:, 1]
+    return marks_N5[(0.03 * side <= heights) & (heights <= 0.16 * side) & (widths <= 1.6 * heights + 1)]
 
 
-def _longest(boxes_N4: NDArray[numpy.int64], is_mark_HW: NDArray[numpy.bool_], longest: int) -> int:
+def _longest(marks_N5: NDArray[numpy.int64], names_HW: Names, longest: int) -> int:
     """The longest line among these marks, if it is longer than one that is known."""
-    tops, feet = boxes_N4[:, 1], boxes_N4[:, 3]
+    tops, feet = marks_N5[:, 1], marks_N5[:, 3]
     heights = feet - tops
     slack = numpy.maximum(1.5, 0.22 * heights)[:, None]
     is_level = (numpy.abs(feet[None] - feet[:, None]) <= slack) | (numpy.abs(tops[None] - tops[:, None]) <= slack)
@@ -202,25 +205,25 @@ def _longest(boxes_N4: NDArray[numpy.int64], is_mark_HW: NDArray[numpy.bool_], l
     for height, row in sorted(zip(heights, is_like, strict=True), key=lambda pair: -pair[1].sum()):
         if row.sum() <= longest:
             break
-        for run_N4 in _runs(boxes_N4[row], height):
-            if len(run_N4) > longest and _is_script(run_N4, is_mark_HW):
-                longest = len(run_N4)
+        for run_N5 in _runs(marks_N5[row], height):
+            if len(run_N5) > longest and _is_script(run_N5, names_HW):
+                longest = len(run_N5)
     return longest
 
 
-def _runs(line_N4: NDArray[numpy.int64], height: float) -> Iterator[NDArray[numpy.int64]]:
+def _runs(line_N5: NDArray[numpy.int64], height: float) -> Iterator[NDArray[numpy.int64]]:
     """A line cut where a gap is as wide as a letter is high."""
-    ends = numpy.maximum.accumulate(line_N4[:, 2])
-    cuts = numpy.flatnonzero(line_N4[1:, 0] - ends[:-1] > 1.1 * height) + 1
-    yield from numpy.split(line_N4, cuts)
+    ends = numpy.maximum.accumulate(line_N5[:, 2])
+    cuts = numpy.flatnonzero(line_N5[1:, 0] - ends[:-1] > 1.1 * height) + 1
+    yield from numpy.split(line_N5, cuts)
 
 
-def _is_script(run_N4: NDArray[numpy.int64], is_mark_HW: NDArray[numpy.bool_]) -> bool:
+def _is_script(run_N5: NDArray[numpy.int64], names_HW: Names) -> bool:
     """Whether marks are strokes: dots, and the gaps between them, are thicker for their height."""
-    if len(run_N4) < SHORT:
+    if len(run_N5) < SHORT:
         return True
     thick = []
-    for left, top, right, bottom in run_N4:
-        inside_HW = cast(Floats, ndimage.distance_transform_edt(numpy.pad(is_mark_HW[top:bottom, left:right], 1)))
-        thick.append(2 * inside_HW.max() / (bottom - top))
+    for left, top, right, bottom, name in run_N5:
+        is_mark_HW = numpy.pad(names_HW[top:bottom, left:right] == name, 1)  # others may lie in its box: an inner part
+        thick.append(2 * cast(Floats, ndimage.distance_transform_edt(is_mark_HW)).max() / (bottom - top))
     return bool(numpy.median(thick) < THICK)

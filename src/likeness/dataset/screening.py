@@ -6,7 +6,6 @@ Rules see measures, not pixels (`likeness.dataset.measures` made them), so that 
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from likeness.dataset.looks import Look
 from likeness.recipe import ScreenConfig
@@ -110,6 +109,8 @@ def strangers(
     Returns:
         None where no cluster holds more than half of the pictures and no reference says which it is: nobody can tell.
     """
+    from scipy.cluster.hierarchy import fcluster, linkage  # slow to import, and seldom needed
+
     ids = list(embeddings)
     if len(ids) < 3:
         return {}

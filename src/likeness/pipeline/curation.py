@@ -59,7 +59,7 @@ def curate_pictures(bench: Bench) -> list[Path]:
         reader=reader,
         key=f"{recipe.perception.digest} {getattr(reader, 'sha256', '')}",
         side=training_side(recipe),
-        memory=workspace.cache / "looks.safetensors",
+        memory=workspace.cache,
         beforehand=Beforehand(previous, _labels(workspace), noted, sealed),
         report=bench.report,
     )
@@ -83,6 +83,8 @@ def _models(reader: str) -> str:
 
 def _labels(workspace: Workspace) -> dict[str, Label]:
     """What a person says of pictures; of one that is not there, it is said that it is not."""
+    if not workspace.labels_csv.exists():
+        return {}
     paths = [path.relative_to(workspace.images).as_posix() for path in workspace.images.rglob("*") if path.is_file()]
     return read_labels(workspace.labels_csv, known=paths)
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from likeness.pipeline.bench import Bench
-from likeness.pipeline.captions import write_captions
 from likeness.pipeline.curation import curate_pictures, curation_inputs, pool_digest
 from likeness.pipeline.runs import train_inputs, train_lora
 from likeness.pipeline.samples import draw_samples, sample_inputs
@@ -23,6 +22,12 @@ def _caption_inputs(bench: Bench) -> dict[str, str]:
         "[perception]": recipe.perception.digest,
         "front": ", ".join(bench.front),
     }
+
+
+def _caption(bench: Bench) -> list[Path]:
+    from likeness.pipeline.captions import write_captions
+
+    return write_captions(bench)
 
 
 def _encode_inputs(bench: Bench) -> dict[str, str]:
@@ -68,7 +73,7 @@ class Step:
 
 STEPS: Mapping[str, Step] = {
     "curate": Step(curation_inputs, curate_pictures),
-    "caption": Step(_caption_inputs, write_captions),
+    "caption": Step(_caption_inputs, _caption),
     "encode": Step(_encode_inputs, _encode),
     "train": Step(train_inputs, train_lora),
     "sample": Step(sample_inputs, draw_samples),

@@ -64,10 +64,10 @@ class ScreenConfig(Section):
         default=True, description="true: bars of one colour on opposite sides are a fault; a LoRA would draw them."
     )
     letters: int = Field(
-        default=9,
+        default=8,
         ge=4,
         description="Marks of like height in one line that count as text, a signature or a watermark. Teeth, fur "
-        "and dotted cloth seldom come to more than 8 in a row, stamps have 10 and more.",
+        "and dotted cloth seldom come to more than 7 in a row, stamps have 8 and more.",
     )
     alone: bool = Field(default=True, description="true: a second character in the picture is a fault.")
     stranger: bool = Field(
