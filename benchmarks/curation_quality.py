@@ -33,6 +33,7 @@ SEEDS = tuple(range(301, 321))
 SIDE = 64  # px, the embedded base's own
 PHOTOS = Path(__file__).parents[2] / "shared" / "data" / "dreambooth"
 RESULTS = Path(__file__).parent / "results" / "curation_quality.json"
+UNNEEDED = ("not needed", "too alike")  # left over by the choice; no flaws
 FEW = 20  # pictures, where a choice must be made; the pools have about 38
 Cell = tuple[str, str]
 
@@ -61,13 +62,15 @@ def main() -> None:
 def _pools(seeds: Sequence[int]) -> tuple[dict[str, Any], bool]:
     found, said = Counter[str](), Counter[str]()
     right, there = Counter[str](), Counter[str]()
-    rows = []
+    rows, lost, good = [], list[str](), 0
     for seed in seeds:
         with tempfile.TemporaryDirectory() as desk:
             members = {one.path: one for one in make_pool(character(seed), Path(desk) / "pool", seed=seed)}
             pictures = _curated(Path(desk), CurateConfig())
             few = _curated(Path(desk), CurateConfig(count=FEW))
         _count_flaws(members, pictures, found=found, there=there, right=right, said=said)
+        lost += _lost(members, pictures)
+        good += sum(not one.flaw for one in members.values())
         rows.append({"seed": seed, **_coverage(members, pictures, seed), "few": _coverage(members, few, seed)})
         print(
             seed, {name: rows[-1][name] for name in ("train", "held_out", "covered", "reachable", "random")}, flush=True
@@ -80,6 +83,7 @@ def _pools(seeds: Sequence[int]) -> tuple[dict[str, Any], bool]:
         table[flaw] = {"recall": recall, "precision": precision, "there": there[flaw], "said": said[flaw]}
         counts = f"{found[flaw]} of {there[flaw]}; {right[flaw]} of {said[flaw]} right"
         print(f"{flaw:<26}{recall:8.3f}{precision:11.3f}   {counts}")
+    print(f"good pictures taken for flawed: {len(lost)} of {good} {dict(Counter(lost))} (bar: 5%)")
     shared = sum(row["shared"] for row in rows)
     whole = fmean(row["covered"] == row["reachable"] for row in rows)
     ratios = [row["covered"] / max(row["random"], 1) for row in rows]
@@ -88,10 +92,14 @@ def _pools(seeds: Sequence[int]) -> tuple[dict[str, Any], bool]:
     print(f"scenes on both sides of the split: {shared} (bar: 0)")
     print(f"every reachable cell covered: {whole:.0%} of pools (bar: 95%)")
     against = f"{fmean(ratios):.2f} times; with {FEW} pictures: {fmean(few_ratios):.2f} times"
+    views = fmean(row["views_held_out"] / row["views"] for row in rows)
+    print(f"views held out, of those of which three are usable: {views:.0%} (no bar)")
     print(f"cells covered, against a random choice as large: {against} (bar: 1.5, or all)")
     is_met = all(row["recall"] >= 0.95 and row["precision"] >= 0.95 for row in table.values())
     told = {"seeds": list(seeds), "flaws": table, "shared": shared, "all_covered": whole, "pools": rows}
+    told |= {"good": good, "good_lost": dict(Counter(lost)), "views_held_out": views}
     told |= {"ratio": fmean(ratios), f"ratio_{FEW}": fmean(few_ratios)}
+    is_met = is_met and len(lost) <= 0.05 * good
     return told, is_met and not shared and whole >= 0.95 and (enough or fmean(ratios) >= 1.5)
 
 
@@ -126,6 +134,13 @@ def _count_flaws(
             right[fault] += fault in by_scene[_scene(one)] if fault.endswith("duplicate") else fault == one.flaw
 
 
+def _lost(members: Mapping[str, Member], pictures: Sequence[Picture]) -> list[str]:
+    """The faults for which good pictures were rejected of whose scene no copy is left."""
+    kept = {_scene(members[one.path]) for one in pictures if one.use != "rejected" or one.fault in UNNEEDED}
+    good = [one for one in pictures if not members[one.path].flaw and _scene(members[one.path]) not in kept]
+    return [one.fault for one in good]
+
+
 def _scene(one: Member) -> str:
     return one.original or one.path
 
@@ -135,6 +150,8 @@ def _coverage(members: Mapping[str, Member], pictures: Sequence[Picture], seed: 
     train = [members[one.path] for one in pictures if one.use == "train"]
     held = [members[one.path] for one in pictures if one.use == "held-out"]
     reachable = {_cell(one) for one in members.values() if not one.flaw}
+    views = Counter(one.drawing.scene.view for one in members.values() if one.drawing and not one.flaw)
+    often = {view for view, times in views.items() if times >= 3}
     readable = sorted(path for path, one in members.items() if one.drawing and one.flaw != "truncated")
     draws = stream(seed, "random choice")
     random = [
@@ -147,6 +164,8 @@ def _coverage(members: Mapping[str, Member], pictures: Sequence[Picture], seed: 
         "reachable": len(reachable),
         "covered": len({_cell(one) for one in train} & reachable),
         "random": fmean(random),
+        "views": len(often),
+        "views_held_out": len({one.drawing.scene.view for one in held if one.drawing} & often),
         "shared": len({*map(_scene, train)} & {*map(_scene, held)}),
     }
 
@@ -196,8 +215,8 @@ def _small(pixels: Pixels) -> Pixels:
 
 
 def _copies(image: Image.Image, index: int) -> Iterator[tuple[str, Pixels]]:
-    """What people and sites do to pictures."""
-    rng = stream(index, "copies of photographs")
+    """What people and sites do to pictures; drawn from another stream than those on which thresholds were found."""
+    rng = stream(index, "copies of photographs, anew")
     width, height = image.size
     changed: list[tuple[str, Image.Image]] = [
         (f"scaled {share:g}", image.resize((int(width * share), int(height * share)), Image.Resampling.LANCZOS))

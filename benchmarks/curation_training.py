@@ -1,12 +1,13 @@
 """What curation is worth: identity of LoRAs learnt from a curated, a random and a clean set of the same size.
 
-python benchmarks/curation_training.py                # characters 201 to 210; goes on where it was stopped
+python benchmarks/curation_training.py                # characters 201 to 210; what was trained on the same is not again
 python benchmarks/curation_training.py --steps 310    # longer, as the demo trains; to another file
 
 Curated and random set come from one raw pool; the clean one is drawn without flaws, evenly over views and expressions.
 """
 
 import argparse
+import hashlib
 import json
 import sys
 import tempfile
@@ -29,6 +30,7 @@ from likeness.maquette.pool import make_pool
 from likeness.maquette.world import KINDS, SCENE_AXES, TRAITS, Identity, Scene, character, random_scene
 from likeness.pipeline import adapted, curation_summary, draw_pictures, newest_lora, open_base, open_reader, run
 from likeness.recipe import Recipe
+from likeness.records import Picture, read_records
 from likeness.seeds import seed_of, stream
 from likeness.statistics import bootstrap_mean
 from likeness.workspace import Workspace
@@ -52,10 +54,8 @@ def main() -> None:
         sys.exit(f"{chosen.to} holds runs of {found['steps']} steps. Name another file with --to.")
     for seed in chosen.seeds:
         done = found["characters"].setdefault(str(seed), {})
-        if done.keys() >= set(SETS):
-            continue
         with tempfile.TemporaryDirectory() as desk:
-            for name, told in _character(Path(desk), seed, chosen.steps, skip=set(done)):
+            for name, told in _character(Path(desk), seed, chosen.steps, done=done):
                 done[name] = told
                 chosen.to.parent.mkdir(parents=True, exist_ok=True)
                 chosen.to.write_text(json.dumps(found, indent=1) + "\n")
@@ -63,8 +63,8 @@ def main() -> None:
     sys.exit(not _print({seed: found["characters"][str(seed)] for seed in chosen.seeds}))
 
 
-def _character(desk: Path, seed: int, steps: int, *, skip: set[str]) -> Any:
-    """Name and result of each set of one character."""
+def _character(desk: Path, seed: int, steps: int, *, done: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Name and result of each set of one character that is not done, or was another set when it was done."""
     who, pool = character(seed), desk / "pool"
     members = make_pool(who, pool, seed=seed_of(seed, "demo pool"))
     recipe = _recipe(seed, who, steps)
@@ -77,17 +77,28 @@ def _character(desk: Path, seed: int, steps: int, *, skip: set[str]) -> Any:
     seen = [member.drawing.scene for member in members if member.drawing] + clean
     by_hand = recipe.model_copy(update={"curate": recipe.curate.model_copy(update={"choose": "all"})})
     for name in SETS:
-        if name in skip:
-            continue
         started, workspace = time.monotonic(), Workspace.create(desk / name)
         if name == "random":
             _copy_random(pool, workspace.images, count, seed)
         if name == "clean":
             for index, scene in enumerate(clean):
                 save_png(workspace.images / f"{index:02d}.png", draw(who, scene, size=128, supersampling=3))
-        run(workspace, recipe if name == "curated" else by_hand, ("curate", "caption", "encode", "train"))
+        own = recipe if name == "curated" else by_hand
+        run(workspace, own, ("curate", "caption"))
+        taught = _digest(workspace, own)
+        if done.get(name, {}).get("taught") == taught:
+            continue
+        run(workspace, own, ("encode", "train"))
         told = _measured(workspace, recipe, seed, who, seen)
-        yield name, {**told, "pictures": count, "seconds": round(time.monotonic() - started)}
+        yield name, {**told, "pictures": count, "taught": taught, "seconds": round(time.monotonic() - started)}
+
+
+def _digest(workspace: Workspace, recipe: Recipe) -> str:
+    """Of all that a LoRA learns from: pictures, captions, settings, and the base that it is taught to."""
+    pictures = sorted(one.id for one in read_records(workspace.images_jsonl, Picture) if one.use == "train")
+    captions = workspace.captions_jsonl.read_text()
+    told = [*pictures, captions, recipe.encode.digest, recipe.train.digest, open_base(recipe.base).fingerprint]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
 
 def _recipe(seed: int, who: Identity, steps: int) -> Recipe:

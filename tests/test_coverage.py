@@ -155,6 +155,17 @@ def test_a_shopping_list_names_what_is_missing_and_how_much():
     assert wanted([None, read()], 20) == [], "where nobody could tell, nobody can say what is missing"
 
 
+def test_a_shopping_list_names_the_expressions_that_a_view_is_never_shown_with():
+    never = {("front", "sad"), ("front", "angry")}
+    train = [read(view, None, some) for view, some in product(VIEWS, EXPRESSIONS) if (view, some) not in never]
+    (want,) = wanted(train, len(train))
+    assert want.words == "nothing from the front looking sad or looking angry: 1 of each wanted"
+    assert want.is_met_by(read("front", "face", "sad"))
+    assert not want.is_met_by(read("front", "face", "smile"))
+    assert not want.is_met_by(None)
+    assert all(not want.expressions for want in wanted(train, 30)), "30 pictures cannot show 31 pairs"
+
+
 def test_a_set_should_show_each_value_half_as_often_as_an_even_share():
     assert (target("view", 36), target("framing", 36), target("expression", 36)) == (3, 6, 3)
     assert target("view", 5) == target("pose", 100) == 1

@@ -40,28 +40,28 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.usefixtures("an_hour_later")
 def test_what_nobody_touched_is_not_read_again(tmp_path: Path, read: list[str]) -> None:
     images, memory = files(tmp_path, "a.png", "b.png"), tmp_path / "cache" / "digests.json"
-    assert digests_of(images, memory=memory) == [sha256_of(path) for path in images]
+    assert digests_of(images, root=tmp_path, memory=memory) == [sha256_of(path) for path in images]
     images += files(tmp_path, "c.png")
     read.clear()
-    assert digests_of(images, memory=memory) == [sha256_of(path) for path in images]
+    assert digests_of(images, root=tmp_path, memory=memory) == [sha256_of(path) for path in images]
     assert read == ["c.png"]
 
 
 @pytest.mark.usefixtures("an_hour_later")
 def test_a_file_of_the_same_size_and_time_is_read_again_if_anything_changed_it(tmp_path: Path) -> None:
     (image,), memory = files(tmp_path, "a.png"), tmp_path / "digests.json"
-    (before,) = digests_of([image], memory=memory)
+    (before,) = digests_of([image], root=tmp_path, memory=memory)
     times = image.stat().st_atime_ns, image.stat().st_mtime_ns
     image.write_bytes(b"b.png")
     os.utime(image, ns=times)
-    (after,) = digests_of([image], memory=memory)
+    (after,) = digests_of([image], root=tmp_path, memory=memory)
     assert after == sha256_of(image) != before
 
 
 def test_a_file_that_is_just_being_written_is_read_again(tmp_path: Path, read: list[str]) -> None:
     images, memory = files(tmp_path, "a.png"), tmp_path / "digests.json"
-    digests_of(images, memory=memory)
-    digests_of(images, memory=memory)
+    digests_of(images, root=tmp_path, memory=memory)
+    digests_of(images, root=tmp_path, memory=memory)
     assert read == ["a.png", "a.png"]
 
 
@@ -69,9 +69,9 @@ def test_a_file_that_is_just_being_written_is_read_again(tmp_path: Path, read: l
 def test_a_broken_memory_is_forgotten(tmp_path: Path, broken: str) -> None:
     images, memory = files(tmp_path, "a.png"), tmp_path / "digests.json"
     memory.write_text(broken)
-    assert digests_of(images, memory=memory) == [sha256_of(images[0])]
+    assert digests_of(images, root=tmp_path, memory=memory) == [sha256_of(images[0])]
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match=r"gone\.png"):
-        digests_of([tmp_path / "gone.png"], memory=tmp_path / "digests.json")
+        digests_of([tmp_path / "gone.png"], root=tmp_path, memory=tmp_path / "digests.json")

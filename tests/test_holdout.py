@@ -51,6 +51,18 @@ def test_all_views_are_held_out_and_no_cell_is_emptied():
     assert picture(999, "three-quarter left", "angry") not in held
 
 
+def test_no_view_is_passed_over_because_another_can_spare_more():
+    sparse = [
+        picture(number, "front", expression)
+        for number, expression in enumerate(("smile", "sad", "angry", "neutral") * 2)
+    ]
+    ample = [
+        picture(10 * row + number, view) for row, view in ((1, "profile left"), (2, "back")) for number in range(6)
+    ]
+    held = Counter(one.reading.view for one in pick(alone(sparse + ample), 4) if one.reading)
+    assert held == {"front": 2, "profile left": 1, "back": 1}
+
+
 def test_a_doubtful_reading_neither_is_held_out_nor_stands_in_for_another():
     sure = [picture(1, "front", "smile"), picture(2, "front", "smile", confidence=0.6)]
     enough = [picture(number, "back", None) for number in range(3, 8)]

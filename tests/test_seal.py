@@ -8,7 +8,7 @@ import pytest
 from tiny import tiny_sd15
 
 from likeness.dataset.seal import read_seal, write_seal
-from likeness.errors import PictureError, WorkspaceError
+from likeness.errors import PictureError, TooFewPictures, WorkspaceError
 from likeness.images import save_png, sha256_of
 from likeness.pipeline import run
 from likeness.recipe import Recipe
@@ -74,6 +74,23 @@ def test_a_person_may_unseal_a_picture_by_a_label(workspace: Workspace, recipe: 
     workspace.labels_csv.write_text("path,use\n3.png,train\n")
     run(workspace, recipe, ("curate", "caption", "encode", "train"))
     assert read_seal(workspace.held_out_json) == frozenset()
+
+
+@pytest.mark.parametrize("choose", ["all", "auto"])
+def test_a_label_that_is_taken_back_unseals_a_picture(workspace: Workspace, recipe: Recipe, choose: str):
+    few = recipe.curate.model_copy(update={"choose": choose, "accept_few": True, "held_out": 0.0})
+    recipe = recipe.model_copy(update={"curate": few})
+    run(workspace, recipe, ("curate",))
+    workspace.labels_csv.write_text("path,use\n")
+    run(workspace, recipe, ("curate",))
+    assert read_seal(workspace.held_out_json) == frozenset()
+    assert all(one.use == "train" for one in read_records(workspace.images_jsonl, Picture))
+
+
+def test_a_set_of_which_nothing_is_left_to_train_on_is_refused(workspace: Workspace, recipe: Recipe):
+    workspace.labels_csv.write_text("path,use\n" + "".join(f"{number}.png,held-out\n" for number in range(5)))
+    with pytest.raises(TooFewPictures, match="No picture is left to train on: all 5 are held out or rejected"):
+        run(workspace, recipe, ("curate", "caption"))
 
 
 def test_nothing_is_sealed_where_there_is_no_list(tmp_path: Path):

@@ -44,7 +44,7 @@ def collect(
     first_with: dict[str, str] = {}
     pictures = []
     files = _files(images)
-    for file, id in zip(files, digests_of(files, memory=memory), strict=True):
+    for file, id in zip(files, digests_of(files, root=images, memory=memory), strict=True):
         path = file.relative_to(images).as_posix()
         is_copy = id in first_with
         picture = exact.get((id, path)) or _recalled(known.get(id), id, path, is_copy=is_copy)

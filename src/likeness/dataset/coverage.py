@@ -242,17 +242,29 @@ class Want:
         value: of it.
         have: how many pictures show it.
         need: how many should.
+        expressions: of a view, those that it is never shown with; empty where it is the whole view that is wanted.
     """
 
     axis: str
     value: str
     have: int
     need: int
+    expressions: tuple[str, ...] = ()
+
+    def is_met_by(self, reading: Reading | None) -> bool:
+        """Whether a picture of which this was read would help."""
+        if reading is None or getattr(reading, self.axis) != self.value:
+            return False
+        return not self.expressions or reading.expression in self.expressions
 
     @property
     def words(self) -> str:
         """As on a shopping list: "nothing from behind", "2 more with a smile (1 of 3)"."""
         told = _PHRASES.get(self.value, f"with the {self.axis} {self.value!r}")
+        if self.expressions:
+            *most, last = (_PHRASES.get(name, name) for name in self.expressions)
+            either = f"{', '.join(most)} or {last}" if most else last
+            return f"nothing {told} {either}: 1 {'of each ' if most else ''}wanted"
         if not self.have:
             return f"nothing {told}: {self.need} wanted"
         return f"{self.need - self.have} more {told} ({self.have} of {self.need})"
@@ -286,7 +298,18 @@ def wanted(readings: Iterable[Reading | None], count: int) -> list[Want]:
         need = max(2, target(axis, count))
         if counts:
             wants += [Want(axis, value, counts[value], need) for value in values if counts[value] < need]
-    return wants
+    return [*wants, *_empty_cells(seen, wants, count)]
+
+
+def _empty_cells(seen: Sequence[Reading], wants: Sequence[Want], count: int) -> list[Want]:
+    """Views that are never shown with an expression, though each of the two is shown often enough by itself; for sets
+    that are large enough to show every pair."""
+    cells, scarce = {cell for reading in seen if (cell := cell_of(reading))}, {want.value for want in wants}
+    if not cells or count < Coverage.of((), ()).cells:
+        return []
+    often = [name for name in EXPRESSIONS if name not in scarce]
+    lacks = {view: tuple(name for name in often if (view, name) not in cells) for view in VIEWS[:-1]}
+    return [Want("view", view, 0, 1, names) for view, names in lacks.items() if names and view not in scarce]
 
 
 def phrase(thing: tuple[str, ...]) -> str:

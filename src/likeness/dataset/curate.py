@@ -14,7 +14,7 @@ from typing import Any
 from likeness.dataset.choice import choose_pictures
 from likeness.dataset.collect import LABELLED, collect
 from likeness.dataset.copies import Copies, find_copies
-from likeness.dataset.coverage import Coverage, Want, wanted
+from likeness.dataset.coverage import AXES, Coverage, Want, wanted
 from likeness.dataset.labels import Label, labelled
 from likeness.dataset.looks import Look, Looks, look_at
 from likeness.dataset.origins import Origin, origins
@@ -25,7 +25,7 @@ from likeness.perception import Reader
 from likeness.recipe import CurateConfig
 from likeness.records import Picture
 
-__all__ = ["FEW", "Beforehand", "Curation", "candidates", "coverage_of", "curate", "missing", "summary"]
+__all__ = ["FEW", "Beforehand", "Curation", "candidates", "coverage_of", "curate", "missing", "summary", "untold"]
 
 FEW = 20
 """Usable pictures below which a character LoRA learns its pictures instead of its character."""
@@ -223,10 +223,12 @@ def _others(
     good: Sequence[Picture], config: CurateConfig, reader: Reader
 ) -> tuple[dict[str, tuple[str, str]], list[str]]:
     """Who is somebody else, by id, with the reason; and a note where nobody can tell."""
-    if reader.same_character is None:
-        return {}, [f"The reader {_name(good)} does not know characters apart: look yourself for somebody else."]
-    known = {one.id: one.reading.embedding for one in good if one.reading and one.reading.embedding}
     _check_references(config.references, [one.path for one in good])
+    if reader.same_character is None:
+        told = " and has no use for curate.references" if config.references else ""
+        name = next((f" {one.reading.instrument!r}" for one in good if one.reading), "")
+        return {}, [f"The reader{name} does not know characters apart{told}: look yourself for somebody else."]
+    known = {one.id: one.reading.embedding for one in good if one.reading and one.reading.embedding}
     references = [one.id for one in good if one.path in config.references]
     found = strangers(known, same=reader.same_character, references=references)
     if found is None:
@@ -251,16 +253,13 @@ def _check_references(references: Sequence[str], known: Sequence[str]) -> None:
             )
 
 
-def _name(pictures: Sequence[Picture]) -> str:
-    return next((repr(one.reading.instrument) for one in pictures if one.reading), "")
-
-
 def _price(usable: int) -> str:
     """What it costs to go on with so few; empty where they are enough."""
     if usable >= FEW:
         return ""
+    are = "picture is" if usable == 1 else "pictures are"
     return (
-        f"Only {usable} pictures are usable, and {FEW} are wanted. With fewer, a LoRA learns its pictures by heart: "
+        f"Only {usable} {are} usable, and {FEW} are wanted. With fewer, a LoRA learns its pictures by heart: "
         "poses and backgrounds come back, and views that are missing stay unlike."
     )
 
@@ -271,13 +270,18 @@ def missing(pictures: Sequence[Picture]) -> list[Want]:
     return wanted((one.reading for one in train), len(train))
 
 
+def untold(pictures: Sequence[Picture]) -> list[str]:
+    """A sentence about the axes of which no picture to train on tells anything; none where all are told."""
+    seen = [one.reading for one in pictures if one.use == "train"]
+    axes = [axis for axis in AXES if not any(getattr(reading, axis) for reading in seen if reading)]
+    if not axes or not seen:
+        return []
+    return [f"of {', '.join(axes)} nothing is known: label pictures, or have a reader look that tells them"]
+
+
 def candidates(pictures: Sequence[Picture], want: Want) -> list[Picture]:
     """Pictures of the pool that would fill a gap, if a person accepted their fault."""
-    return [
-        one
-        for one in pictures
-        if one.fault in _MENDABLE and one.reading and getattr(one.reading, want.axis) == want.value
-    ]
+    return [one for one in pictures if one.fault in _MENDABLE and want.is_met_by(one.reading)]
 
 
 def coverage_of(pictures: Sequence[Picture]) -> Coverage:
@@ -309,5 +313,5 @@ def summary(pictures: Sequence[Picture]) -> dict[str, Any]:
         "train": [one.path for one in pictures if one.use == "train"],
         "held_out": [one.path for one in pictures if one.use == "held-out"],
         "coverage": {"cells": found.cells, "reachable": found.reachable, "covered": found.covered},
-        "missing": [want.words for want in missing(pictures)],
+        "missing": [*untold(pictures), *(want.words for want in missing(pictures))],
     }

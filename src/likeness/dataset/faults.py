@@ -13,7 +13,7 @@ FAULTS = {
     "blown out": ("Too bright", "Darkened, they may do, if detail is left."),
     "flat": ("Hardly any contrast", "Little of the character can be made out."),
     "letterbox": ("Bars at the edges", "Cropped, they may do; otherwise the bars would be drawn."),
-    "text": ("Text, signature or watermark", "It would be drawn. Look for copies without it, or crop it off."),
+    "text": ("Text, or a stamp of letters", "It would be drawn. Look for copies without it, or crop it off."),
     "two characters": ("More than one character", "Cropped to the character, they may do."),
     "other character": (
         "Another character",

@@ -2,13 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from likeness.dataset.collect import LABELLED
+from likeness.dataset.labels import Label
 from likeness.errors import WorkspaceError
 from likeness.records import Picture, write_atomically
 
-__all__ = ["read_seal", "write_seal"]
+__all__ = ["read_seal", "taken_back", "write_seal"]
 
 
 def write_seal(path: Path, pictures: Sequence[Picture], before: frozenset[str] = frozenset()) -> None:
@@ -26,6 +28,18 @@ def write_seal(path: Path, pictures: Sequence[Picture], before: frozenset[str] =
     held, trained = ({one.id for one in pictures if one.use == use} for use in ("held-out", "train"))
     ids = sorted(held | (before - trained))
     write_atomically(path, json.dumps({"held_out": ids, "sha256": _digest(ids)}, indent=1) + "\n")
+
+
+def taken_back(previous: Sequence[Picture], labels: Mapping[str, Label]) -> frozenset[str]:
+    """The ids of pictures that were held out by a label that is gone: nothing holds them any more.
+
+    Args:
+        previous: the records of the last curation.
+        labels: what a person says now, by path.
+    """
+    held = {one.path: one.id for one in previous if one.use == "held-out" and one.reason == LABELLED}
+    said = {path for path, label in labels.items() if label.use}
+    return frozenset(id for path, id in held.items() if path not in said)
 
 
 def read_seal(path: Path) -> frozenset[str]:

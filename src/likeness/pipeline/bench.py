@@ -59,7 +59,7 @@ def _held_by(base: Path, *, memory: Path) -> str:
     files has another place, size or time."""
     files = [path for path in sorted(base.rglob("*")) if path.suffix in (".json", ".safetensors", ".txt")]
     stats = [(path, path.stat()) for path in files]
-    seen = _digest(f"{path} {facts.st_size} {facts.st_mtime_ns}" for path, facts in stats)
+    seen = _digest(f"{path} {facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns}" for path, facts in stats)
     known, _, held = memory.read_text().partition(" ") if memory.exists() else ("", "", "")
     if known != seen:
         held = _digest(f"{path.relative_to(base).as_posix()} {sha256_of(path)}" for path in files)

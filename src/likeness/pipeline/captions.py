@@ -65,10 +65,15 @@ def audit_captions(workspace: Workspace, recipe: Recipe) -> list[Finding]:
     """What to know about a workspace's captions before training; see `audit`.
 
     Raises:
-        WorkspaceError: where there are no captions yet.
+        WorkspaceError: where there are no captions yet, or no picture is trained on.
     """
     plan, named = read_plan(workspace), recipe.character
     pictures = read_records(workspace.images_jsonl, Picture)
+    if not any(picture.use == "train" for picture in pictures):
+        raise WorkspaceError(
+            f"No picture of {workspace.root} is trained on, so there are no captions to look through. What became of "
+            f"them says: likeness curate {workspace.root}"
+        )
     used = [picture for picture in pictures if picture.use != "rejected"]
     is_read = recipe.caption.source != "reader"
     written = read_written(used, pictures, workspace.images, trigger=named.trigger) if is_read else {}

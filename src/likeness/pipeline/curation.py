@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from likeness.dataset.curate import Beforehand, curate, summary
+from likeness.dataset.digests import digests_of
 from likeness.dataset.labels import Label, read_labels
 from likeness.dataset.origins import PICTURES, Origin, origins
 from likeness.dataset.report import curation_page
-from likeness.dataset.seal import read_seal, write_seal
+from likeness.dataset.seal import read_seal, taken_back, write_seal
 from likeness.errors import TooFewPictures
-from likeness.images import sha256_of
 from likeness.perception.models import PROFILES, models_folder
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.instruments import base_folder, open_reader
@@ -24,8 +24,8 @@ __all__ = ["curate_pictures", "curation_inputs", "curation_summary", "note_origi
 
 def pool_digest(images: Path) -> str:
     """Of all files with their sizes and times; a folder in which nothing was touched needs no second look."""
-    found = [(path, path.lstat()) for path in sorted(images.rglob("*"))]  # a link may lead nowhere
-    told = [f"{path.relative_to(images)} {facts.st_size} {facts.st_mtime_ns}" for path, facts in found]
+    found = [(path.relative_to(images), path.lstat()) for path in sorted(images.rglob("*"))]  # a link may lead nowhere
+    told = [f"{path} {facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns}" for path, facts in found]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
@@ -47,12 +47,14 @@ def curate_pictures(bench: Bench) -> list[Path]:
     """Writes a record for each picture, the seal of those that are held out, and the page.
 
     Raises:
-        TooFewPictures: where too few pictures are usable and nobody said to go on; what was found is written first.
+        TooFewPictures: where too few pictures are usable and nobody said to go on, or none is left to train on; what
+            was found is written first.
     """
     recipe, workspace = bench.recipe, bench.workspace
     previous = read_records(workspace.images_jsonl, Picture) if workspace.images_jsonl.exists() else []
     noted = read_records(workspace.sources_jsonl, Origin) if workspace.sources_jsonl.exists() else []
-    reader, sealed = open_reader(recipe.perception), read_seal(workspace.held_out_json)
+    reader, labels = open_reader(recipe.perception), _labels(workspace)
+    sealed = read_seal(workspace.held_out_json) - taken_back(previous, labels)
     found = curate(
         workspace.images,
         recipe.curate,
@@ -60,13 +62,19 @@ def curate_pictures(bench: Bench) -> list[Path]:
         key=f"{recipe.perception.digest} {getattr(reader, 'sha256', '')}",
         side=training_side(recipe),
         memory=workspace.cache,
-        beforehand=Beforehand(previous, _labels(workspace), noted, sealed),
+        beforehand=Beforehand(previous, labels, noted, sealed),
         report=bench.report,
     )
     write_records(workspace.images_jsonl, found.pictures)
     write_seal(workspace.held_out_json, found.pictures, sealed)
     make_folder(workspace.curation_html.parent)
     write_atomically(workspace.curation_html, curation_page(found, recipe.curate, name=recipe.character.name))
+    if not any(one.use == "train" for one in found.pictures):
+        raise TooFewPictures(
+            f"No picture is left to train on: all {len(found.pictures)} are held out or rejected. "
+            f"{workspace.curation_html} says why for each. Add pictures, or accept some: likeness label "
+            f"{workspace.root} PICTURE use=train."
+        )
     if found.too_few and not recipe.curate.accept_few:
         raise TooFewPictures(
             f"{found.too_few} {workspace.curation_html} shows what is missing. Add pictures, or go on at that price "
@@ -94,7 +102,8 @@ def note_origin(workspace: Workspace, *, source: str, rights: str) -> None:
     with workspace.lock("likeness curate"):
         noted = read_records(workspace.sources_jsonl, Origin) if workspace.sources_jsonl.exists() else []
         files = [path for path in workspace.images.rglob("*") if path.suffix.lower() in PICTURES and path.is_file()]
-        ids = {path.relative_to(workspace.images).as_posix(): sha256_of(path) for path in files}
+        found = digests_of(files, root=workspace.images, memory=workspace.cache / "digests.json")
+        ids = {path.relative_to(workspace.images).as_posix(): id for path, id in zip(files, found, strict=True)}
         told = {
             path: one.model_copy(update={"source": one.source or source, "rights": one.rights or rights})
             for path, one in origins(workspace.images, noted, ids=ids).items()
