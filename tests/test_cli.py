@@ -129,7 +129,9 @@ def test_init_with_a_setting_that_is_not_valid_makes_nothing(
 ):
     assert main(monkeypatch, "init", str(tmp_path / "mira"), "--set", "train.rnk=2") == 2
     assert list(tmp_path.iterdir()) == []
-    assert f"{tmp_path / 'mira' / 'likeness.toml'} is not a valid recipe" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "What --set says is not valid:\n  --set train.rnk: no such field; did you mean rank?" in told
+    assert "likeness.toml" not in told, "there is none to blame"
 
 
 def test_init_names_no_reader_since_the_embedded_one_knows_its_own_world_only(tmp_path: Path):
@@ -183,6 +185,17 @@ def test_show_tells_pictures_captions_and_runs(mira: Path):
     words = called("show", str(mira)).stdout
     assert "3 train, 1 rejected" in words
     assert "broken.png" in words
+
+
+def test_show_tells_rejected_files_by_fault_with_a_few_names_and_all_as_json(mira: Path):
+    for number in range(9):
+        (mira / "images" / f"broken {number}.png").write_bytes(b"no picture" + bytes([number]))
+    called("curate", str(mira))
+    (row,) = [line for line in called("show", str(mira)).stdout.splitlines() if "broken" in line]
+    told = "not a picture 9 broken 0.png, broken 1.png, broken 2.png, broken 3.png and 5 more"
+    assert " ".join(row.split()) == told
+    told = json.loads(called("show", str(mira), "--json").stdout)
+    assert len(told["rejected"]) == len(told["faults"]["not a picture"]) == 9
 
 
 def test_show_of_a_new_workspace_says_that_there_is_nothing_yet(tmp_path: Path):
@@ -372,7 +385,71 @@ def test_why_of_a_picture_that_is_not_there_proposes_one(
     pool: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     assert main(monkeypatch, "curate", str(pool), "--why", "00l.png") == 2
-    assert "did you mean 0" in capsys.readouterr().err
+    assert "did you mean '0" in capsys.readouterr().err
+
+
+@pytest.fixture
+def foldered(mira: Path) -> Path:
+    """A workspace whose pictures lie in folders, two of them under one name, curated."""
+    for place in ("pool/010.png", "pool/011.png", "other/011.png"):
+        (mira / "images" / place).parent.mkdir(exist_ok=True)
+        save_png(mira / "images" / place, numpy.full((32, 32, 3), 10 + len(place) + ord(place[7]), numpy.uint8))
+    called("curate", str(mira))
+    return mira
+
+
+def test_why_finds_a_picture_by_path_by_pattern_and_by_its_name_alone(foldered: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(foldered)
+    for name in ("pool/010.png", "images/pool/010.png", "pool/*0.png", "010.png"):
+        told = json.loads(called("curate", str(foldered), "--why", name, "--json").stdout)
+        assert told["path"] == "pool/010.png", name
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("wrongdir/010.png", "There is no picture 'wrongdir/010.png'"),
+        ("wrongdir/010.png", "did you mean 'pool/010.png'?"),
+        ("011.png", "'011.png' could be any of other/011.png, pool/011.png"),
+        ("pool/*", "'pool/*' could be any of pool/010.png, pool/011.png"),
+    ],
+)
+def test_why_never_answers_for_another_picture(
+    foldered: Path, name: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    assert main(monkeypatch, "curate", str(foldered), "--why", name) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_why_explains_the_records_that_are_there_and_changes_nothing(
+    foldered: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    save_png(foldered / "images" / "new.png", numpy.full((32, 32, 3), 99, numpy.uint8))
+    before = {path: path.read_bytes() for path in foldered.rglob("*") if path.is_file()}
+    told = json.loads(called("curate", str(foldered), "--why", "1.png", "--set", "curate.count=1", "--json").stdout)
+    assert told["use"] == "train"
+    assert main(monkeypatch, "curate", str(foldered), "--why", "new.png") == 2
+    assert "newer than the last curation" in capsys.readouterr().err
+    assert main(monkeypatch, "curate", str(foldered), "--why", "1.png", "--licence", "CC0") == 2
+    assert "without it" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in foldered.rglob("*") if path.is_file()} == before
+
+
+def test_why_curates_where_nothing_was_curated_yet(mira: Path):
+    assert json.loads(called("curate", str(mira), "--why", "1.png", "--json").stdout)["use"] == "train"
+    assert (mira / "images.jsonl").exists()
+
+
+def test_why_joins_only_what_is_known(mira: Path):
+    told = called("curate", str(mira), "--why", "1.png", "--set", "perception.reader=plain").stdout
+    assert [line.split(maxsplit=1)[1].strip() for line in told.splitlines() if line.startswith("seen")] == ["by plain"]
+
+
+def test_what_a_person_rejected_is_told_as_theirs(mira: Path):
+    called("label", str(mira), "1.png", "use=rejected")
+    assert "rejected: by you" in called("curate", str(mira)).stdout
+    assert "rejected (by you)" in called("curate", str(mira), "--why", "1.png").stdout
+    assert "by you" in called("show", str(mira)).stdout
 
 
 def test_source_and_licence_are_noted_of_pictures_of_which_nobody_said(pool: Path):
@@ -397,6 +474,22 @@ def test_too_few_pictures_stop_with_the_price_until_told_to_go_on(
     assert called("curate", str(mira), "--why", "1.png", *settings).exit_code == 0
     assert (mira / "report" / "curation.html").exists()
     assert called("curate", str(mira), *settings, "--set", "curate.accept_few=true").exit_code == 0
+    advice = next_of(mira, *settings)
+    assert "add pictures (3 are usable, 20 are wanted)" in advice
+    assert f"accept_few = true under [curate] in {mira / 'likeness.toml'}; then: " in advice
+    recipe = (mira / "likeness.toml").read_text()
+    (mira / "likeness.toml").write_text(recipe.replace("[curate]", "[curate]\naccept_few = true"))
+    assert next_of(mira, *settings).endswith(f" caption {mira}"), "who follows the advice goes on"
+    (mira / "likeness.toml").write_text(recipe)
+    save_png(mira / "images" / "new.png", numpy.zeros((32, 32, 3), numpy.uint8))
+    assert next_of(mira, *settings).endswith(f" curate {mira}")
+    assert "add pictures" not in next_of(mira, *settings), "they were"
+
+
+def test_where_nothing_is_left_to_train_on_show_says_what_is_to_be_done_before_curating(mira: Path):
+    called("label", str(mira), "*.png", "use=rejected")
+    called("curate", str(mira))
+    assert f" label {mira} PICTURE use=train; then: " in next_of(mira)
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------------------------
@@ -426,6 +519,15 @@ def test_an_interruption_has_the_status_that_shells_give_it(mira: Path, monkeypa
 
     monkeypatch.setattr("likeness.pipeline.run", stopped)
     assert main(monkeypatch, "train", str(mira)) == 130
+
+
+def test_only_a_process_that_ends_leaves_its_garbage(mira: Path, monkeypatch: pytest.MonkeyPatch):
+    frozen: list[bool] = []
+    monkeypatch.setattr("gc.freeze", lambda: frozen.append(True))
+    called("show", str(mira))
+    assert not frozen, "a program that calls a command goes on"
+    main(monkeypatch, "show", str(mira))
+    assert frozen == [True]
 
 
 def test_a_bug_keeps_its_traceback(mira: Path, monkeypatch: pytest.MonkeyPatch):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+from PIL import Image
 
 from likeness.dataset.looks import THUMBNAIL, Looks, look_at
 from likeness.images import Pixels, save_png, sha256_of
@@ -98,6 +99,38 @@ def test_a_picture_that_is_gone_is_forgotten(files: dict[str, Path], tmp_path: P
     reader = Counting()
     looked(files, reader, tmp_path / "memory")
     assert sum(reader.shown) == 2
+
+
+def enlarged(path: Path, to: Path) -> dict[str, Path]:
+    """A larger copy of a picture, by its id."""
+    with Image.open(path) as picture:
+        picture.resize((120, 84), Image.Resampling.LANCZOS).save(to)
+    return {sha256_of(to): to}
+
+
+def copies(found: Looks) -> set[frozenset[str]]:
+    """Which two pictures are copies of each other."""
+    return {frozenset((match.whole, match.part)) for match in found.matches if match.is_copy}
+
+
+def test_a_copy_of_a_known_picture_is_found_as_a_fresh_memory_finds_it(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert looked(files, Counting(), tmp_path / "memory").matches == []
+    copy = enlarged(tmp_path / "2.png", tmp_path / "copy.png")
+    grown = looked({**files, **copy}, Counting(), tmp_path / "memory")
+    assert copies(grown) == {frozenset((sha256_of(tmp_path / "2.png"), *copy))}
+    assert grown.matches == looked({**files, **copy}, Counting(), tmp_path / "fresh").matches
+    monkeypatch.setattr("likeness.dataset.looks.find_matches", lambda shown, known: [])
+    again = looked({**files, **copy}, Counting(), tmp_path / "memory")
+    assert again.matches == grown.matches, "remembered, and not sought again"
+
+
+def test_a_match_goes_with_its_picture(files: dict[str, Path], tmp_path: Path):
+    copy = enlarged(tmp_path / "2.png", tmp_path / "copy.png")
+    assert looked({**files, **copy}, Counting(), tmp_path / "memory").matches
+    assert looked(files, Counting(), tmp_path / "memory").matches == []
+    assert copies(looked({**files, **copy}, Counting(), tmp_path / "memory")), "who comes back is compared again"
 
 
 def test_the_instrument_s_box_is_the_subject_where_it_has_one(files: dict[str, Path], tmp_path: Path):

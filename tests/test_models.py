@@ -105,6 +105,14 @@ class TestChecking:
             checked(["tiny"], tmp_path, why="a test", among={"tiny": model_of()})
         assert refused.value.cure == "likeness models fetch tiny"
 
+    def test_missing_ones_are_told_with_all_that_their_terms_say_and_each_note_once(self, tmp_path: Path):
+        with pytest.raises(MissingModel) as refused:
+            checked(["anime"], tmp_path, why="a test")
+        assert f"anime-head, anime-person: {MODELS['anime-head'].note} ccip: " in str(refused.value)
+        research = replace(model_of(), licence="research", commercial=False)
+        with pytest.raises(MissingModel, match="licence research, NOT COMMERCIAL"):
+            checked(["tiny"], tmp_path, why="a test", among={"tiny": research})
+
     def test_the_digest_of_a_set_changes_with_any_of_it_and_not_with_its_order(self):
         one, two = {"a": (Path("a"), "1"), "b": (Path("b"), "2")}, {"a": (Path("a"), "1"), "b": (Path("b"), "3")}
         assert digest(one) == digest(dict(reversed(one.items())))
@@ -121,6 +129,13 @@ class TestFetching:
         assert [event.done for event in events] == [0, 1 << 20, 2 << 20, len(DATA)]
         assert "licence MIT" in events[0].note
         assert [file.name for file in path.parent.iterdir()] == ["tiny.onnx"]
+
+    def test_before_anything_comes_all_is_told_that_its_terms_say(self, tmp_path: Path):
+        events: list[Event] = []
+        model = replace(model_of(), licence="research", commercial=False, note="Read its card.")
+        fetch(model, tmp_path, open_url=serving(DATA), report=events.append)
+        assert events[0].done == 0
+        assert events[0].note == f"licence research, NOT COMMERCIAL, from {model.url}. Read its card."
 
     def test_a_file_that_is_there_is_not_downloaded_again(self, tmp_path: Path):
         asked: list[str] = []

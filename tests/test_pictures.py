@@ -118,6 +118,17 @@ def test_pictures_are_labelled_by_path_by_pattern_and_by_a_path_from_here(
     ]
 
 
+def test_a_name_alone_is_the_one_picture_that_has_it(
+    mira: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    called("label", mira.root, "0.png", "use=train")
+    assert list(read_labels(mira.labels_csv)) == ["raw/0.png"]
+    draw(mira.images / "more" / "0.png", 9)
+    told = refused(monkeypatch, capsys, "label", mira.root, "0.png", "use=rejected")
+    assert "'0.png' could be any of more/0.png, raw/0.png. Write the path from" in told
+    assert [one.use for one in read_labels(mira.labels_csv).values()] == ["train"]
+
+
 def test_without_pictures_the_labels_are_told(mira: Workspace):
     assert "No labels yet" in called("label", mira.root)
     called("label", mira.root, "raw/0.png", "view=back", "people=1")
@@ -141,7 +152,7 @@ def test_a_name_with_an_equals_sign_is_a_picture_if_there_is_one(mira: Workspace
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["0.png", "use=train"], "did you mean 'raw/0.png'"),
+        (["more/0.png", "use=train"], "did you mean 'raw/0.png'"),
         (["raw/0.jpg", "use=train"], "did you mean 'raw/0.png'"),
         (["raw/0.png"], "what to say of them"),
         (["use=train"], "what to say of them"),

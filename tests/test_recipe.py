@@ -43,11 +43,28 @@ def file(tmp_path: Path) -> Path:
 
 
 def faults_of(path: Path, *overrides: str) -> list[str]:
-    """The lines of the message that an invalid recipe gets, without the first."""
+    """The lines of the message that an invalid recipe gets, without the first, which names the file."""
+    first, *lines = message_of(path, *overrides).splitlines()
+    assert first == f"{path} is not a valid recipe:"
+    return lines_of(lines)
+
+
+def slips_of(path: Path, *overrides: str) -> list[str]:
+    """The same of a recipe in which nothing is wrong but for what is laid over it."""
+    first, *lines = message_of(path, *overrides).splitlines()
+    assert first == "What --set says is not valid:"
+    return lines_of(lines)
+
+
+def message_of(path: Path, *overrides: str) -> str:
+    """The message that an invalid recipe gets."""
     with pytest.raises(RecipeError) as caught:
         load_recipe(path, overrides)
-    first, *lines = str(caught.value).splitlines()
-    assert first == f"{path} is not a valid recipe:"
+    return str(caught.value)
+
+
+def lines_of(lines: list[str]) -> list[str]:
+    """The lines under a heading, without their indent."""
     assert all(line.startswith("  ") for line in lines)
     return [line[2:] for line in lines]
 
@@ -307,18 +324,33 @@ def test_faults_of_the_command_line_are_listed_with_those_of_the_file(file: Path
     assert faults[1].startswith("--set '=3': write it")
     assert faults[2].startswith("--set '.x=1': write it")
     assert "train.rank = 0: input should be greater than or equal to 1" in faults
-    assert "train.stesp: no such field; did you mean steps?" in faults
-    assert "seed = {'x': {'y': 1}}: input should be a valid integer" in faults
+    assert "--set train.stesp: no such field; did you mean steps?" in faults
+    assert "--set seed = {'x': {'y': 1}}: input should be a valid integer" in faults
+
+
+def test_a_slip_in_set_blames_set_and_not_the_file(file: Path):
+    assert sorted(slips_of(file, "train.rank=0", "train.steps=many")) == [
+        "--set train.rank = 0: input should be greater than or equal to 1",
+        "--set train.steps = 'many': input should be a valid integer, unable to parse string as an integer",
+    ]
+    file.write_text(LEAST + "[train]\nrank = 0\n")
+    assert slips_of(file, "train.rank=-1") == ["--set train.rank = -1: input should be greater than or equal to 1"]
+
+
+def test_what_a_section_of_set_lacks_is_a_slip_of_set(file: Path):
+    assert [slip.partition(";")[0] for slip in slips_of(file, "train.sets=[{ blocks = 'upper' }]")] == [
+        "--set train.sets[0].rank: missing"
+    ]
 
 
 def test_a_field_without_its_section_is_told_its_address(file: Path):
     file.write_text(LEAST)
-    assert faults_of(file, "rank=3") == ["rank: no such field; did you mean train.rank?"]
+    assert slips_of(file, "rank=3") == ["--set rank: no such field; did you mean train.rank?"]
 
 
 def test_a_value_is_no_section(file: Path):
     file.write_text("seed = 1\n" + LEAST)
-    assert faults_of(file, "seed.x=1") == ["--set 'seed.x=1': seed is not a section"]
+    assert slips_of(file, "seed.x=1") == ["--set 'seed.x=1': seed is not a section"]
 
 
 def test_the_file_is_not_changed_by_set(file: Path):

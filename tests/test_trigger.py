@@ -15,7 +15,7 @@ from likeness.captions.trigger import Tongue, TriggerCheck, check_trigger, sugge
 from likeness.cli import app
 from likeness.errors import CheckpointError
 from likeness.images import Pixels, open_pixels
-from likeness.pipeline.trigger import inspect_trigger, open_tongue, triggers_beside
+from likeness.pipeline.trigger import DrawnTrigger, inspect_trigger, open_tongue, triggers_beside
 from likeness.recipe import BaseConfig, Recipe
 from likeness.records import Caption, Reading, write_records
 from likeness.workspace import Workspace
@@ -87,6 +87,29 @@ def test_suggestions_are_good_words_that_remind_of_the_name_and_always_the_same(
     assert suggest_triggers("Mira", tongue) == suggested
     taken = {check.word: "../zoe" for check in suggested}
     assert not {check.word for check in suggest_triggers("Mira", tongue, taken=taken)} & taken.keys()
+
+
+@pytest.mark.parametrize("name", ["Dog", "Sky", "Foxglove"])
+def test_no_class_word_and_no_longer_word_of_a_tag_is_a_part_of_a_suggestion(name: str) -> None:
+    said = ["a dog", "sky", "fox ears"]
+    suggested = suggest_triggers(name, open_tongue(BaseConfig()), said=said)
+    assert len(suggested) == 5
+    assert not [check.word for check in suggested if any(part in check.word for part in ("dog", "sky", "fox", "ears"))]
+    assert suggested[0].is_good
+
+
+def test_a_word_that_only_an_ending_completes_is_no_part_of_a_suggestion_either() -> None:
+    tongue = open_tongue(BaseConfig())
+    ends = [check.word[-3:] for check in suggest_triggers("Mira", tongue)]
+    again = [check.word for check in suggest_triggers("Mira", tongue, said=ends)]
+    assert not [word for word in again if any(end in word for end in ends)]
+
+
+def test_a_refused_word_is_not_suggested_again() -> None:
+    tongue = open_tongue(BaseConfig())
+    best, *others = [check.word for check in suggest_triggers("Mira", tongue)]
+    again = [check.word for check in suggest_triggers("Mira", tongue, refused=best.upper())]
+    assert again[:4] == others
 
 
 @pytest.mark.parametrize("name", ["Zoë", "太郎", "R2-D2", "I"])
@@ -220,6 +243,18 @@ def test_a_word_that_changes_more_than_half_of_what_a_seed_does_is_found(
     assert "draws something" in kinds(report.check)
     assert report.drawn is not None
     assert report.drawn.read == {"background": ("dark", "light")}
+
+
+@pytest.mark.parametrize("seed_changes", [10.0, 90.0])
+def test_the_recipe_s_own_word_is_proposed_unless_something_speaks_against_it(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, seed_changes: float
+) -> None:
+    drawn = DrawnTrigger(strip="trigger.png", seeds=(1,), word_changes=20, seed_changes=seed_changes)
+    monkeypatch.setattr("likeness.pipeline.trigger._drawn", lambda *_: drawn)
+    best = inspect_trigger(workspace, recipe(), draw=False).suggestions[0].word
+    named = {"name": "Mira", "trigger": best, "class_words": "1girl", "kind": "original"}
+    report = inspect_trigger(workspace, recipe(character=named))
+    assert (best in {check.word for check in report.suggestions}) is report.check.is_good is (seed_changes == 90)
 
 
 def test_the_command_tells_pieces_findings_and_proposals_to_people_and_programs(workspace: Workspace) -> None:

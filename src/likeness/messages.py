@@ -1,8 +1,13 @@
-"""Messages: how what many things have in common is told in one line."""
+"""Messages: how what many things have in common is told in one line, and their number."""
 
 from collections.abc import Sequence
 
-__all__ = ["listed"]
+__all__ = ["counted", "listed"]
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number with the words that go with it: "1 picture is" and "2 pictures are"; none takes those of many."""
+    return f"{number} {one if number == 1 else many}"
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

@@ -21,29 +21,38 @@ def read_toml(path: Path, model: type[Model], overrides: Sequence[str] = ()) -> 
     """What a TOML file says, as `model`, with `section.field=value` laid over it.
 
     Raises:
-        RecipeError: with all faults at once, a line each.
+        RecipeError: with all faults at once, a line each; those that `overrides` bring begin with "--set".
         WorkspaceError: where there is no such file.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        data = tomllib.loads(text)
     except OSError as fault:
         raise WorkspaceError.of(path, fault) from fault
     except ValueError as fault:  # TOMLDecodeError and UnicodeDecodeError; both say where
         raise RecipeError(f"{path} is not valid TOML: {fault}. Text needs quotes, a list needs brackets.") from fault
-    faults = [fault for override in overrides if (fault := _lay_over(data, override))]
+    slips = [fault for override in overrides if (fault := _lay_over(data, override))]
+    faults = _faults(model, data)
+    if slips or faults:
+        alone = _faults(model, tomllib.loads(text))
+        slips += [f"--set {fault}" for fault in faults if fault not in alone]
+        raise RecipeError(_listed(path, [fault for fault in faults if fault in alone], slips))
+    return model.model_validate(data)
+
+
+def _faults(model: type[BaseModel], data: Mapping[str, Any]) -> list[str]:
+    """All that is wrong with `data` as `model`, in words."""
     try:
-        checked = model.model_validate(data)
+        model.model_validate(data)
     except ValidationError as invalid:
-        told = [error for error in invalid.errors() if error["type"] != UNKNOWN_DEFAULT]
-        faults += [_in_words(model, error) for error in told]
-        raise RecipeError(_listed(path, faults)) from invalid
-    if faults:
-        raise RecipeError(_listed(path, faults))
-    return checked
+        return [_in_words(model, error) for error in invalid.errors() if error["type"] != UNKNOWN_DEFAULT]
+    return []
 
 
-def _listed(path: Path, faults: Sequence[str]) -> str:
-    return "\n".join([f"{path} is not a valid recipe:", *(f"  {fault}" for fault in faults)])
+def _listed(path: Path, of_file: Sequence[str], slips: Sequence[str]) -> str:
+    """The message, a line for each fault; the file is blamed only for what is wrong in it without `--set` too."""
+    blamed = f"{path} is not a valid recipe:" if of_file else "What --set says is not valid:"
+    return "\n".join([blamed, *(f"  {fault}" for fault in (*slips, *of_file))])
 
 
 def _lay_over(data: dict[str, Any], override: str) -> str | None:

@@ -7,7 +7,7 @@ https://arxiv.org/abs/2208.12242, section 3.2.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from likeness.captions.audit import Finding
@@ -24,6 +24,7 @@ and "ohwx" at 0.97."""
 COMMON, LONG_PIECE = 0.3, 4  # a piece of so many letters that is as common as that by itself is a word in the word
 CANDIDATES = 200  # tried; of a dozen letters, enough to find several that are good
 SHORTEST = 4  # letters; shorter words are abbreviations of something
+PART = 3  # letters from which on a word in the word is read as one: "dog" in "dogx"; "of" is in many
 PREFERRED = (2, 1, 3, 4)  # pieces: one rare piece may be a name that the base knows, two of them seldom are together
 ENDINGS = "bdfgkmnpqrtvwxyz"
 
@@ -103,10 +104,14 @@ def _clashes(word: str, taken: Mapping[str, str], other: str) -> list[Finding]:
 
 
 def _said_words(word: str, said: Iterable[str], other: str) -> list[Finding]:
-    words = {part.lower() for tag in said for part in re.findall(r"[\w-]+", tag)}
-    if not set(word.lower().split()) & words:
+    if not set(word.lower().split()) & _words(said):
         return []
     return [Finding(kind="a tag", found=f"{word!r} is a word of the captions or the class words", advice=other)]
+
+
+def _words(said: Iterable[str]) -> set[str]:
+    """The words of tags and class words."""
+    return {part.lower() for tag in said for part in re.findall(r"[\w-]+", tag)}
 
 
 def _spelling(word: str, pieces: Sequence[str]) -> list[Finding]:
@@ -160,21 +165,30 @@ def _shown(piece: str) -> str:
 
 
 def suggest_triggers(
-    name: str, tongue: Tongue, *, taken: Mapping[str, str] | None = None, said: Iterable[str] = (), count: int = 5
+    name: str,
+    tongue: Tongue,
+    *,
+    taken: Mapping[str, str] | None = None,
+    said: Iterable[str] = (),
+    refused: str = "",
+    count: int = 5,
 ) -> list[TriggerCheck]:
     """The best words made of a character's name, best first: nothing speaks against them, few pieces, rare ones.
 
-    The same name and base give the same words.
+    The same arguments give the same words.
 
     Args:
         name: the character's.
         tongue: of the base.
         taken: triggers of other characters.
-        said: words that the captions need.
+        said: tags of the pictures and class words; none of their longer words is a part of what is proposed.
+        refused: a word that is not proposed, whatever it is worth; empty for none.
         count: how many.
     """
     said = list(said)
-    checks = [check_trigger(word, tongue, taken=taken, said=said) for word in _candidates(name)]
+    parts = {word for word in _words(said) if len(word) >= PART}
+    words = [word for word in _candidates(name, parts) if word != refused.lower()]
+    checks = [check_trigger(word, tongue, taken=taken, said=said) for word in words]
 
     def worth(check: TriggerCheck) -> tuple[int, int, float]:
         rarity = min((tongue.place(piece) for piece in check.pieces), default=0.0)
@@ -183,16 +197,27 @@ def suggest_triggers(
     return sorted(checks, key=worth)[:count]
 
 
-def _candidates(name: str) -> list[str]:
-    """Words that remind of a name and are none: its letters with an ending, without vowels, or both."""
+def _candidates(name: str, parts: Collection[str]) -> list[str]:
+    """Words that remind of a name and are none: its letters with an ending, without vowels, or both.
+
+    None of `parts` is in any of them; each has `PART` letters or more, so that every name has a beginning without it.
+    """
     letters = re.sub(r"[^a-z]", "", unicodedata.normalize("NFKD", name).lower()) or "chara"
     start = letters[:5]
     bones = start[0] + re.sub(r"[aeiou]", "", start[1:])
+    stems = [_before(parts, stem) for stem in (start[:3], start, bones, start[:4])]
     drawn = stream(0, "trigger", letters)
     words: dict[str, None] = {}
     while len(words) < CANDIDATES:
-        stem = str(drawn.choice([start[:3], start, bones, start[:4]]))
-        ending = "".join(str(letter) for letter in drawn.choice(list(ENDINGS), size=int(drawn.integers(1, 4))))
-        if len(stem + ending) >= SHORTEST:
-            words[stem + ending] = None
+        stem = str(drawn.choice(stems))
+        word = stem + "".join(str(letter) for letter in drawn.choice(list(ENDINGS), size=int(drawn.integers(1, 4))))
+        if len(word) >= SHORTEST and not any(part in word for part in parts):
+            words[word] = None
     return list(words)
+
+
+def _before(parts: Collection[str], stem: str) -> str:
+    """The longest beginning of a stem that has none of `parts` in it."""
+    while any(part in stem for part in parts):
+        stem = stem[:-1]
+    return stem

@@ -81,10 +81,10 @@ def varies(trait: Told) -> bool:
     told = counts.total()
     if told < FEWEST:
         return False
-    # A part of the body that is not seen is hidden, not gone.
-    seen = [n for value, n in counts.most_common() if trait.group in ("outfit", "removable") or value not in NOTHING]
-    second = seen[1] if len(seen) > 1 else 0
     is_worn = trait.group in ("outfit", "removable")
+    # A part of the body that is not seen is hidden, not gone.
+    seen = [n for value, n in counts.most_common() if is_worn or value not in NOTHING]
+    second = seen[1] if len(seen) > 1 else 0
     bar = WORN_SHARE if is_worn else BODY_SHARE
     is_common = wilson(second, told)[0] >= bar and (second >= OUTFIT_PICTURES or not is_worn)
     steadiest = wilson(counts.most_common(1)[0][1], told)[1]

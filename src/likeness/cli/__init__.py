@@ -63,7 +63,7 @@ Settings = Annotated[
         help="A value instead of the recipe's, as in train.rank=8. May be repeated.",
     ),
 ]
-Why = Annotated[str, typer.Option(metavar="PICTURE", help="Say why this picture is in, out or held out.")]
+Why = Annotated[str, typer.Option(metavar="PICTURE", help="Only say why this picture is in or out, as last curated.")]
 Source = Annotated[str, typer.Option(metavar="WORDS", help="Where pictures came from of which nobody said so yet.")]
 Licence = Annotated[str, typer.Option(metavar="WORDS", help="The permission they are used under, likewise.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, JSON events on stderr.")]
@@ -103,14 +103,14 @@ def curate(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Choose the pictures to train on from all that is in images/, hold some out, and say why."""
-    from likeness.cli.curation import curated, explained
+    from likeness.cli.curation import answered
     from likeness.cli.progress import reporting
 
     workspace, recipe = _opened(folder, settings)
     with reporting(as_json) as report:
-        told, table, fault = curated(workspace, recipe, source=source, rights=licence, report=report)
-    _tell(as_json, *(explained(workspace, why) if why else (told, table)))
-    if fault and not why:
+        told, table, fault = answered(workspace, recipe, why, said=(source, licence), report=report)
+    _tell(as_json, told, table)
+    if fault:
         raise fault
 
 
@@ -270,13 +270,20 @@ def main() -> None:
         told = json.dumps({"error": str(error)}) if "--json" in sys.argv else f"likeness: {error}"
         typer.echo(told, err=True)
         sys.exit(error.exit_status)
+    finally:
+        _spare_the_last_look()
+
+
+def _spare_the_last_look() -> None:
+    """Leaves all that is in memory to the system: a process that ends looks through it for garbage once more, which
+    takes a tenth of a short command. Only for `main`: in a program that goes on, what is garbage would stay."""
+    gc.freeze()
 
 
 def _opened(folder: Path, settings: list[str] | None) -> tuple["Workspace", "Recipe"]:
     from likeness.recipe import load_recipe
     from likeness.workspace import Workspace
 
-    gc.freeze()  # what a command imported stays: to look through it for garbage takes a tenth of a short command
     workspace = Workspace(folder)
     return workspace, load_recipe(workspace.recipe, settings or ())
 

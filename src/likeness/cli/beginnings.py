@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from likeness.errors import RecipeError
 from likeness.recipe import CharacterConfig, Recipe, load_recipe, write_recipe
 from likeness.workspace import Workspace
 
@@ -38,10 +37,7 @@ def draft(workspace: Workspace, settings: Sequence[str] = ()) -> Recipe:
     with TemporaryDirectory() as desk:
         path = Path(desk) / workspace.recipe.name
         write_recipe(path, Recipe(character=character))
-        try:
-            return load_recipe(path, settings)
-        except RecipeError as fault:
-            raise RecipeError(str(fault).replace(str(path), str(workspace.recipe))) from fault
+        return load_recipe(path, settings)
 
 
 def _trigger(name: str) -> str:

@@ -1,26 +1,48 @@
 """What `likeness curate` tells: what became of a pool, or of one picture of it."""
 
-import difflib
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from likeness import pipeline
-from likeness.cli.tables import add_row, facts_table, plain_table, unbroken
-from likeness.dataset.curate import candidates, missing, summary
-from likeness.errors import TooFewPictures, WorkspaceError
+from likeness.cli.invocation import typed
+from likeness.cli.names import pictures_meant
+from likeness.cli.tables import SHOWN, add_row, facts_table, fault_words, plain_table, unbroken
+from likeness.dataset.curate import candidates, missing, summary, untold
+from likeness.dataset.origins import PICTURES
+from likeness.errors import LikenessError, TooFewPictures, WorkspaceError
 from likeness.events import Report
 from likeness.messages import listed
 from likeness.recipe import Recipe
 from likeness.records import Picture, read_records
 from likeness.workspace import Workspace
 
-__all__ = ["curated", "curation_table", "explained", "why", "why_table"]
+__all__ = ["answered", "curated", "curation_table", "explained", "why", "why_table"]
 
-SHOWN = 4  # paths in a row; --json and the page have them all
+
+def answered(
+    workspace: Workspace, recipe: Recipe, asked: str, *, said: tuple[str, str], report: Report
+) -> tuple[dict[str, Any], RenderableType, TooFewPictures | None]:
+    """What `likeness curate` answers: as `explained` where a picture is asked about, else as `curated`.
+
+    Args:
+        asked: the picture; empty for the pool.
+        said: source and rights, as `curated` takes them.
+
+    Raises:
+        LikenessError: where both are given: who asks changes nothing; and what the two raise.
+    """
+    source, rights = said
+    if not asked:
+        return curated(workspace, recipe, source=source, rights=rights, report=report)
+    if source or rights:
+        raise LikenessError("--why only asks, and notes nothing: give --source and --licence without it.")
+    return *explained(workspace, recipe, asked, report=report), None
 
 
 def curated(
@@ -51,9 +73,17 @@ def curated(
     return told, curation_table(told, pictures, str(workspace.curation_html)), fault
 
 
-def explained(workspace: Workspace, path: str) -> tuple[dict[str, Any], RenderableType]:
-    """What became of one picture, and why: as plain data, and as a table; see `why`."""
-    told = why(read_records(workspace.images_jsonl, Picture), path)
+def explained(
+    workspace: Workspace, recipe: Recipe, path: str, *, report: Report
+) -> tuple[dict[str, Any], RenderableType]:
+    """What became of one picture, and why, by the records that are there: as plain data, and as a table; see `why`.
+
+    Nothing is curated, and `recipe` is not looked at, unless there are no records yet.
+    """
+    if not workspace.images_jsonl.exists():
+        with suppress(TooFewPictures):  # what was found is written all the same
+            pipeline.run(workspace, recipe, ("curate",), report=report)
+    told = why(read_records(workspace.images_jsonl, Picture), path, images=workspace.images)
     return told, why_table(told)
 
 
@@ -67,36 +97,39 @@ def curation_table(told: dict[str, Any], pictures: Sequence[Picture], page: str)
     """
     counts, found = told["counts"], told["coverage"]
     uses = plain_table("", "files", "")
-    add_row(uses, "train", str(counts["train"]), f"show {found['covered']} of {found['reachable']} views by expression")
+    shown = f"show {found['covered']} of {found['reachable']} views by expression" if found["reachable"] else ""
+    add_row(uses, "train", str(counts["train"]), shown)
     add_row(uses, "held out", str(counts["held_out"]), "for measuring; never trained on")
     for fault, paths in sorted(told["rejected"].items(), key=lambda pair: -len(pair[1])):
-        add_row(uses, f"rejected: {fault}", str(len(paths)), listed(paths, SHOWN))
+        add_row(uses, f"rejected: {fault_words(fault)}", str(len(paths)), listed(paths, SHOWN))
     parts: list[RenderableType] = [uses]
+    parts += [Text(f"missing: {words}") for words in untold(pictures)]
     for want in missing(pictures):
         named = listed([one.path for one in candidates(pictures, want)], SHOWN)
         parts.append(Text(f"missing: {want.words}{f'; in the pool, if you accept it: {named}' if named else ''}"))
     return Group(*parts, unbroken(f"page: {page}"))
 
 
-def why(pictures: Sequence[Picture], path: str) -> dict[str, Any]:
+def why(pictures: Sequence[Picture], path: str, *, images: Path) -> dict[str, Any]:
     """What became of one picture, and why, as plain data.
 
     Args:
-        path: relative to `images/`, or its last part where no other picture ends in it.
+        pictures: the records.
+        path: as `pictures_meant` takes it.
+        images: the folder of originals.
 
     Raises:
-        WorkspaceError: where there is no such picture, or several.
+        WorkspaceError: where there is no such picture, or several, or it has no record yet.
     """
-    named = [one for one in pictures if one.path == path] or [
-        one for one in pictures if one.path.rpartition("/")[2] == path.rpartition("/")[2]
-    ]
-    if len(named) != 1:
-        known = [one.path for one in pictures]
-        close = difflib.get_close_matches(path, known, n=1)
-        said = f"did you mean {close[0]}?" if close else "likeness curate lists them all."
-        several = f"{path} could be any of {', '.join(one.path for one in named)}. Write the path from images/ on."
-        raise WorkspaceError(several if named else f"{path} is not a picture of this pool; {said}")
-    (one,) = named
+    records = {one.path: one for one in pictures}
+    files = [file.relative_to(images).as_posix() for file in images.rglob("*") if file.suffix.lower() in PICTURES]
+    named, *others = pictures_meant(path, sorted({*records, *files}), images)
+    if others:
+        raise WorkspaceError(f"{path!r} could be any of {listed([named, *others])}. Name one of them.")
+    if named not in records:
+        cure = typed("curate", images.parent)
+        raise WorkspaceError(f"{named} is newer than the last curation: nothing is decided yet. Decide with: {cure}")
+    one = records[named]
     reading = one.reading.model_dump(exclude={"embedding"}, exclude_defaults=True) if one.reading else None
     facts = one.model_dump(exclude={"reading"})
     same = [other.path for other in pictures if one.group and other.group == one.group and other.path != one.path]
@@ -109,11 +142,11 @@ def why_table(told: dict[str, Any]) -> RenderableType:
     seen = [f"{name} {reading[name]}" for name in ("view", "framing", "expression", "pose") if reading.get(name)]
     facts = {
         "picture": told["path"],
-        "use": told["use"] + (f" ({told['fault']})" if told["fault"] else ""),
+        "use": told["use"] + (f" ({fault_words(told['fault'])})" if told["fault"] else ""),
         "why": told["reason"],
         "decided by": told["decided_by"],
         "size": f"{told['width']} x {told['height']} px",
-        "seen": ", ".join(seen) + (f"; by {reading['instrument']}" if reading else ""),
+        "seen": "; ".join(filter(None, (", ".join(seen), f"by {reading['instrument']}" if reading else ""))),
         "scores": ", ".join(f"{name} {value:g}" for name, value in told["scores"].items()),
         "same scene": ", ".join(told["same_scene"]),
         "drawn by": told["made_by"],

@@ -1,10 +1,8 @@
 """What `add`, `label` and `export-dataset` do, and what they tell, as plain data and as tables."""
 
-import difflib
 import re
 import shlex
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from rich.text import Text
 
 from likeness.captions.tags import front_tags
 from likeness.captions.traits import TraitPlan
+from likeness.cli.names import pictures_meant
 from likeness.cli.tables import add_row, plain_table
 from likeness.dataset.export import Plan, export
 from likeness.dataset.intake import Intake, Origin, add
@@ -101,7 +100,7 @@ def label_pictures(workspace: Workspace, words: Sequence[str]) -> dict[str, Labe
     """The labels of a workspace, after those that `words` ask for were changed.
 
     Args:
-        words: pictures, as paths in `images/` or patterns, and then KEY=VALUE; none only reads.
+        words: pictures, each as `pictures_meant` takes it, and then KEY=VALUE; none only reads.
 
     Raises:
         WorkspaceError: for a picture that is not there, a value that is not allowed, or a table at fault.
@@ -118,23 +117,10 @@ def label_pictures(workspace: Workspace, words: Sequence[str]) -> dict[str, Labe
         return read_labels(workspace.labels_csv, known)
     with workspace.lock("likeness label"):
         labels = read_labels(workspace.labels_csv, known)
-        for path in dict.fromkeys(path for name in names for path in _matching(name, known, workspace.images)):
+        for path in dict.fromkeys(path for name in names for path in pictures_meant(name, known, workspace.images)):
             labels[path] = changed(labels.get(path, Label(path=path)), values)
         write_labels(workspace.labels_csv, labels)
     return {path: label for path, label in labels.items() if not label.is_empty}
-
-
-def _matching(name: str, known: Sequence[str], images: Path) -> list[str]:
-    """The pictures that a person means: by path in `images/`, by a path from here, or by a pattern."""
-    here = Path(name).absolute()
-    place = here.relative_to(images).as_posix() if images in here.parents else name
-    found = [place] if place in known else [path for path in known if fnmatchcase(path, place)]
-    if found:
-        return found
-    same_name = [path for path in known if path.rpartition("/")[2] == name]
-    close = same_name or difflib.get_close_matches(name, known, n=1)
-    meant = f"; did you mean {close[0]!r}?" if close else "."
-    raise WorkspaceError(f"There is no picture {name!r} in {images}{meant} A star stands for anything: 'raw/*.png'.")
 
 
 def label_table(labels: dict[str, Label]) -> RenderableType:

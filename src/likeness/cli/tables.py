@@ -7,6 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from likeness.cli.invocation import typed
+from likeness.messages import listed
 from likeness.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -16,16 +18,21 @@ if TYPE_CHECKING:
     from likeness.pipeline import Outcome
 
 __all__ = [
+    "SHOWN",
     "add_row",
     "check_table",
     "demo_table",
     "facts_table",
+    "fault_words",
     "file_table",
     "outcome_table",
     "plain_table",
     "state_table",
     "unbroken",
 ]
+
+SHOWN = 4
+"""Paths in a row; --json and the page have them all."""
 
 
 def outcome_table(workspace: Workspace, outcomes: Sequence["Outcome"]) -> RenderableType:
@@ -51,11 +58,11 @@ def state_table(state: dict[str, Any]) -> RenderableType:
         ("captions", _counts(state["captions"], "by ") or "none yet"),
     ]
     parts: list[RenderableType] = [facts_table(facts)]
-    if state["rejected"]:
-        rejected = plain_table("rejected", "why")
-        for path, reason in state["rejected"].items():
-            add_row(rejected, path, reason)
-        parts.append(rejected)
+    if state["faults"]:
+        rejected = plain_table("rejected", "files", "")
+        for fault, paths in sorted(state["faults"].items(), key=lambda pair: -len(pair[1])):
+            add_row(rejected, fault_words(fault), str(len(paths)), listed(paths, SHOWN))
+        parts += [rejected, unbroken(f"why: {typed('curate', state['workspace'], '--why', 'PICTURE')}")]
     if state["runs"]:
         runs = plain_table("run", "steps", "loss", "checkpoints")
         for run in state["runs"]:
@@ -133,6 +140,11 @@ def facts_table(pairs: Sequence[tuple[str, str]], heading: str = "") -> Table:
     for name, value in pairs:
         add_row(table, name, value)
     return table
+
+
+def fault_words(fault: str) -> str:
+    """What a picture was rejected for, as it is told to the person who may have done it."""
+    return "by you" if fault == "person" else fault
 
 
 def unbroken(words: str) -> Text:

@@ -1,13 +1,18 @@
 """What `show` and `inspect` tell, as plain data: tables and JSON are made of it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from likeness.cli.invocation import typed
+from likeness.dataset.choice import LEFT_OVER
+from likeness.dataset.curate import FEW, summary
+from likeness.dataset.origins import PICTURES
 from likeness.errors import CheckpointError, MissingExtra
 from likeness.events import read_events, silent
+from likeness.messages import counted
 from likeness.pipeline import STEPS, newest_lora
 from likeness.pipeline.bench import Bench
 from likeness.recipe import Recipe
@@ -32,13 +37,14 @@ def state_of(workspace: Workspace, recipe: Recipe) -> dict[str, Any]:
         "reader": recipe.perception.reader,
         "pictures": dict(Counter(picture.use for picture in pictures)),
         "rejected": {picture.path: picture.reason for picture in pictures if picture.use == "rejected"},
+        "faults": summary(pictures)["rejected"],
         "captions": dict(Counter(caption.written_by for caption in captions)),
         "runs": [_run(run) for run in workspace.numbered_runs()],
-        "next": _next(workspace, recipe),
+        "next": _next(workspace, recipe, pictures),
     }
 
 
-def _next(workspace: Workspace, recipe: Recipe) -> str:
+def _next(workspace: Workspace, recipe: Recipe, pictures: Sequence[Picture]) -> str:
     """What a person does next: the command of the first step that is not done, or is to be done again."""
     if not any(path.is_file() for path in workspace.images.rglob("*")):
         return f"put all the pictures that you have of the character into {workspace.images}"
@@ -49,7 +55,34 @@ def _next(workspace: Workspace, recipe: Recipe) -> str:
         return typed("doctor", workspace.root)
     if stale is None:
         return f"nothing: all is done, and {newest_lora(workspace)} is the LoRA"
+    if stale == "curate":
+        return _curating(workspace, recipe, pictures)
     return typed("train" if stale == "encode" else stale, workspace.root)
+
+
+def _curating(workspace: Workspace, recipe: Recipe, pictures: Sequence[Picture]) -> str:
+    """What a person does to curate: the command, and before it what it needs where it would stop as it did last time.
+
+    Args:
+        workspace: of the character.
+        recipe: as it is for this command.
+        pictures: the records of the last curation.
+    """
+    command = typed("curate", workspace.root)
+    files = {path.relative_to(workspace.images).as_posix() for path in workspace.images.rglob("*")}
+    new = [path for path in files - {one.path for one in pictures} if PurePath(path).suffix.lower() in PICTURES]
+    if new or not pictures:
+        return command
+    if not any(one.use == "train" for one in pictures):
+        accepting = typed("label", workspace.root, "PICTURE", "use=train")
+        return f"add pictures, or accept some: {accepting}; then: {command}"
+    usable = sum(one.use != "rejected" or one.fault in LEFT_OVER for one in pictures)
+    if usable >= FEW or recipe.curate.accept_few or recipe.curate.choose == "all":
+        return command
+    return (
+        f"add pictures ({counted(usable, 'is', 'are')} usable, {FEW} are wanted), or go on with so few: write "
+        f"accept_few = true under [curate] in {workspace.recipe}; then: {command}"
+    )
 
 
 def _run(run: Run) -> dict[str, Any]:

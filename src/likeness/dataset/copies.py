@@ -17,6 +17,7 @@ from likeness.records import Picture
 __all__ = ["Copies", "Copy", "find_copies"]
 
 _AS_GOOD = 0.97  # of the best: a copy as good as this is told from it by something else than quality
+_BY_PERSON = {"train": 0, "held-out": 1}  # a lock outweighs what a person holds out, and both what instruments found
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +102,6 @@ def _verdicts(
         yield best, [id for id in others if id != best]
 
 
-_BY_PERSON = {"train": 0, "held-out": 1}
-"""A lock outweighs what a person holds out, and both what instruments found."""
-
-
 def _together(pictures: Mapping[str, Picture], matches: Sequence[Match]) -> list[list[str]]:
     """Ids that matches connect, those that are alone left out."""
     matched = {id for match in matches for id in (match.whole, match.part)}
@@ -113,7 +110,8 @@ def _together(pictures: Mapping[str, Picture], matches: Sequence[Match]) -> list
         return []
     at = {id: index for index, id in enumerate(ids)}
     ends = [at[match.whole] for match in matches], [at[match.part] for match in matches]
-    count, names = connected_components(coo_array((numpy.ones(len(matches)), ends), shape=(len(ids),) * 2), False)
+    pairs = coo_array((numpy.ones(len(matches)), ends), shape=(len(ids),) * 2)
+    count, names = connected_components(pairs, directed=False)
     return [[id for id, name in zip(ids, names, strict=True) if name == group] for group in range(count)]
 
 

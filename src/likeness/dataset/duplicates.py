@@ -41,7 +41,8 @@ class Match:
         whole: id of the picture that the other lies in.
         part: id of the other.
         is_mirrored: the part is a mirror image.
-        window: what of the whole the part covers: left, top, width and height as shares.
+        window: what of the whole the part covers: left, top, width and height as shares. Left and top are in
+            [-0.03, 0.3], width and height in [0.7, 1.06]: it may reach a little over the edges.
         left_over: what the two do not share, at the worst place, in units of the contrast: at most `COPY` for copies,
             at most `ALIKE` for pictures of one scene.
     """
@@ -65,6 +66,9 @@ class Match:
 
 def find_matches(thumbnails: Mapping[str, NDArray[numpy.uint8]], *, known: Collection[str] = ()) -> list[Match]:
     """Every two pictures that are copies of each other or show one scene, each pair once.
+
+    Either picture of a pair is tried as the whole, the other as its part and as its mirror image; what leaves least
+    over is told.
 
     Args:
         thumbnails: by id, (64, 64, 3): the whole picture squeezed into a square.
@@ -146,7 +150,8 @@ def _candidates(
 ) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64], Floats]:
     """Pairs of which the second looks like some window of the first, and that window.
 
-    Two of the first `known` pictures are no pair.
+    Two pictures may be a pair both ways: which of them is the whole shows only when one is laid over the other. Two of
+    the first `known` are none.
     """
     best_NN = numpy.full((cut_WND.shape[1], len(parts_ND)), -1, numpy.float32)
     which_NN = numpy.zeros(best_NN.shape, numpy.int8)

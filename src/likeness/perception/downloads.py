@@ -93,7 +93,8 @@ def _refuse_offline(model: Model, path: Path) -> None:
 def _download(model: Model, partial: Path, open_url: Callable[[str], BinaryIO], report: Report) -> str:
     """The sha256 of what came; it lies in `partial`."""
     digest, done = sha256(), 0
-    report(Event(stage=model.name, done=0, total=model.size, note=f"licence {model.licence}, from {model.url}"))
+    told = f"licence {model.terms}, from {model.url}{model.note and f'. {model.note}'}"
+    report(Event(stage=model.name, done=0, total=model.size, note=told))
     try:
         body = open_url(model.url)
     except (OSError, HTTPException) as fault:

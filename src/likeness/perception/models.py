@@ -63,6 +63,11 @@ class Model:
     form: str
     note: str = ""
 
+    @property
+    def terms(self) -> str:
+        """Its licence, and that it forbids commercial use where it does; `note` may say more."""
+        return self.licence + ("" if self.commercial else ", NOT COMMERCIAL")
+
     def path(self, folder: Path) -> Path:
         """Where it lies in a models folder, whether or not it is there."""
         return folder / self.file
@@ -250,12 +255,21 @@ def checked(
     models = models_named(names, among=among)
     absent = [model for model in models if not model.path(folder).is_file()]
     if absent:
-        told = "; ".join(f"{model.name} ({model.size / 1e6:.1f} MB, licence {model.licence})" for model in absent)
+        told = "; ".join(f"{model.name} ({model.size / 1e6:.1f} MB, licence {model.terms})" for model in absent)
         raise MissingModel(
-            f"{why} needs models that are not in {folder}: {told}. Nothing is downloaded unless you ask for it.",
+            f"{why} needs models that are not in {folder}: {told}. {_notes(absent)}"
+            "Nothing is downloaded unless you ask for it.",
             _fetching(absent),
         )
     return {model.name: (model.path(folder), _checked_sha256(model, folder)) for model in models}
+
+
+def _notes(models: Iterable[Model]) -> str:
+    """What else there is to know about the terms of models, each note once: "a, b: Its card says otherwise. "."""
+    names: dict[str, list[str]] = {}
+    for model in models:
+        names.setdefault(model.note, []).append(model.name)
+    return "".join(f"{', '.join(of)}: {note} " for note, of in names.items() if note)
 
 
 def _checked_sha256(model: Model, folder: Path) -> str:

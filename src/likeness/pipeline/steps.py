@@ -25,7 +25,7 @@ def _caption_inputs(bench: Bench) -> dict[str, str]:
 
 
 def _caption(bench: Bench) -> list[Path]:
-    from likeness.pipeline.captions import write_captions
+    from likeness.pipeline.captions import write_captions  # a tenth of a second, which `curate` and `show` do without
 
     return write_captions(bench)
 

@@ -148,10 +148,11 @@ def inspect_trigger(
     theirs = {tag for caption in captions for tag in caption.tags if tag != named.trigger}
     told = {"taken": triggers_beside(workspace), "said": [*sorted(theirs), named.class_words]}
     check = check_trigger(named.trigger, tongue, **told)
-    suggestions = tuple(suggest_triggers(named.name, tongue, **told))
     drawn = _drawn(workspace, recipe, report) if draw else None
     if drawn and drawn.word_changes > MEANS_SOMETHING * drawn.seed_changes:
         check = check.model_copy(update={"findings": (*check.findings, _means_something(drawn))})
+    refused = "" if check.is_good else named.trigger
+    suggestions = tuple(suggest_triggers(named.name, tongue, **told, refused=refused))
     return TriggerReport(check=check, suggestions=suggestions, drawn=drawn)
 
 
