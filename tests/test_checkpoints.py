@@ -116,19 +116,55 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_header(tmp_path / "gone.safetensors")
 
 
-KINDS = {
-    "lora_unet_mid_block_attentions_0_proj_in.lora_down.weight": "LoRA",
-    "unet.mid_block.attentions.0.to_q.lora_A.weight": "LoRA",
-    "lora_unet_mid_block_attentions_0_proj_in.hada_w1_a": "LoRA",
-    "model.diffusion_model.input_blocks.0.0.weight": "Stable Diffusion checkpoint",
-    "down_blocks.0.resnets.0.conv1.weight": "denoiser",
-    "encoder.down_blocks.0.resnets.0.conv1.weight": "VAE",
-    "text_model.embeddings.token_embedding.weight": "text encoder",
-    "bert.pooler.weight": "unknown",
+UNET = "model.diffusion_model.input_blocks.0.0.weight"
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "LoRA": ("lora_unet_mid_block_attentions_0_proj_in.lora_down.weight",),
+    "ControlNet": ("control_model.input_blocks.0.0.weight",),
+    "textual inversion": ("clip_l", "clip_g"),
+    "Stable Diffusion 1.x checkpoint": (UNET, "cond_stage_model.transformer.text_model.final_layer_norm.weight"),
+    "Stable Diffusion 2.x checkpoint": (UNET, "cond_stage_model.model.ln_final.weight"),
+    "SDXL checkpoint": (UNET, "conditioner.embedders.0.transformer.x", "conditioner.embedders.1.model.ln_final.weight"),
+    "SDXL refiner": (UNET, "conditioner.embedders.0.model.ln_final.weight"),
+    "Playground 2.5 checkpoint": (UNET, "edm_mean", "conditioner.embedders.1.model.ln_final.weight"),
+    "Stable Diffusion 3 checkpoint": ("model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight",),
+    "Flux checkpoint": ("transformer_blocks.0.norm1_context.x", "single_transformer_blocks.0.attn.to_q.weight"),
+    "Stable Cascade checkpoint": ("clip_txt_mapper.weight",),
+    "checkpoint of a family that is not known": ("cap_embedder.0.weight",),
+    "denoiser": ("down_blocks.0.resnets.0.conv1.weight",),
+    "VAE": ("encoder.down_blocks.0.resnets.0.conv1.weight",),
+    "text encoder": ("text_model.embeddings.token_embedding.weight",),
+    "unknown": ("bert.pooler.weight",),
 }
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_what_a_file_holds_is_told_by_its_tensors(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_file_holds_is_told_by_its_tensors(tmp_path: Path, kind: str) -> None:
+    save_file({name: torch.zeros(2) for name in KINDS[kind]}, tmp_path / "x.safetensors")
+    assert kind_of(read_header(tmp_path / "x.safetensors")) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("unet.mid_block.attentions.0.to_q.lora_A.weight", "LoRA"),
+        ("lora_unet_mid_block_attentions_0_proj_in.hada_w1_a", "LoRA"),
+        ("input_blocks.0.0.weight", "denoiser"),
+        ("model.diffusion_model.input_blocks.0.0.weight", "denoiser"),
+        ("first_stage_model.encoder.conv_in.weight", "VAE"),
+        ("joint_blocks.0.x_block.attn.qkv.weight", "Stable Diffusion 3 checkpoint"),
+        ("transformer_blocks.0.norm1_context.linear.weight", "Stable Diffusion 3 checkpoint"),
+        ("double_blocks.0.img_attn.qkv.weight", "Flux checkpoint"),
+        ("transformer.resblocks.0.ln_1.bias", "text encoder"),
+    ],
+)
+def test_a_part_is_told_in_each_of_its_notations(tmp_path: Path, name: str, kind: str) -> None:
     save_file({name: torch.zeros(2)}, tmp_path / "x.safetensors")
-    assert kind_of(read_header(tmp_path / "x.safetensors")) == KINDS[name]
+    assert kind_of(read_header(tmp_path / "x.safetensors")) == kind
+
+
+@pytest.mark.parametrize(("channels", "kind"), [(9, "inpainting checkpoint"), (5, "checkpoint that is shown other")])
+def test_a_unet_of_other_channels_is_told_by_its_first_layer(tmp_path: Path, channels: int, kind: str) -> None:
+    tensors = {UNET: torch.zeros(2, channels, 3, 3), "cond_stage_model.transformer.x": torch.zeros(2)}
+    save_file(tensors, tmp_path / "x.safetensors")
+    assert kind_of(read_header(tmp_path / "x.safetensors")).startswith(kind)

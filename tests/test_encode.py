@@ -9,17 +9,18 @@ import numpy
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import tiny_sd15
+from tiny import tiny_base, tiny_sd15
 from tiny_data import FRONT, tiny_pictures
 
-from likeness.cache.encode import cached_files, encode, variants
+from likeness.cache.encode import cached_files, encode, told_sizes, variants
 from likeness.diffusion import load_model
 from likeness.diffusion.family import DiffusionModel
 from likeness.errors import PictureError, WorkspaceError
 from likeness.events import Event
 from likeness.images import fit, open_pixels, save_png, sha256_of
 from likeness.recipe import EncodeConfig
-from likeness.records import Box, Caption
+from likeness.records import Box, Caption, Picture
+from likeness.training.batches import load_data
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +204,55 @@ def test_a_caption_too_long_for_one_window_makes_all_rows_as_long(shelf: Shelf) 
     (length,) = lengths
     assert length > 77
     assert length % 77 == 0
+
+
+def test_each_picture_is_kept_with_its_sizes(shelf: Shelf) -> None:
+    """Height and width before resizing, what the square cuts off at top and left, height and width of the square."""
+    shelf.change(0, crop=Box(left=-4, top=2, right=30, bottom=32))
+    shelf.encode()
+    cropped, whole, _ = (entry["sizes"] for entry in shelf.index["pictures"])
+    assert cropped == [30, 30, 0, 0, 32, 32]
+    assert whole == [36, 40, 0, 2, 32, 32]  # 40 x 36 px at 32/36: 35.6 px wide, of which 1.8 go at each side
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "sizes"),
+    [
+        (1536, 1024, (1024, 1536, 0, 256, 1024, 1024)),
+        (512, 2048, (2048, 512, 1536, 0, 1024, 1024)),
+        (64, 64, (64, 64, 0, 0, 1024, 1024)),
+    ],
+)
+def test_what_a_square_cuts_off_is_told_in_its_own_pixels(width: int, height: int, sizes: tuple[int, ...]) -> None:
+    picture = Picture(id="0" * 64, path="a.png", width=width, height=height, use="train", decided_by="person")
+    assert told_sizes(picture, 1024) == sizes
+
+
+def test_the_vector_of_a_whole_prompt_goes_through_the_cache(tmp_path: Path) -> None:
+    model = load_model(tiny_base(tmp_path / "sdxl", "sdxl"), device="cpu", dtype="float32")
+    shelf = Shelf(tmp_path, model)
+    shelf.captions[0] = shelf.captions[0].model_copy(update={"tags": (*FRONT, *(f"word{n}" for n in range(30)))})
+    assert shelf.encode() == 7
+    assert shelf.encode() == 0
+    entry = shelf.index["pictures"][1]
+    with torch.no_grad():
+        told = model.encode_prompts(entry["prompts"], chunks=model.count_chunks(", ".join(shelf.captions[0].tags)))
+        apart = model.encode_prompts(["a fox, not mira"])
+    kept = shelf.tensors(entry["texts"])
+    assert told.pooled_BE is not None
+    assert apart.pooled_BE is not None
+    assert torch.equal(kept["tokens"], told.tokens_BLE)
+    assert torch.equal(kept["pooled"], told.pooled_BE)
+    data = load_data(shelf.cache, model, others=["a fox, not mira"])
+    row = int(data.told_PV[1, 0])
+    told_there, bare, other = (data.conditioning[[at]].pooled_BE for at in (row, int(data.bare_PV[1, 0]), -1))
+    assert told_there is not None
+    assert bare is not None
+    assert other is not None
+    assert torch.equal(told_there[0], told.pooled_BE[entry["variants"][0][0]])
+    assert torch.equal(bare[0], told.pooled_BE[entry["variants"][0][1]])
+    torch.testing.assert_close(other, apart.pooled_BE)
+    assert data.sizes_P6.tolist() == [one["sizes"] for one in shelf.index["pictures"]]
 
 
 # -- wordings ----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,9 @@ from peft import LoraConfig, inject_adapter_in_model
 from tiny import WIDTH, tiny_unet
 from torch import Tensor, nn
 
-from likeness.diffusion.lora import Adapter, BlockSet, LoraLayer, attach, block_sets, select
+from likeness.diffusion.adapter import Adapter, attach
+from likeness.diffusion.blocks import BlockSet, block_sets, select
+from likeness.diffusion.lora import LoraLayer
 from likeness.errors import CheckpointError, RecipeError
 
 
@@ -64,8 +66,8 @@ def test_forward_and_gradients_equal_pefts(unet: nn.Module, ask: Callable[[nn.Mo
     pairs = []
     for path in paths:
         layer, other = adapter.layers["lora_unet_" + path.replace(".", "_")], cast("Any", theirs.get_submodule(path))
-        pairs += [(layer.lora_down["weight"], other.lora_A["default"].weight)]
-        pairs += [(layer.lora_up["weight"], other.lora_B["default"].weight)]
+        pairs += [(layer.get_parameter("lora_down.weight"), other.lora_A["default"].weight)]
+        pairs += [(layer.get_parameter("lora_up.weight"), other.lora_B["default"].weight)]
     for ours, other in pairs:
         other.data.copy_(ours.data)
     answers = ask(unet), ask(theirs)
@@ -85,7 +87,8 @@ def test_a_new_adapter_adds_nothing_and_starts_as_the_paper_says(
     assert torch.equal(ask(unet), before)
     down = torch.cat(
         [
-            layer.lora_down["weight"].flatten() * math.sqrt(layer.lora_down["weight"].shape[1])
+            layer.get_parameter("lora_down.weight").flatten()
+            * math.sqrt(layer.get_parameter("lora_down.weight").shape[1])
             for layer in adapter.layers.values()
         ]
     )
@@ -165,7 +168,7 @@ def test_backward_stops_at_the_lowest_trained_block(
     assert len(lower) > 20
     assert sum(keeps_a_graph[path] for path in lower) == 0
     assert keeps_a_graph["conv_out"]
-    assert all(layer.lora_up["weight"].grad is not None for layer in adapter.layers.values())
+    assert all(layer.get_parameter("lora_up.weight").grad is not None for layer in adapter.layers.values())
 
 
 @pytest.mark.parametrize("autocast", [False, True])
@@ -207,6 +210,8 @@ COUNTS = {
     "cross-attention": 7 * 4,
     "upper": 4 * 8,
     "mid-upper": 5 * 8,
+    "content": 8,
+    "style": 8,
     "attention-ff": 7 * 10,
     "transformer": 7 * 12,
     "convolutions": 11 * 2 + 7,

@@ -18,15 +18,10 @@ from safetensors.torch import load_file, save, save_file
 from tiny import tiny_unet
 from torch import Tensor, nn
 
-from likeness.diffusion.lora import Adapter, BlockSet, attach
-from likeness.diffusion.lora_files import (
-    BlockSummary,
-    LoraFile,
-    adapter_from,
-    inspect_file,
-    load_lora,
-    save_lora,
-)
+from likeness.diffusion.adapter import Adapter, attach
+from likeness.diffusion.blocks import BlockSet
+from likeness.diffusion.inspection import BlockSummary, inspect_file
+from likeness.diffusion.lora_files import LoraFile, adapter_from, load_lora, save_lora
 from likeness.diffusion.metadata import LoraMetadata
 from likeness.errors import CheckpointError, WorkspaceError
 
@@ -177,9 +172,9 @@ def test_the_tensors_hash_outlives_an_edit_of_the_metadata_and_the_files_does_no
 def test_the_hash_of_older_tools_is_that_of_a_file_with_kohyas_notes_alone(tmp_path: Path) -> None:
     path, generator = tmp_path / "x.safetensors", torch.Generator().manual_seed(1)
     tensors = {
-        "lora_unet_x.lora_down.weight": torch.randn(8, 40_000, generator=generator),
-        "lora_unet_x.lora_up.weight": torch.randn(40_000, 8, generator=generator),
-        "lora_unet_x.alpha": torch.tensor(8.0),
+        "lora_unet_mid_block_attentions_0_proj_in.lora_down.weight": torch.randn(8, 40_000, generator=generator),
+        "lora_unet_mid_block_attentions_0_proj_in.lora_up.weight": torch.randn(40_000, 8, generator=generator),
+        "lora_unet_mid_block_attentions_0_proj_in.alpha": torch.tensor(8.0),
     }
     save_lora(path, tensors, metadata=ABOUT)
     notes = inspect_file(path).metadata
@@ -286,11 +281,11 @@ def test_a_file_by_others_in_half_precision_with_its_own_alphas_is_read(
 
 LAYER = "lora_unet_mid_block_attentions_0_proj_in"
 STRANGERS = {
-    f"{LAYER}.dora_scale": "DoRA",
-    f"{LAYER}.hada_w1_a": "LoHa",
-    f"{LAYER}.lora_mid.weight": "Tucker",
-    "lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": "SDXL",
-    "unet.mid_block.attentions.0.proj_in.lora_A.weight": "kohya-ss",
+    f"{LAYER}.oft_blocks": "an OFT",
+    f"{LAYER}.on_input": "an IA3",
+    f"{LAYER}.a1.weight": "a GLoRA",
+    "unet.mid_block.attentions.0.proj_in.lora_A.weight": "one layer twice",
+    "lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": "Flux",
     "down_blocks.0.resnets.0.conv1.weight": r"not a LoRA|kohya-ss",
 }
 
@@ -303,13 +298,15 @@ def test_a_name_that_is_not_read_is_refused_by_name(tmp_path: Path, made: Made, 
     assert stranger in str(refused.value)
 
 
-@pytest.mark.parametrize("change", ["no up", "other rank", "long alpha"])
+@pytest.mark.parametrize("change", ["no up", "other rank", "two kinds", "long alpha"])
 def test_halves_that_do_not_belong_together_are_refused(tmp_path: Path, made: Made, change: str) -> None:
     tensors = dict(made().state_dict())
     if change == "no up":
         del tensors[f"{LAYER}.lora_up.weight"]
     elif change == "other rank":
         tensors[f"{LAYER}.lora_up.weight"] = torch.zeros(32, 5, 1, 1)
+    elif change == "two kinds":
+        tensors[f"{LAYER}.hada_w1_a"] = torch.zeros(8, 2)
     else:
         tensors[f"{LAYER}.alpha"] = torch.zeros(2)
     with pytest.raises(CheckpointError, match=LAYER):
@@ -322,7 +319,7 @@ def test_a_lora_for_another_base_is_refused_by_layer(targets: dict[str, nn.Modul
     with pytest.raises(CheckpointError, match=r"mid_block_9.*does not have"):
         adapter_from(LoraFile(elsewhere, {}), targets)
     wider = tensors | {f"{LAYER}.lora_down.weight": torch.zeros(8, 64, 1, 1)}
-    with pytest.raises(CheckpointError, match=f"{LAYER}.*another size"):
+    with pytest.raises(CheckpointError, match=f"{LAYER}.*does not fit this base"):
         adapter_from(LoraFile(wider, {}), targets)
     assert not any(layer._forward_hooks for layer in targets.values())
 

@@ -46,7 +46,7 @@ def test_every_tensor_is_half_precision_safetensors(part: str):
 
 
 def test_every_word_of_the_world_is_one_token(base: DiffusionModel):
-    tokenizer = base.tokenizer  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer = base.parts.wordings[0].tokenizer  # pyright: ignore[reportAttributeAccessIssue]
     words = [word for word in vocabulary() if word.isalpha()]
     assert len(words) > 90
     assert [word for word in words if len(tokenizer(word, add_special_tokens=False).input_ids) != 1] == []

@@ -1,12 +1,14 @@
 """The loss and its weights: golden values, and properties that a wrong sign or a wrong form breaks."""
 
+import math
+
 import pytest
 import torch
 
 from likeness.diffusion.schedule import Schedule
+from likeness.errors import RecipeError
 from likeness.recipe import TrainConfig
-from likeness.training.objective import denoising_loss, min_snr_weight
-from likeness.training.optimizers import Average, adamw, rate_at
+from likeness.training.objective import debiased_weight, denoising_loss, loss_weights, min_snr_weight
 
 SD15 = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "num_train_timesteps": 1000}
 TIMES = torch.tensor([0, 100, 200, 499, 800, 900, 999])
@@ -53,14 +55,34 @@ def test_a_perfect_denoiser_has_no_loss(prediction: str) -> None:
         "v": (abar.sqrt() * noisy - clean) / (1 - abar).sqrt(),
     }[prediction]
     target = noising.target(clean, noise, t)
-    assert denoising_loss(perfect, target, torch.ones(3)) < 1e-5
-    assert denoising_loss(-perfect, target, torch.ones(3)) > 1
+    assert denoising_loss(perfect, target, torch.ones(3)).max() < 1e-5
+    assert denoising_loss(-perfect, target, torch.ones(3)).min() > 1
 
 
-def test_the_loss_is_the_weighted_mean_of_each_examples_own() -> None:
+def test_each_example_has_its_own_loss_and_weight() -> None:
     output, target = torch.zeros(2, 4, 8, 8), torch.ones(2, 4, 8, 8)
     target[1] = 2
-    assert denoising_loss(output, target, torch.tensor([1.0, 0.5])).item() == pytest.approx((1 + 0.5 * 4) / 2)
+    assert denoising_loss(output, target, torch.tensor([1.0, 0.5])).tolist() == pytest.approx([1, 0.5 * 4])
+
+
+def test_a_small_subject_weighs_as_much_as_a_large_one() -> None:
+    output, target = torch.zeros(2, 4, 8, 8), torch.zeros(2, 4, 8, 8)
+    masks = torch.zeros(2, 1, 8, 8)
+    masks[0, :, :2, :2], masks[1, :, :, :4] = 1, 1
+    target[masks.expand_as(target) == 1] = 3.0
+    losses = denoising_loss(output, target, torch.ones(2), map_B1hw=masks)
+    assert losses.tolist() == pytest.approx([9, 9])
+    even = denoising_loss(output, target, torch.ones(2), map_B1hw=torch.full((2, 1, 8, 8), 0.3))
+    torch.testing.assert_close(even, denoising_loss(output, target, torch.ones(2)))
+
+
+def test_huber_counts_small_errors_squared_and_large_ones_straight() -> None:
+    zero, one = torch.zeros(1, 1, 1, 1), torch.ones(1)
+    small, large, larger = (
+        denoising_loss(torch.full((1, 1, 1, 1), error), zero, one, huber_c=0.1).item() for error in (1e-3, 100.0, 200.0)
+    )
+    assert small == pytest.approx(1e-6, rel=1e-3)
+    assert larger - large == pytest.approx(2 * 0.1 * 100, rel=1e-3)
 
 
 def test_the_loss_is_summed_in_float32_whatever_the_answer_is_in() -> None:
@@ -68,43 +90,26 @@ def test_the_loss_is_summed_in_float32_whatever_the_answer_is_in() -> None:
     assert denoising_loss(output, target, torch.ones(1)).item() == 256.0**2
 
 
-def test_the_step_size_rises_straight_then_falls_as_a_cosine() -> None:
-    config = TrainConfig(steps=100, warmup=0.1, learning_rate=2e-3)
-    rates = [rate_at(step, config) for step in range(100)]
-    assert rates[:10] == pytest.approx([2e-4 * (step + 1) for step in range(10)])
-    assert rates[10] == 2e-3
-    assert rates[55] == pytest.approx(1e-3)
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert 0 < rates[99] < 1e-6
+def test_debiased_weights_are_one_objective_for_both_predictions() -> None:
+    """An error of the velocity is one of the noise, divided by the amplitude of the picture."""
+    epsilon, v = schedule("epsilon"), schedule("v")
+    abar = epsilon.abar_T[TIMES]
+    torch.testing.assert_close(debiased_weight(v, TIMES) / abar, debiased_weight(epsilon, TIMES), rtol=1e-4, atol=1e-5)
+    assert debiased_weight(epsilon, TIMES)[-1].item() == pytest.approx(1 / math.sqrt(0.00468192), rel=1e-4)
 
 
-def test_a_constant_schedule_stays_at_its_peak_and_needs_no_warm_up() -> None:
-    config = TrainConfig(steps=5, warmup=0, schedule="constant", learning_rate=1e-3)
-    assert {rate_at(step, config) for step in range(5)} == {1e-3}
+def test_the_last_step_of_a_zero_terminal_base_is_taught_and_no_other_base_is_changed() -> None:
+    config = TrainConfig(weight_floor=0.05)
+    floored = loss_weights(schedule("v", zero_terminal=True), config)
+    assert (floored[-1].item(), floored.min().item()) == (pytest.approx(0.05), pytest.approx(0.05))
+    assert floored[100].item() == pytest.approx(0.56619, abs=1e-5)
+    plain = loss_weights(schedule("v"), config)
+    assert plain[-1].item() == pytest.approx(0.00466, abs=1e-5)
+    assert loss_weights(schedule("epsilon"), TrainConfig(weighting="none")).unique().tolist() == [1.0]
 
 
-def test_adamw_takes_the_step_that_its_paper_describes() -> None:
-    config = TrainConfig(learning_rate=0.1, weight_decay=0.5, betas=(0.9, 0.99))
-    weight = torch.nn.Parameter(torch.tensor([2.0]))
-    weight.grad = torch.tensor([3.0])
-    adamw([weight], config).step()
-    assert weight.item() == pytest.approx(2.0 * (1 - 0.1 * 0.5) - 0.1)
-
-
-def test_the_average_follows_fast_at_first_and_swaps_places() -> None:
-    tensor = torch.zeros(3)
-    average = Average([tensor], decay=0.99)
-    tensor.fill_(1.0)
-    average.update(0)
-    assert average.tensors[0][0].item() == pytest.approx(0.9)  # decay 1 / 10
-    average.swap()
-    assert tensor[0].item() == pytest.approx(0.9)
-    assert average.tensors[0][0].item() == 1.0
-
-
-def test_late_in_a_run_the_average_has_its_full_decay() -> None:
-    tensor = torch.zeros(1)
-    average = Average([tensor], decay=0.5)
-    tensor.fill_(1.0)
-    average.update(10_000)
-    assert average.tensors[0].item() == 0.5
+@pytest.mark.parametrize("weighting", ["min-snr", "debiased"])
+def test_weights_without_a_bound_are_refused_with_what_to_do(weighting: str) -> None:
+    config = TrainConfig.model_validate({"weighting": weighting})
+    with pytest.raises(RecipeError, match=f"train.weighting = '{weighting}' cannot be.*Set it to 'none'"):
+        loss_weights(schedule("epsilon", zero_terminal=True), config)

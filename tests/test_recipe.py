@@ -226,7 +226,11 @@ def test_all_faults_are_listed_at_once_with_field_value_and_what_is_allowed(file
         ),
         ("[train]\ntrigger = 'x'", "train.trigger: no such field; did you mean character.trigger?"),
         ("[trian]\nsteps = 3", "trian: no such field; did you mean train?"),
-        ("[base]\nzzz = 1", "base.zzz: no such field; use one of path, device, dtype"),
+        (
+            "[base]\nzzz = 1",
+            "base.zzz: no such field; use one of path, device, dtype, prediction, zero_terminal, clip_skip, vae, "
+            "vae_dtype, tokenizer",
+        ),
         (
             "[train]\nsets = [{ blocks = 'a', rnk = 1, rank = 1 }]",
             "train.sets[0].rnk: no such field; did you mean rank?",

@@ -30,7 +30,9 @@ from likeness.training import logbook
 from likeness.training.train import train
 
 FIELDS = {"steps": 5, "batch": 2, "learning_rate": 1e-2, "rank": 2, "save_every": 2, "ema_decay": 0.9, "preserve": 0.25}
-RENAMES = 7  # in three steps: after 2 and after 3 a checkpoint, the tensors and the state; then the character's file
+RENAMES = 8
+"""In three steps: after 2 and after 3 a checkpoint, the tensors and the state; then the character's file, and how hard
+each picture was."""
 
 
 def trained(cache: Path, run: Path, model: DiffusionModel, **fields: Any) -> list[Checkpoint]:
@@ -174,6 +176,44 @@ def test_a_signal_saves_the_state_says_how_to_go_on_and_loses_nothing(
     assert (told[0].done, told[0].note) == (4, "going on after step 4")
     assert [each.step for each in checkpoints] == [2, 4, 5]
     assert files(run) == whole
+
+
+OTHER_WAYS: list[dict[str, Any]] = [
+    {"optimizer": "adamw8bit"},
+    {"optimizer": "prodigy", "learning_rate": 1.0},
+    {"optimizer": "adafactor"},
+    {"optimizer": "schedule-free", "ema_decay": 0.0},
+    {"accumulate": 2, "up_rate_ratio": 4},
+    {"dropout": 0.2, "rank_dropout": 0.2, "layer_dropout": 0.2},
+    {"variant": "dora", "loss": "huber", "noise_offset": 0.05},
+    {"variant": "loha", "timesteps": "logit-normal", "input_perturbation": 0.1},
+    {"variant": "lokr", "weighting": "debiased", "multires_noise": 4},
+    {"text_encoder_rates": (1e-3,)},
+    {"dtype": "float16"},
+]
+
+
+@pytest.mark.parametrize("fields", OTHER_WAYS, ids=lambda fields: " ".join(f"{name} {fields[name]}" for name in fields))
+def test_however_it_learns_a_run_that_was_stopped_ends_as_if_it_had_not_been(
+    data: Path, tmp_path: Path, model: DiffusionModel, fields: dict[str, Any]
+) -> None:
+    library = {"adamw8bit": "bitsandbytes", "prodigy": "prodigyopt", "schedule-free": "schedulefree"}
+    if package := library.get(fields.get("optimizer", "")):
+        pytest.importorskip(package, reason=f"it is {package}'s")
+    undisturbed, run = tmp_path / "whole" / "0001", tmp_path / "0001"
+    trained(data, undisturbed, model, **fields)
+
+    def report(event: Event) -> None:
+        if event.done == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        trained(data, run, model, report=report, **fields)
+    trained(data, run, model, **fields)
+    assert files(run) == files(undisturbed)
+    ends = [load_file(run / f"step-{step:06d}.safetensors") for step in (2, 5)]
+    moved = [name for name, tensor in ends[1].items() if not torch.equal(tensor, ends[0][name])]
+    assert len(moved) > len(ends[1]) / 4, "next to nothing was learnt"
 
 
 def test_a_second_signal_acts_as_it_always_does(data: Path, tmp_path: Path, model: DiffusionModel) -> None:

@@ -15,8 +15,9 @@ from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteSchedule
 from tiny import tiny_sd15
 
 from likeness.diffusion import load_model
+from likeness.diffusion.adapter import attach
+from likeness.diffusion.blocks import BlockSet
 from likeness.diffusion.family import DiffusionModel
-from likeness.diffusion.lora import BlockSet, attach
 from likeness.diffusion.lora_files import adapter_from, load_lora, save_lora
 from likeness.diffusion.metadata import LoraMetadata
 from likeness.diffusion.sampling import sample, samplers

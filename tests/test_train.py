@@ -13,19 +13,22 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
-from tiny import tiny_sd15
+from safetensors.torch import load_file, save_file
+from tiny import tiny_base, tiny_sd15
 from tiny_data import NOTES, tiny_cache
 from torch import Tensor, nn
 
 from likeness.diffusion import load_model
+from likeness.diffusion.adapter import attach
+from likeness.diffusion.blocks import BlockSet
 from likeness.diffusion.family import DiffusionModel
-from likeness.diffusion.lora import BlockSet, attach
-from likeness.errors import Diverged, RecipeError, WorkspaceError
+from likeness.diffusion.lora_files import adapter_from, load_lora
+from likeness.errors import CheckpointError, Diverged, RecipeError, WorkspaceError
 from likeness.events import Event
 from likeness.recipe import EncodeConfig, TrainConfig
-from likeness.records import Checkpoint
+from likeness.records import Checkpoint, PictureLoss, read_records
 from likeness.training.batches import DataSet, draw, load_data
+from likeness.training.noise import Noising
 from likeness.training.train import train
 
 QUICK = {"steps": 6, "batch": 2, "learning_rate": 1e-2, "rank": 2, "save_every": 3}
@@ -81,7 +84,7 @@ def test_a_run_leaves_a_checkpoint_at_each_interval_and_at_its_end(
     assert all(math.isfinite(each.loss) and each.loss > 0 for each in checkpoints)
     assert [each.seconds for each in checkpoints] == sorted(each.seconds for each in checkpoints)
     names = {Path(each.path).name for each in checkpoints}
-    assert {path.name for path in run.iterdir()} == {"state", "mira.safetensors", *names}
+    assert {path.name for path in run.iterdir()} == {"state", "mira.safetensors", "pictures.jsonl", *names}
 
 
 def test_the_last_checkpoint_has_the_characters_name_too(cache: Path, run: Path, model: DiffusionModel) -> None:
@@ -177,6 +180,53 @@ def test_the_running_average_is_what_is_saved(cache: Path, tmp_path: Path, model
     assert all(ends[1][name].norm() < ends[0][name].norm() for name in ups)  # it still remembers that they began at 0
 
 
+def test_a_zero_terminal_base_learns_a_black_picture_at_its_last_step_only_by_the_floor(
+    tmp_path: Path, run: Path
+) -> None:
+    """Without it min-SNR weighs the step that decides light and dark by nothing, and there is no gradient."""
+    base = load_model(tiny_base(tmp_path, "sd15", prediction="v_prediction", zero_terminal=True), device="cpu")
+    cache = tiny_cache(tmp_path, base, EncodeConfig(variants=1, caption_dropout=0))
+    for entry in json.loads((cache / "index.json").read_text())["pictures"]:
+        black = torch.full((4, 8, 8), -1.5)
+        save_file({"mean": black, "std": torch.zeros(4, 8, 8)}, cache / f"{entry['latents']}.safetensors")
+    told: list[Event] = []
+    fields = {"steps": 40, "batch": 4, "learning_rate": 2e-2, "rank": 8, "blocks": "all", "timestep_range": (999, 999)}
+    with pytest.raises(CheckpointError, match="changes nothing"):
+        trained(cache, run, base, weight_floor=0.0, report=told.append, **{**fields, "steps": 2})
+    assert {event.numbers["gradient"] for event in told if "gradient" in event.numbers} == {0.0}
+    again = run.with_name("0002")
+    again.mkdir()
+    trained(cache, again, base, **fields)
+    adapter = adapter_from(load_lora(again / "mira.safetensors"), base.adapter_targets())
+    noise = torch.randn(8, 4, 8, 8, generator=torch.Generator().manual_seed(5))
+    shown = (noise, torch.full((8,), 999), base.encode_prompts(["mira, fox"] * 8))
+    with torch.no_grad():
+        after = base.predict(*shown)
+        adapter.weight = 0.0
+        before = base.predict(*shown)
+    velocity = 1.5  # there, it is the picture, negated
+    errors = [(answer - velocity).square().mean() for answer in (before, after)]
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_a_text_encoder_learns_where_it_has_a_rate_and_the_file_has_its_layers(
+    cache: Path, run: Path, model: DiffusionModel
+) -> None:
+    trained(cache, run, model, text_encoder_rates=(1e-2,), blocks="cross-attention")
+    tensors = last(run)
+    texts = [name for name in tensors if name.startswith("lora_te_text_model_encoder_layers_") and "lora_up" in name]
+    assert len(texts) == 2 * 6
+    assert sum(bool(tensors[name].any()) for name in texts) >= len(texts) - 1  # the last layer's keys may not matter
+
+
+def test_pictures_are_told_by_how_hard_they_were_to_learn(cache: Path, run: Path, model: DiffusionModel) -> None:
+    trained(cache, run, model, steps=12, save_every=0)
+    rows = read_records(run / "pictures.jsonl", PictureLoss)
+    assert {row.path for row in rows} == {f"{number}.png" for number in range(5)}
+    assert sum(row.times for row in rows) == 12 * 2
+    assert [row.relative for row in rows] == sorted((row.relative for row in rows), reverse=True)
+
+
 # -- how it gets there -------------------------------------------------------------------------------------------------
 
 
@@ -262,7 +312,7 @@ def test_half_of_what_is_preserved_is_the_prompts_of_others(cache: Path, model: 
     data = load_data(cache, model, others=others)
     told = model.encode_prompts(others).tokens_BLE
     assert torch.equal(data.conditioning.tokens_BLE[data.others_N], told)
-    bare = torch.cat([draw(data, model.schedule, 50, seed=3, step=step).bare_B for step in range(20)])
+    bare = torch.cat([draw(data, plain(model), 50, seed=3, number=step).bare_B for step in range(20)])
     shares = [(bare == row).float().mean().item() for row in data.others_N]
     assert all(0.2 < share < 0.3 for share in shares), shares
 
@@ -286,17 +336,24 @@ def test_a_share_below_one_picture_is_preserved_in_some_steps(
     predict = model.predict
     monkeypatch.setattr(model, "predict", lambda noisy, *told: sizes.append(len(noisy)) or predict(noisy, *told))
     trained(cache, run, model, steps=8, batch=1, preserve=0.25)
-    assert len(sizes) == 8 + 2  # one answer of the base in each four steps
-    assert set(sizes) == {1}
+    probed, learnt = sizes[:2], sizes[2:]
+    assert probed == [5, 5]
+    assert len(learnt) == 8 + 2  # one answer of the base in each four steps
+    assert set(learnt) == {1}
 
 
 # -- batches -----------------------------------------------------------------------------------------------------------
 
 
+def plain(model: DiffusionModel) -> Noising:
+    """Noise to which nothing is done."""
+    return Noising.of(model.schedule, TrainConfig())
+
+
 def taken(data: DataSet, model: DiffusionModel, count: int, step: int) -> list[int]:
     """Which pictures a step sees, told from their latents."""
     sharp = replace(data, std_PDhw=torch.zeros_like(data.std_PDhw))
-    clean_BDhw = draw(sharp, model.schedule, count, seed=3, step=step).clean_BDhw
+    clean_BDhw = draw(sharp, plain(model), count, seed=3, number=step).clean_BDhw
     return [[torch.equal(clean, mean) for mean in data.mean_PDhw].index(True) for clean in clean_BDhw]
 
 
@@ -310,10 +367,10 @@ def test_all_pictures_come_once_before_any_comes_again(data: DataSet, model: Dif
 
 def test_a_step_draws_the_same_whatever_was_drawn_before(data: DataSet, model: DiffusionModel) -> None:
     torch.manual_seed(1)
-    first = draw(data, model.schedule, 4, seed=3, step=9)
+    first = draw(data, plain(model), 4, seed=3, number=9)
     torch.manual_seed(2)
-    draw(data, model.schedule, 4, seed=3, step=8)
-    again, other = (draw(data, model.schedule, 4, seed=3, step=step) for step in (9, 10))
+    draw(data, plain(model), 4, seed=3, number=8)
+    again, other = (draw(data, plain(model), 4, seed=3, number=step) for step in (9, 10))
     for name in ("clean_BDhw", "noise_BDhw", "t_B", "told_B", "bare_B"):
         assert torch.equal(getattr(first, name), getattr(again, name))
     assert not torch.equal(first.noise_BDhw, other.noise_BDhw)
@@ -321,7 +378,7 @@ def test_a_step_draws_the_same_whatever_was_drawn_before(data: DataSet, model: D
 
 def test_latents_are_drawn_from_their_posterior(data: DataSet, model: DiffusionModel) -> None:
     wide = replace(data, mean_PDhw=torch.full((5, 4, 8, 8), 3.0), std_PDhw=torch.full((5, 4, 8, 8), 2.0))
-    clean = draw(wide, model.schedule, 64, seed=0, step=0).clean_BDhw
+    clean = draw(wide, plain(model), 64, seed=0, number=0).clean_BDhw
     assert clean.mean().item() == pytest.approx(3, abs=0.1)
     assert clean.std().item() == pytest.approx(2, abs=0.1)
 
@@ -333,7 +390,7 @@ def test_every_wording_is_seen_and_texts_belong_to_their_picture(
     prompts = [*index["shared"]["prompts"], *(text for entry in index["pictures"] for text in entry["prompts"])]
     told: set[str] = set()
     for step in range(40):
-        batch = draw(data, model.schedule, 5, seed=3, step=step)
+        batch = draw(data, plain(model), 5, seed=3, number=step)
         pictures = taken(data, model, 5, step)
         for picture, row, bare in zip(pictures, batch.told_B.tolist(), batch.bare_B.tolist(), strict=True):
             told.add(prompts[row])
@@ -346,7 +403,7 @@ def test_every_wording_is_seen_and_texts_belong_to_their_picture(
 
 def test_a_share_of_captions_is_dropped_for_no_words_or_the_trigger_alone(data: DataSet, model: DiffusionModel) -> None:
     often = replace(data, caption_dropout=0.4)
-    batches = [draw(often, model.schedule, 50, seed=0, step=step) for step in range(20)]
+    batches = [draw(often, plain(model), 50, seed=0, number=step) for step in range(20)]
     told, bare = torch.cat([each.told_B for each in batches]), torch.cat([each.bare_B for each in batches])
     nothing, trigger = data.shared_2.tolist()
     assert (told == nothing).float().mean().item() == pytest.approx(0.2, abs=0.05)
@@ -361,10 +418,13 @@ def test_a_share_of_captions_is_dropped_for_no_words_or_the_trigger_alone(data: 
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_last_good_checkpoint(
     cache: Path, run: Path, model: DiffusionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = iter(range(100))
+    calls = iter(range(-2, 100))  # the base is asked twice what it predicts before the first step
     predict = model.predict
     monkeypatch.setattr(model, "predict", lambda *told: predict(*told) * (math.nan if next(calls) == 4 else 1))
-    with pytest.raises(Diverged, match=r"from step 5 on\. .* checkpoint is runs/0001/step-000004\.safetensors"):
+    with pytest.raises(
+        Diverged,
+        match=r"from step 5 on\. It began with \d\.png\. .* checkpoint is runs/0001/step-000004\.safetensors",
+    ):
         trained(cache, run, model, save_every=2)
     assert [path.name for path in sorted(run.glob("*.safetensors"))] == [  # and none by the character's name
         "step-000002.safetensors",
@@ -379,7 +439,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_last_good_checkpoi
     [
         ({"blocks": "lora_te_*"}, "which is not in the denoiser"),
         ({"blocks": "attentoin"}, "did you mean 'attention'"),
-        ({"prediction": "v"}, "this base predicts 'epsilon'"),
+        ({"text_encoder_rates": [1e-5, 1e-5]}, "has 2 rates, and this base has 1 text"),
+        ({"timestep_range": [0, 1000]}, "this base's last timestep is 999"),
     ],
 )
 def test_what_this_base_cannot_be_trained_in_is_refused(
@@ -414,11 +475,11 @@ def test_a_cache_that_is_not_whole_is_refused(run: Path, tmp_path: Path, model: 
 
 
 def test_bfloat16_computes_in_bfloat16_and_learns_in_float32(cache: Path, run: Path, model: DiffusionModel) -> None:
-    seen: set[torch.dtype] = set()
-    hook = model.denoiser.get_submodule("conv_out").register_forward_hook(lambda *told: seen.add(told[2].dtype))
+    seen: list[torch.dtype] = []
+    hook = model.denoiser.get_submodule("conv_out").register_forward_hook(lambda *told: seen.append(told[2].dtype))
     try:
         trained(cache, run, model, dtype="bfloat16", save_dtype="float32")
     finally:
         hook.remove()
-    assert seen == {torch.bfloat16}
+    assert set(seen[2:]) == {torch.bfloat16}, "all but the two looks at what the base predicts"
     assert any((tensor != tensor.bfloat16().float()).any() for tensor in last(run).values())

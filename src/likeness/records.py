@@ -15,6 +15,7 @@ __all__ = [
     "Caption",
     "Checkpoint",
     "Picture",
+    "PictureLoss",
     "Reading",
     "Record",
     "make_folder",
@@ -153,6 +154,22 @@ class Checkpoint(Record):
     step: int = Field(ge=0)
     loss: float
     seconds: float = Field(ge=0)
+
+
+class PictureLoss(Record):
+    """How hard a picture was to learn.
+
+    Attributes:
+        path: relative to `images/`.
+        relative: its loss, as a share of the others' at the same noise levels; 1 is like all others.
+        times: that it was drawn.
+        is_odd: whether that is worth a look: a wrong caption, somebody else, a picture that nothing can be learnt from.
+    """
+
+    path: str
+    relative: float = Field(ge=0)
+    times: int = Field(ge=0)
+    is_odd: bool
 
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)

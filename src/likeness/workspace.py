@@ -57,6 +57,11 @@ class Run:
         return self.root / "samples"
 
     @property
+    def pictures(self) -> Path:
+        """How hard each picture was to learn, a record per picture, the hardest first."""
+        return self.root / "pictures.jsonl"
+
+    @property
     def checkpoints(self) -> list[Path]:
         """The adapter files written so far, by step."""
         return _numbered(self.root, r"step-(\d{6,})\.safetensors")

@@ -24,7 +24,7 @@ from likeness.recipe import EncodeConfig
 from likeness.records import Caption, Picture, make_folder, write_atomically
 from likeness.seeds import stream
 
-__all__ = ["Variant", "cached_files", "encode", "variants"]
+__all__ = ["Variant", "cached_files", "encode", "told_sizes", "variants"]
 
 FORMAT = 2  # of the files and the index: with another number, every older file is a stranger
 
@@ -118,7 +118,8 @@ def encode(
     common, entries = writer.texts(shared), []
     for done, (picture, some) in enumerate(zip(chosen, wordings, strict=True), start=1):
         named = {"path": picture.path, "picture": picture.id}
-        entries.append({**named, "latents": writer.latents(picture, images), **writer.texts(some)})
+        sizes = told_sizes(picture, writer.side)
+        entries.append({**named, "sizes": sizes, "latents": writer.latents(picture, images), **writer.texts(some)})
         report(Event(stage="encode", done=done, total=len(chosen), numbers={"made": writer.made}))
     index = {
         "format": FORMAT,
@@ -143,6 +144,23 @@ def cached_files(cache: Path) -> list[Path]:
     index = json.loads(path.read_bytes())
     keys = [index["shared"]["texts"], *(entry[kind] for entry in index["pictures"] for kind in ("latents", "texts"))]
     return [*(cache / f"{key}.safetensors" for key in dict.fromkeys(keys)), path]
+
+
+def told_sizes(picture: Picture, side: int) -> tuple[int, int, int, int, int, int]:
+    """What a base that is told of sizes is told of a picture, px: height and width of what is trained on, before it is
+    resized; what the square leaves out at its top and left, once it is; height and width of the square.
+
+    A crop counts as a picture of its own: its caption says what is in it, and a base that is told of another picture
+    around it would learn that it belongs there.
+
+    Source: Podell et al. 2023, https://arxiv.org/abs/2307.01952, section 2.2.
+    """
+    box = picture.crop
+    width = min(box.right, picture.width) - max(box.left, 0) if box else picture.width
+    height = min(box.bottom, picture.height) - max(box.top, 0) if box else picture.height
+    scale = min(width, height) / side
+    top, left = (round((length / scale - side) / 2) if scale else 0 for length in (height, width))
+    return height, width, top, left, side, side
 
 
 class _Writer:
@@ -173,7 +191,8 @@ class _Writer:
     def texts(self, wordings: Sequence[Variant]) -> dict[str, Any]:
         """The key of some wordings' embeddings, the prompts in its rows, and for each wording its two rows."""
         prompts = list(dict.fromkeys(text for told in wordings for text in (told.text, told.without_trigger)))
-        key = self._key("texts", self._said(prompts), ("tokens",), lambda: self._embeddings(prompts))
+        names = ("tokens", "pooled") if self.model.pooled_width else ("tokens",)
+        key = self._key("texts", self._said(prompts), names, lambda: self._embeddings(prompts))
         rows = [(prompts.index(told.text), prompts.index(told.without_trigger)) for told in wordings]
         return {"texts": key, "prompts": prompts, "variants": rows}
 
@@ -191,8 +210,7 @@ class _Writer:
 
     def _embeddings(self, prompts: Sequence[str]) -> dict[str, Tensor]:
         told = self.model.encode_prompts(prompts, chunks=self.chunks)
-        assert told.pooled_BE is None, "no family with a pooled vector is known yet"
-        return {"tokens": told.tokens_BLE}
+        return {"tokens": told.tokens_BLE} | ({} if told.pooled_BE is None else {"pooled": told.pooled_BE})
 
     def _key(
         self, kind: str, inputs: Mapping[str, Any], names: Sequence[str], make: Callable[[], Mapping[str, Tensor]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likeness.cli import models
+from likeness.cli import files, models
 from likeness.errors import LikenessError
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(models.app)
+app.add_typer(files.app)
 
 NewFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The character's folder.", show_default=False)]
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The character's folder.", show_default="here")]

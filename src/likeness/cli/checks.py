@@ -13,6 +13,8 @@ from pathlib import Path
 
 import likeness
 from likeness.cli.beginnings import draft
+from likeness.diffusion.identity import family_of
+from likeness.diffusion.tokenizers import BRING, vocabulary_folder
 from likeness.errors import LikenessError, MissingExtra
 from likeness.perception.models import MissingModel
 from likeness.pipeline import base_folder, open_reader
@@ -135,11 +137,20 @@ def _disk(folder: Path) -> Check:
 
 def _base(base: BaseConfig) -> Check:
     try:
-        return Check(name="base", found=str(base_folder(base)))
+        path = base_folder(base)
+        family = family_of(path)
     except LikenessError as fault:
         is_ours = base.path == "maquette"
         mend = reinstall_cure() if is_ours else setting_cure("base", "path", "maquette")
         return Check(name="base", found=str(fault), mend=mend)
+    try:
+        if path.is_file():
+            vocabulary_folder(path, base.tokenizer)
+    except ModuleNotFoundError as missing:
+        return Check(name="base", found=f"{path} ({family})", mend=MissingExtra(missing.name or "", "train").cure)
+    except LikenessError as fault:
+        return Check(name="base", found=str(fault), mend=BRING)
+    return Check(name="base", found=f"{path} ({family})")
 
 
 def _reader(perception: PerceptionConfig) -> Check:

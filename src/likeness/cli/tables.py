@@ -76,7 +76,8 @@ def file_table(facts: dict[str, Any]) -> RenderableType:
     """A weights file: what it is, its ranks per block, its metadata."""
     known = [
         ("file", facts["path"]),
-        ("holds", f"{facts['kind']}, {facts['parameters']:,} numbers, {_counts(facts['dtypes'])}"),
+        ("holds", f"{facts['method'] or facts['kind']}, {facts['parameters']:,} numbers, {_counts(facts['dtypes'])}"),
+        *((name, facts[name]) for name in ("family", "trainer") if facts[name]),
         ("size", f"{facts['size']:,} bytes"),
         ("sha256", facts["sha256"]),
         ("of its tensors", facts["tail_sha256"]),

@@ -28,7 +28,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
         "steps": 310,
         "batch": 8,
         "learning_rate": 2e-3,
-        "min_snr_gamma": 0,
+        "weighting": "none",
         "blocks": "attention-ff",
         "rank": 32,
         "preserve": 0.3,

@@ -1,12 +1,13 @@
 """Makes pictures: model families, the adapter and its files, sampling. This face imports no torch until it loads."""
 
-import json
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from likeness.errors import CheckpointError, MissingExtra, RecipeError
+from likeness.diffusion.identity import family_of
+from likeness.errors import MissingExtra, RecipeError
+from likeness.recipe import BaseConfig
 
 if TYPE_CHECKING:
     import torch
@@ -16,56 +17,38 @@ if TYPE_CHECKING:
 __all__ = ["families", "load_model"]
 
 families: Mapping[str, str] = {
-    "StableDiffusionPipeline": "likeness.diffusion.sd15:StableDiffusion15",
+    "sd15": "likeness.diffusion.sd15:StableDiffusion15",
+    "sd2": "likeness.diffusion.sd2:StableDiffusion2",
+    "sdxl": "likeness.diffusion.sdxl:StableDiffusionXL",
 }
-"""The class that loads a base, by the pipeline that its model_index.json names."""
+"""The class that loads a base, by the name of its family."""
 
 
-def load_model(path: Path | str, *, device: str = "auto", dtype: str = "auto") -> "DiffusionModel":
+def load_model(
+    path: Path | str, *, device: str = "auto", dtype: str = "auto", config: BaseConfig | None = None
+) -> "DiffusionModel":
     """The base model at `path`, frozen and ready.
 
     Args:
-        path: a folder as diffusers writes it. Never a pickle.
+        path: a folder as diffusers writes it, or one .safetensors file. Never a pickle.
         device: "auto" (CUDA where there is one, else the CPU), or a name that torch knows.
-        dtype: of the denoiser and the text encoder: "float32", "bfloat16", "float16", or "auto"
-            (bfloat16 on CUDA, float32 on the CPU). The VAE is always float32: float16 overflows in it.
+        dtype: of the denoiser and the text encoders: "float32", "bfloat16", "float16", or "auto" (bfloat16 on CUDA,
+            float32 on the CPU). The VAE never is in float16, which overflows in it.
+        config: what else the recipe says of the base: prediction, clip skip, tokenizer, VAE. Where it lies, its device
+            and dtype are those above.
 
     Raises:
         CheckpointError: where there is no such base, or one that cannot be read.
-        RecipeError: for a device or dtype that torch does not have.
+        RecipeError: for a device or dtype that torch does not have, or a setting that contradicts the base.
         MissingExtra: where torch, diffusers or transformers is not installed.
     """
-    module, _, name = families[_pipeline_of(Path(path))].partition(":")
+    module, _, name = families[family_of(Path(path))].partition(":")
     try:
         family = getattr(import_module(module), name)
     except ModuleNotFoundError as missing:
         raise MissingExtra(missing.name or module, "train", why="to load a base model") from missing
     where = _device(device)
-    return family.load(Path(path), device=where, dtype=_dtype(dtype, where))
-
-
-def _pipeline_of(path: Path) -> str:
-    """Which pipeline a folder is of; refuses, in words, all that is not a folder of a known one."""
-    if path.is_file():
-        from likeness.diffusion.checkpoints import kind_of, read_header
-
-        kind = kind_of(read_header(path))
-        raise CheckpointError(
-            f"base.path = {path} is a single file ({kind}). A base is read from a folder as diffusers writes it, with "
-            "model_index.json, unet/, vae/, text_encoder/, tokenizer/ and scheduler/; convert the file first."
-        )
-    index = path / "model_index.json"
-    if not index.is_file():
-        raise CheckpointError(
-            f"base.path = {path} is not a base model: it has no model_index.json. Name a folder as diffusers writes it."
-        )
-    try:
-        named = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
-    except (ValueError, KeyError, TypeError) as fault:
-        raise CheckpointError(f"{index} cannot be read: it names no pipeline class.") from fault
-    if named not in families:
-        raise CheckpointError(f"{index} names {named!r}, a family that is not known. Known: {', '.join(families)}.")
-    return named
+    return family.load(Path(path), device=where, dtype=_dtype(dtype, where), config=config)
 
 
 def _device(name: str) -> "torch.device":

@@ -3,7 +3,7 @@
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +12,52 @@ from likeness.errors import CheckpointError
 
 __all__ = ["Header", "Kind", "TensorInfo", "kind_of", "read_header"]
 
-Kind = Literal["LoRA", "VAE", "Stable Diffusion checkpoint", "denoiser", "text encoder", "unknown"]
-"""What a file holds, in words."""
+Kind = Literal[
+    "LoRA",
+    "ControlNet",
+    "textual inversion",
+    "Stable Diffusion 1.x checkpoint",
+    "Stable Diffusion 2.x checkpoint",
+    "SDXL checkpoint",
+    "SDXL refiner",
+    "Playground 2.5 checkpoint",
+    "inpainting checkpoint",
+    "checkpoint that is shown other pictures",
+    "Stable Diffusion 3 checkpoint",
+    "Flux checkpoint",
+    "Stable Cascade checkpoint",
+    "checkpoint of a family that is not known",
+    "denoiser",
+    "VAE",
+    "text encoder",
+    "unknown",
+]
+"""What a file holds, in words. A checkpoint is a whole base; a denoiser, a VAE and a text encoder are its parts."""
+
+STRANGERS: Mapping[str, Kind] = {
+    "joint_blocks.": "Stable Diffusion 3 checkpoint",
+    "double_blocks.": "Flux checkpoint",
+    "single_transformer_blocks.": "Flux checkpoint",
+    "transformer_blocks.0.norm1_context.": "Stable Diffusion 3 checkpoint",  # Flux has these too, and is told before
+    "clip_txt_mapper.": "Stable Cascade checkpoint",
+    "effnet_mapper.": "Stable Cascade checkpoint",
+    "edm_mean": "Playground 2.5 checkpoint",
+    "encoder_hid_proj.": "checkpoint of a family that is not known",  # Kolors, told by another language model
+    "double_layers.": "checkpoint of a family that is not known",  # AuraFlow
+    "cap_embedder.": "checkpoint of a family that is not known",  # Lumina
+    "head.modulation": "checkpoint of a family that is not known",  # Wan
+    "cross_attn.q_linear.": "checkpoint of a family that is not known",  # PixArt, Sana
+    "model.diffusion_model.transformer_blocks.": "checkpoint of a family that is not known",
+}
+"""By a part of a tensor's name that no Stable Diffusion 1.x, 2.x or XL has. The first that is found tells."""
+
+TEXTS: Mapping[str, Kind] = {
+    "conditioner.embedders.1.model.": "SDXL checkpoint",
+    "conditioner.embedders.0.model.": "SDXL refiner",
+    "cond_stage_model.model.": "Stable Diffusion 2.x checkpoint",
+    "cond_stage_model.transformer.": "Stable Diffusion 1.x checkpoint",
+}
+"""By the place where a checkpoint keeps its text encoder."""
 
 LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library itself
 
@@ -81,19 +125,53 @@ def read_header(path: Path) -> Header:
 
 
 def kind_of(header: Header) -> Kind:
-    """What a file holds, by the names of its tensors."""
+    """What a file holds, by the names and shapes of its tensors."""
     names = header.tensors.keys()
-    if any(part in name for name in names for part in (".lora_", "lora_A", "_lora.", ".hada_", ".lokr_")):
+    if _any(names, ".lora_", "lora_A", "_lora.", ".hada_", ".lokr_", ".oft_", ".dora_scale"):
         return "LoRA"
-    if any(name.startswith(("model.diffusion_model.", "diffusion_model.")) for name in names):
-        return "Stable Diffusion checkpoint"
-    if any(name.startswith(("down_blocks.", "input_blocks.")) for name in names):
+    if _any(names, "control_model.", "controlnet_", "control_blocks."):
+        return "ControlNet"
+    if names <= {"emb_params", "clip_l", "clip_g"} and names:
+        return "textual inversion"
+    for part, kind in STRANGERS.items():
+        if _any(names, part):
+            return kind
+    if "model.diffusion_model.input_blocks.0.0.weight" in names:
+        return _checkpoint(header)
+    if _any(names, "down_blocks.0.resnets.0.time_emb_proj", "time_embedding.") or _starts(names, "input_blocks."):
         return "denoiser"
-    if any(name.startswith(("encoder.down", "decoder.up", "first_stage_model.")) for name in names):
+    return _part(names)
+
+
+def _checkpoint(header: Header) -> Kind:
+    """What a file is that has a UNet in Stability's own names."""
+    first = header.tensors["model.diffusion_model.input_blocks.0.0.weight"].shape
+    if len(first) == 4 and first[1] == 9:  # a latent, a mask, and the latent of what is kept
+        return "inpainting checkpoint"
+    if len(first) == 4 and first[1] != 4:  # beside the latent, depth (5), a small picture (7) or one to edit (8)
+        return "checkpoint that is shown other pictures"
+    for place, kind in TEXTS.items():
+        if _starts(header.tensors, place):
+            return kind
+    return "denoiser"
+
+
+def _part(names: Collection[str]) -> Kind:
+    if _starts(names, "down_blocks."):
+        return "denoiser"
+    if _starts(names, "encoder.down", "decoder.up", "first_stage_model.", "encoder.conv_in", "vae."):
         return "VAE"
-    if any("token_embedding" in name for name in names):
+    if _any(names, "token_embedding", "text_model.", "transformer.resblocks."):
         return "text encoder"
     return "unknown"
+
+
+def _any(names: Iterable[str], *parts: str) -> bool:
+    return any(part in name for name in names for part in parts)
+
+
+def _starts(names: Iterable[str], *beginnings: str) -> bool:
+    return any(name.startswith(beginnings) for name in names)
 
 
 def _refuse_pickles(path: Path, front: bytes) -> None:

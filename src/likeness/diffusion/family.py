@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol, Self
 import torch
 from torch import Tensor, nn
 
+from likeness.recipe import BaseConfig
+
 __all__ = ["Conditioning", "DiffusionModel", "Prediction", "Schedule"]
 
 Prediction = Literal["epsilon", "v"]
@@ -94,12 +96,22 @@ class DiffusionModel(Protocol):
     dtype: torch.dtype
     latent_channels: int
     native_size: tuple[int, int]
-    base_version: str
-    architecture: str
+    pooled_width: int  # of the vector that tells of the whole prompt; 0 where the family has none
 
     @classmethod
-    def load(cls, path: Path, *, device: torch.device, dtype: torch.dtype) -> Self:
-        """The base in a folder that diffusers wrote. Never a pickle, never from the network."""
+    def load(cls, path: Path, *, device: torch.device, dtype: torch.dtype, config: BaseConfig | None = None) -> Self:
+        """The base in a folder that diffusers wrote, or in one .safetensors file. Never a pickle, never from the
+        network. `config` has what the recipe says of it, apart from where it lies, its device and dtype."""
+        ...
+
+    @property
+    def base_version(self) -> str:
+        """As kohya-ss names such a base in a file: "sd_v1", "sd_v2_v", "sdxl_base_v1-0"."""
+        ...
+
+    @property
+    def architecture(self) -> str:
+        """As ModelSpec names it: "stable-diffusion-v1"."""
         ...
 
     @property

@@ -1,24 +1,73 @@
 """The folder of a base as diffusers writes it: each part found, checked before it is opened, and loaded whole."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import PreTrainedModel
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, PreTrainedModel
 from transformers.utils import logging
 
 from likeness.diffusion.checkpoints import read_header
+from likeness.diffusion.identity import present, read_table
+from likeness.diffusion.parts import Layout, Networks
+from likeness.diffusion.statements import said_in_scheduler
 from likeness.errors import CheckpointError
+from likeness.recipe import BaseConfig
 
-__all__ = ["load_part", "present", "read_table", "vocabulary_files", "weights_file"]
+__all__ = ["read_folder", "read_vae_folder"]
 
 PICKLES = (".bin", ".ckpt", ".pt")
+STEM = "diffusion_pytorch_model"  # of diffusers' weights; transformers' are "model"
 
 
-def weights_file(folder: Path, stem: str) -> Path:
+def read_folder(path: Path, layout: Layout, *, dtype: torch.dtype, config: BaseConfig) -> Networks:
+    """The networks in a folder that diffusers wrote; only safetensors are read, and only from that folder.
+
+    Args:
+        path: the folder.
+        layout: of the family.
+        dtype: of denoiser and text encoders; the VAE is float32.
+        config: what the recipe says; the folder's own VAE is read where it names no other.
+
+    Raises:
+        CheckpointError: where a part is missing, is a pickle, or is not a sound file.
+    """
+    parts = {"unet": STEM, **({} if config.vae else {"vae": STEM}), **{text.folder: "model" for text in layout.texts}}
+    chosen = {part: _weights_file(path / part, stem) for part, stem in parts.items()}
+    unet = _load_part(UNet2DConditionModel, path / "unet", chosen["unet"], dtype)
+    vae = _load_part(AutoencoderKL, path / "vae", chosen["vae"], torch.float32) if "vae" in parts else None
+    texts = [
+        _load_part(
+            CLIPTextModelWithProjection if text.pooled else CLIPTextModel,
+            path / text.folder,
+            chosen[text.folder],
+            dtype,
+        )
+        for text in layout.texts
+    ]
+    scheduler = path / "scheduler" / "scheduler_config.json"
+    schedule = read_table(scheduler)
+    files = [*chosen.values(), *(path / part / "config.json" for part in parts), scheduler]
+    named = {f"{file.parent.name}/{file.name}": file for file in files}
+    return Networks(unet, vae, tuple(texts), schedule, said_in_scheduler(schedule), named)
+
+
+def read_vae_folder(folder: Path) -> tuple[AutoencoderKL, list[Path]]:
+    """The VAE in a folder of its own, or in the folder `vae` of a base; float32. And the files it was read from.
+
+    Raises:
+        CheckpointError: where there is none.
+    """
+    inside = folder if (folder / "config.json").is_file() else folder / "vae"
+    weights = _weights_file(inside, STEM)
+    return _load_part(AutoencoderKL, inside, weights, torch.float32), [weights, inside / "config.json"]
+
+
+def _weights_file(folder: Path, stem: str) -> Path:
     """The safetensors file of a part, sound by its header; in half precision where that is the only one.
 
     Raises:
@@ -36,23 +85,13 @@ def weights_file(folder: Path, stem: str) -> Path:
     raise CheckpointError(f"{folder / stem}.safetensors is missing. The base's folder is not whole; get it again.")
 
 
-def vocabulary_files(folder: Path) -> list[Path]:
-    """The tokenizer's files: CLIP's own two, or the one that newer versions of transformers write instead.
-
-    Raises:
-        CheckpointError: where one is missing.
-    """
-    whole = folder / "tokenizer.json"
-    return [whole] if whole.is_file() else [present(folder / name) for name in ("vocab.json", "merges.txt")]
-
-
-def load_part(kind: Any, folder: Path, weights: Path, dtype: torch.dtype) -> Any:
+def _load_part(kind: Any, folder: Path, weights: Path, dtype: torch.dtype) -> Any:
     """One part of the base, whole, from its own folder and nowhere else.
 
     Args:
         kind: its class, of diffusers or transformers.
         folder: where its config.json lies.
-        weights: its `weights_file`.
+        weights: its `_weights_file`.
         dtype: what its weights are converted to.
 
     Raises:
@@ -83,29 +122,3 @@ def _no_bar() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-def present(path: Path) -> Path:
-    """The same path, once a file is known to be there.
-
-    Raises:
-        CheckpointError: where there is none.
-    """
-    if not path.is_file():
-        raise CheckpointError(f"{path} is missing. The base's folder is not whole; get it again.")
-    return path
-
-
-def read_table(path: Path) -> dict[str, Any]:
-    """What a configuration file says.
-
-    Raises:
-        CheckpointError: where it is missing, or no JSON object.
-    """
-    try:
-        read = json.loads(present(path).read_text(encoding="utf-8"))
-    except ValueError as fault:
-        raise CheckpointError(f"{path} is not readable as JSON: {fault}.") from fault
-    if not isinstance(read, dict):
-        raise CheckpointError(f"{path} is not a table.")
-    return read

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["PLANS", "Notation", "Shape", "UNetPlan", "file_name", "text_layers", "unet_layers"]
+__all__ = ["PLANS", "Notation", "Shape", "UNetPlan", "file_name", "sgm_path", "text_layers", "unet_layers"]
 
 Shape = tuple[int, ...]
 """Of a layer's weights: (O, I) of a Linear, (O, I, k, k) of a convolution."""
@@ -169,7 +169,7 @@ def file_name(path: str, plan: UNetPlan, notation: Notation | None = None) -> st
         plan: of the UNet.
         notation: whose paths the name is built from; by default those that the family's files have.
     """
-    told = _sgm_path(path, plan) if (notation or plan.notation) == "sgm" else path
+    told = sgm_path(path, plan) if (notation or plan.notation) == "sgm" else path
     return "lora_unet_" + told.replace(".", "_")
 
 
@@ -189,7 +189,7 @@ _RESNET_IN_SGM = {
 }
 
 
-def _sgm_path(path: str, plan: UNetPlan) -> str:
+def sgm_path(path: str, plan: UNetPlan) -> str:
     """The path in Stability's own UNet of the layer at a path of diffusers' UNet.
 
     There, every level on the way down takes `resnets + 1` places of `input_blocks`, after the first, and every level on

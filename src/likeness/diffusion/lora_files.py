@@ -1,83 +1,33 @@
-"""Adapter files under kohya-ss's names, which every tool that people use reads: written, read, and looked into.
+"""Adapter files under kohya-ss's names, which every tool that people use reads: written, and read into an adapter.
 
 Source: kohya-ss/sd-scripts `networks/lora.py` for the names.
 """
 
-import hashlib
-import re
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from likeness.diffusion.checkpoints import Header, Kind, kind_of, read_header
-from likeness.diffusion.lora import Adapter, LoraLayer
-from likeness.diffusion.metadata import LoraMetadata, labelled
+from likeness.diffusion.adapter import Adapter
+from likeness.diffusion.compat import refuse_dropped
+from likeness.diffusion.conversion import LoraFile, by_layer, read_lora
+from likeness.diffusion.lineage import KINDS, kind_of_layer
+from likeness.diffusion.lora import AdapterLayer
+from likeness.diffusion.metadata import LoraMetadata, labelled, relabelled
+from likeness.diffusion.variants import layer_of
 from likeness.errors import CheckpointError
 from likeness.records import write_atomically
 
-__all__ = ["BlockSummary", "FileReport", "LoraFile", "adapter_from", "inspect_file", "load_lora", "save_lora"]
+__all__ = ["LoraFile", "adapter_from", "load_lora", "save_lora", "save_tensors"]
 
-PARTS = ("lora_down.weight", "lora_up.weight", "alpha")
-
-
-@dataclass(frozen=True, slots=True)
-class LoraFile:
-    """What a LoRA file holds: every layer's down, up and alpha by their names in the file, and the file's notes."""
-
-    tensors: Mapping[str, Tensor]
-    metadata: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class BlockSummary:
-    """The adapted layers in one block of the base; ranks and alphas are those that occur, ascending."""
-
-    block: str
-    layers: int
-    ranks: tuple[int, ...]
-    alphas: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FileReport:
-    """What a weights file is.
-
-    Attributes:
-        size: of the file, bytes.
-        kind: what it holds, in words.
-        dtypes: how many tensors of each, by safetensors' names.
-        parameters: numbers in all tensors.
-        blocks: of a LoRA, by block of the base.
-        metadata: the file's own notes.
-        sha256: of the whole file.
-        tail_sha256: of the tensors alone: the same after an edit of the metadata.
-    """
-
-    path: Path
-    size: int
-    kind: Kind
-    dtypes: Mapping[str, int]
-    parameters: int
-    blocks: tuple[BlockSummary, ...]
-    metadata: Mapping[str, str]
-    sha256: str
-    tail_sha256: str
-
-    @property
-    def auto_v2(self) -> str:
-        """The short hash by which Civitai knows a file: 10 digits of the whole file's sha256."""
-        return self.sha256[:10]
-
-    @property
-    def auto_v3(self) -> str:
-        """The short hash by which A1111 and Civitai know a LoRA, whatever its metadata: 12 digits of the tensors'."""
-        return self.tail_sha256[:12]
+FACTORS = (
+    "lora_down.weight", "lora_up.weight", "diff", "hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b",
+    "lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b",
+)  # fmt: skip
+"""Tensors of which one that is zero makes all of a layer's change zero."""
 
 
 def save_lora(
@@ -91,6 +41,7 @@ def save_lora(
 
     All layers of a file have one alpha, that of most of the adapter's; where a layer's own differs, its up weights are
     scaled to make up for it. Every tool but diffusers reads an alpha per layer; diffusers loses those of attention.
+    A layer that changes nothing is left out.
 
     Args:
         path: its stem becomes the name in the file.
@@ -99,38 +50,82 @@ def save_lora(
         dtype: of the weights; alphas are float32.
 
     Raises:
-        CheckpointError: for a weight that is not finite, or that `dtype` cannot hold, and for more metadata than tools
-            read; nothing is written.
+        CheckpointError: for a weight that is not finite, or that `dtype` cannot hold; for an adapter that changes
+            nothing; for a layer that one of the tools that read such files would drop; and for more metadata than they
+            read. Nothing is written.
         WorkspaceError: on a full disk or in a read-only folder.
     """
     tensors = _with_one_alpha(adapter.state_dict() if isinstance(adapter, Adapter) else adapter)
-    packed = save({name: _in_dtype(name, tensor, dtype) for name, tensor in sorted(tensors.items())})
-    write_atomically(path, labelled(packed, metadata, name=path.stem, tensors=tensors))
+    held = {name: _in_dtype(name, tensor, dtype) for name, tensor in sorted(tensors.items())}
+    _write(path, held, lambda packed, kept: labelled(packed, metadata, name=path.stem, tensors=kept))
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], *, notes: Mapping[str, str]) -> None:
+    """`path` holds layers under our names as they are, each tensor in its own precision, with another file's notes.
+
+    What the notes say of ranks, alphas and hashes is said anew; the rest stays.
+
+    Raises:
+        CheckpointError: as `save_lora`.
+        WorkspaceError: on a full disk or in a read-only folder.
+    """
+    held = {name: _in_dtype(name, tensor, tensor.dtype) for name, tensor in sorted(tensors.items())}
+    _write(path, held, lambda packed, kept: relabelled(packed, notes, name=path.stem, tensors=kept))
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], label: Callable[[bytes, Mapping[str, Tensor]], bytes]) -> None:
+    kept = _without_zeros(tensors)
+    refuse_dropped(kept)
+    write_atomically(path, label(save(dict(kept)), kept))
+
+
+def _without_zeros(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The layers that change anything. A DoRA's change is told by its lengths too, so it is kept.
+
+    Raises:
+        CheckpointError: where none does.
+    """
+    zero = {
+        layer
+        for layer, parts in by_layer(tensors).items()
+        if "dora_scale" not in parts and any(not parts[part].any() for part in FACTORS if part in parts)
+    }
+    kept = {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] not in zero}
+    if not kept:
+        raise CheckpointError(
+            "The adapter changes nothing: in every layer one half is zero. It was not saved. Train it for some steps, "
+            "with a rate above 0 (train.learning_rate)."
+        )
+    return kept
 
 
 def load_lora(path: Path) -> LoraFile:
-    """A plain LoRA by us or by others, complete: an alpha that the file leaves out is the layer's rank.
+    """A LoRA by us or by others that can stand beside a base as an adapter, complete.
+
+    LoRA, LoCon, DoRA on the input axis, LoHa and LoKr are, under any tool's names; see `read_lora`.
 
     Raises:
-        CheckpointError: for a file that is no plain LoRA under kohya-ss's names; the first stranger is named.
+        CheckpointError: for a file that is none, or of another kind; the first stranger is named.
     """
-    header = read_header(path)
-    for name in header.tensors:
-        layer, _, part = name.partition(".")
-        if not layer.startswith(("lora_unet_", "lora_te_")) or part not in PARTS:
-            raise CheckpointError(f"{path} holds {name!r}, which is not read: {_why_not(name, kind_of(header))}")
-    if not header.tensors:
-        raise CheckpointError(f"{path} holds no tensors, so it is no LoRA.")
-    tensors = load_file(path)
-    for layer in {name.partition(".")[0] for name in tensors}:
-        down, up = (tensors.get(f"{layer}.{part}") for part in PARTS[:2])
-        if down is None or up is None or down.ndim < 2 or up.ndim != down.ndim or up.shape[1] != len(down):
-            raise CheckpointError(f"{path}: the down and up weights of {layer!r} do not belong together.")
-        alpha = tensors.setdefault(f"{layer}.alpha", torch.tensor(float(len(down))))
-        if alpha.numel() != 1:
-            raise CheckpointError(f"{path}: the alpha of {layer!r} is not one number.")
-        tensors[f"{layer}.alpha"] = alpha.float().reshape(())
-    return LoraFile(tensors, header.metadata)
+    lora = read_lora(path)
+    for layer, parts in lora.layers().items():
+        if layer_of(frozenset(parts)) is None or _kind(parts) in ("output-axis DoRA", "full change"):
+            raise CheckpointError(_why_no_adapter(path, layer, parts))
+    return lora
+
+
+def _kind(parts: Mapping[str, Tensor]) -> str:
+    return kind_of_layer({part: tuple(tensor.shape) for part, tensor in parts.items()})
+
+
+def _why_no_adapter(path: Path, layer: str, parts: Mapping[str, Tensor]) -> str:
+    kind = _kind(parts)
+    if why := KINDS.get(kind, ""):
+        return (
+            f"{path} cannot stand beside a base: {layer!r} is a layer of {kind}: {why}. Merge it into its base instead "
+            f"(likeness merge OUT {path} --base BASE)."
+        )
+    return f"{path}: the tensors of {layer!r} do not belong together: {', '.join(sorted(parts))}."
 
 
 def adapter_from(lora: LoraFile, targets: Mapping[str, nn.Module], *, weight: float = 1.0) -> Adapter:
@@ -139,59 +134,40 @@ def adapter_from(lora: LoraFile, targets: Mapping[str, nn.Module], *, weight: fl
     Raises:
         CheckpointError: for a layer that this base does not have, or has in another size; it is named.
     """
-    layers = {}
-    for layer in sorted({name.partition(".")[0] for name in lora.tensors}):
+    layers: dict[str, AdapterLayer] = {}
+    for layer, parts in sorted(lora.layers().items()):
         if layer not in targets:
             raise CheckpointError(
                 f"The LoRA adapts {layer!r}, a layer that this base does not have: it is for another."
             )
-        down, up, alpha = (lora.tensors[f"{layer}.{part}"] for part in PARTS)
-        made = LoraLayer(targets[layer], len(down), alpha.item())
-        shapes = tuple(down.shape[1:]), len(up)
-        if shapes != (tuple(made.lora_down["weight"].shape[1:]), len(made.lora_up["weight"])):
-            raise CheckpointError(f"The LoRA's {layer!r} is of another size than the base's: it is for another base.")
-        layers[layer] = made
-    adapter = Adapter(layers, targets)
+        kind = layer_of(frozenset(parts))
+        assert kind, "load_lora lets no other pass"
+        try:
+            layers[layer] = kind.of(targets[layer], parts)
+        except CheckpointError as fault:
+            raise CheckpointError(
+                f"The LoRA's {layer!r} does not fit this base, {fault}: it is for another."
+            ) from fault
+    adapter = Adapter(layers, targets).eval()
     adapter.load(lora.tensors)
     adapter.weight = weight
     return adapter
 
 
-def inspect_file(path: Path) -> FileReport:
-    """What a safetensors file is, by its header, its alphas and its bytes.
-
-    Raises:
-        CheckpointError: for a pickle, a file of another kind, one cut short, or one that lies about itself.
-    """
-    header = read_header(path)
-    whole, tail = hashlib.sha256(), hashlib.sha256()
-    with path.open("rb") as file:
-        whole.update(file.read(header.data))
-        while piece := file.read(1 << 20):
-            whole.update(piece)
-            tail.update(piece)
-    return FileReport(
-        path=path,
-        size=header.size,
-        kind=kind_of(header),
-        dtypes=dict(Counter(tensor.dtype for tensor in header.tensors.values())),
-        parameters=sum(torch.Size(tensor.shape).numel() for tensor in header.tensors.values()),
-        blocks=_blocks(path, header),
-        metadata=header.metadata,
-        sha256=whole.hexdigest(),
-        tail_sha256=tail.hexdigest(),
-    )
-
-
 def _with_one_alpha(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same change of the base, (alpha / rank) * up @ down, written with the alpha that most layers have."""
-    alphas = {name.removesuffix(".alpha"): tensor.item() for name, tensor in tensors.items() if name.endswith(".alpha")}
-    (shared, _), *_ = Counter(alphas.values()).most_common(1)
+    """The same change of the base, (alpha / rank) * up @ down, written with the alpha that most layers have.
+
+    Of a DoRA the alpha becomes the rank: tools differ in whether they scale before or after the lengths are taken.
+    """
+    layers = {name: parts for name, parts in by_layer(tensors).items() if "lora_up.weight" in parts}
+    alphas = {name: parts["alpha"].item() for name, parts in layers.items()}
+    shared = Counter(alphas.values()).most_common(1)[0][0] if alphas else 0.0
     written = dict(tensors)
-    for layer, alpha in alphas.items():
-        if alpha != shared:
-            written[f"{layer}.lora_up.weight"] = tensors[f"{layer}.lora_up.weight"].detach() * (alpha / shared)
-            written[f"{layer}.alpha"] = torch.tensor(shared)
+    for layer, parts in layers.items():
+        alpha = float(len(parts["lora_down.weight"])) if "dora_scale" in parts else shared
+        if alphas[layer] != alpha:
+            written[f"{layer}.lora_up.weight"] = parts["lora_up.weight"].detach() * (alphas[layer] / alpha)
+            written[f"{layer}.alpha"] = torch.tensor(alpha)
     return written
 
 
@@ -204,41 +180,3 @@ def _in_dtype(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
             "adapter was not saved. Train with a lower learning rate, or save in another precision."
         )
     return kept
-
-
-def _why_not(name: str, kind: Kind) -> str:
-    """What a stranger among the names tells about its file."""
-    others = {"dora_scale": "DoRA", "hada_": "LoHa", "lokr_": "LoKr", "lora_mid": "Tucker LoCon", "oft_": "OFT"}
-    for part, method in others.items():
-        if part in name:
-            return f"it belongs to a {method}. Plain LoRA is what is read."
-    if name.startswith("lora_te1_") or "_input_blocks_" in name or "_output_blocks_" in name:
-        return "it is named as for SDXL. LoRAs of Stable Diffusion 1.x are what is read."
-    if kind != "LoRA":
-        return f"the file is not a LoRA ({kind})."
-    return "a name is lora_unet_... or lora_te_..., then .lora_down.weight, .lora_up.weight or .alpha (kohya-ss)."
-
-
-def _blocks(path: Path, header: Header) -> tuple[BlockSummary, ...]:
-    """A LoRA's layers by block of the base, under any of the names in use."""
-    downs = re.compile(r"(.+?)[._](lora_down\.weight|lora_A\.weight|lora\.down\.weight|lora_A\.default\.weight)")
-    found: dict[str, list[tuple[int, float]]] = {}
-    with safe_open(path, framework="pt") as file:
-        for name, tensor in header.tensors.items():
-            if (match := downs.fullmatch(name)) and tensor.shape:
-                rank = tensor.shape[0]
-                alpha = f"{match[1]}.alpha"
-                value = file.get_tensor(alpha).float().mean().item() if alpha in header.tensors else float(rank)
-                found.setdefault(_block_of(match[1]), []).append((rank, value))
-    return tuple(
-        BlockSummary(block, len(pairs), tuple(sorted({r for r, _ in pairs})), tuple(sorted({a for _, a in pairs})))
-        for block, pairs in sorted(found.items())
-    )
-
-
-def _block_of(layer: str) -> str:
-    name = layer.replace(".", "_")
-    blocks = r"(down_blocks|up_blocks|input_blocks|output_blocks)_(\d+)|(mid_block|middle_block)"
-    if match := re.search(blocks, name):
-        return match[0] if match[3] else f"{match[1]}.{match[2]}"
-    return "text encoder" if "text" in name or name.startswith("lora_te") else "other"

@@ -7,7 +7,7 @@ import hashlib
 import json
 import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from likeness.diffusion.family import Prediction
 from likeness.errors import CheckpointError
 
-__all__ = ["LoraMetadata", "labelled"]
+__all__ = ["LoraMetadata", "front_of", "labelled", "relabelled"]
 
 LONGEST_HEADER = 1 << 20  # bytes; ComfyUI shows no metadata of a file with a longer one
 
@@ -69,11 +69,44 @@ def labelled(packed: bytes, metadata: LoraMetadata, *, name: str, tensors: Mappi
     Raises:
         CheckpointError: where the metadata are longer than tools read.
     """
-    (length,) = struct.unpack("<Q", packed[:8])
-    places, tail = json.loads(packed[8 : 8 + length]), packed[8 + length :]
+    places, tail = _unpacked(packed)
     notes = _network_notes(tensors) | _kohya_notes(metadata, name)
     notes |= _hashes(notes, places, tail) | _modelspec_notes(metadata, tail)
-    header = _header(notes, places)
+    return _file(notes, places, tail, name=name)
+
+
+def relabelled(packed: bytes, kept: Mapping[str, str], *, name: str, tensors: Mapping[str, Tensor]) -> bytes:
+    """An adapter file with the notes of the one that it was made from; what they say of ranks, hashes and its name is
+    said anew. Of a file under other names than kohya-ss's, ranks are left as they were told.
+
+    Args:
+        packed: the file as safetensors packs it, without metadata.
+        kept: the notes of the file that it was made from.
+        name: of the file, without its ending.
+        tensors: what is in it, by name.
+
+    Raises:
+        CheckpointError: where the metadata are longer than tools read.
+    """
+    places, tail = _unpacked(packed)
+    notes = {key: value for key, value in kept.items() if not key.startswith(("sshs_", "modelspec.hash_"))}
+    notes |= {"ss_output_name": name}
+    if any(tensor.endswith(".alpha") for tensor in tensors):
+        notes |= _network_notes(tensors)
+    own = {key: value for key, value in notes.items() if key.startswith("ss_")}
+    digest = hashlib.sha256(tail).hexdigest()
+    notes |= _hashes(own, places, tail) | {"modelspec.hash_sha256": f"0x{digest}"}
+    return _file(notes, places, tail, name=name)
+
+
+def _unpacked(packed: bytes) -> tuple[dict[str, Any], bytes]:
+    """Where each tensor lies in a packed file, and the bytes of them all."""
+    (length,) = struct.unpack("<Q", packed[:8])
+    return json.loads(packed[8 : 8 + length]), packed[8 + length :]
+
+
+def _file(notes: Mapping[str, str], places: Mapping[str, Any], tail: bytes, *, name: str) -> bytes:
+    header = front_of(notes, places)
     if len(header) > LONGEST_HEADER:
         raise CheckpointError(
             f"{name}.safetensors would have a header of {len(header):,} bytes; some tools read {LONGEST_HEADER:,} at "
@@ -82,8 +115,11 @@ def labelled(packed: bytes, metadata: LoraMetadata, *, name: str, tensors: Mappi
     return header + tail
 
 
-def _header(notes: Mapping[str, str], places: Mapping[str, Any]) -> bytes:
-    """The front of a file. safetensors itself orders metadata by chance; here equal runs write equal files."""
+def front_of(notes: Mapping[str, str], places: Mapping[str, Any]) -> bytes:
+    """The front of a safetensors file with these notes and tensors at these places, up to the first tensor.
+
+    safetensors itself orders metadata by chance; here equal contents make equal files.
+    """
     table = {"__metadata__": dict(sorted(notes.items())), **places}
     text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8, as the library writes them
@@ -91,21 +127,36 @@ def _header(notes: Mapping[str, str], places: Mapping[str, Any]) -> bytes:
 
 
 def _network_notes(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """Rank and alpha as kohya-ss tells them: those of most layers, and those of wide convolutions beside them."""
+    """Rank and alpha as kohya-ss tells them: those of most layers, and those of wide convolutions beside them; and the
+    module that it would load the file with, LyCORIS for all but plain LoRA."""
     plain: Counter[tuple[int, float]] = Counter()
     wide: Counter[tuple[int, float]] = Counter()
-    for name, tensor in tensors.items():
+    parts = {name.partition(".")[2] for name in tensors}
+    for name, alpha in tensors.items():
         layer, _, part = name.partition(".")
-        if part == "lora_down.weight":
-            kind = wide if tensor.shape[2:].numel() > 1 else plain
-            kind[len(tensor), tensors[f"{layer}.alpha"].item()] += 1
+        if part == "alpha":
+            inner = next((tensors[f"{layer}.{own}"] for own in RANKED if f"{layer}.{own}" in tensors), None)
+            kind = plain if inner is None or inner.shape[2:].numel() == 1 else wide
+            kind[round(alpha.item()) if inner is None else len(inner), alpha.item()] += 1
     (rank, alpha), _ = (plain or wide).most_common(1)[0]
-    arguments = {}
+    arguments = _algorithm(parts)
+    module = "lycoris.kohya" if arguments else "networks.lora"
     if wide:
         (conv_rank, conv_alpha), _ = wide.most_common(1)[0]
-        arguments = {"conv_dim": str(conv_rank), "conv_alpha": f"{conv_alpha:g}"}
-    notes = {"module": "networks.lora", "dim": str(rank), "alpha": f"{alpha:g}", "args": json.dumps(arguments)}
+        arguments |= {"conv_dim": str(conv_rank), "conv_alpha": f"{conv_alpha:g}"}
+    notes = {"module": module, "dim": str(rank), "alpha": f"{alpha:g}", "args": json.dumps(arguments)}
     return {f"ss_network_{name}": value for name, value in notes.items()}
+
+
+RANKED = ("lora_down.weight", "hada_w1_b", "lokr_w2_b", "lokr_w1_b")  # the tensors that are as long as the rank
+
+
+def _algorithm(parts: Collection[str]) -> dict[str, str]:
+    """LyCORIS's name for what is no plain LoRA."""
+    if "dora_scale" in parts:
+        return {"algo": "lora", "dora_wd": "True", "wd_on_output": "False"}
+    kinds = {part[:4] for part in parts}
+    return {"algo": "loha"} if "hada" in kinds else {"algo": "lokr"} if "lokr" in kinds else {}
 
 
 def _kohya_notes(metadata: LoraMetadata, name: str) -> dict[str, str]:
@@ -143,6 +194,6 @@ def _modelspec_notes(metadata: LoraMetadata, tail: bytes) -> dict[str, str]:
 def _hashes(notes: Mapping[str, str], places: Mapping[str, Any], tail: bytes) -> dict[str, str]:
     """The tensors' hash, and the one of older tools: of 64 kB behind the first megabyte of a file with `ss_*` alone."""
     hashes = {"sshs_model_hash": hashlib.sha256(tail).hexdigest()}
-    if window := (_header(notes, places) + tail)[0x100000:0x110000]:
+    if window := (front_of(notes, places) + tail)[0x100000:0x110000]:
         hashes["sshs_legacy_hash"] = hashlib.sha256(window).hexdigest()[:8]
     return hashes

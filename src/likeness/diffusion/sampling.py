@@ -39,6 +39,7 @@ def sample(  # noqa: PLR0913 - what a person sets when they ask for pictures
     height: int,
     negative: str = "",
     sampler: str = "ddim",
+    guidance_rescale: float = 0.0,
     batch: int = 8,
     report: Report = silent,
 ) -> list[Pixels]:
@@ -56,12 +57,14 @@ def sample(  # noqa: PLR0913 - what a person sets when they ask for pictures
         height: px, likewise.
         negative: what to go away from.
         sampler: a name in `samplers`.
+        guidance_rescale: how much of the contrast that guidance adds is taken back, in [0, 1].
         batch: pictures made at once; memory grows with it.
 
     Raises:
         RecipeError: for a sampler that is not known, or a size or number of steps that cannot be.
 
-    Source: Ho and Salimans 2022, https://arxiv.org/abs/2207.12598, for guidance.
+    Sources: Ho and Salimans 2022, https://arxiv.org/abs/2207.12598, for guidance; Lin et al. 2023,
+    https://arxiv.org/abs/2305.08891, section 3.4, for taking its contrast back.
     """
     assert len(prompts) == len(seeds), "a seed per prompt"
     _check(model, sampler, steps, (width, height))
@@ -72,7 +75,9 @@ def sample(  # noqa: PLR0913 - what a person sets when they ask for pictures
         noise_BDhw = torch.cat([torch.randn(shape, generator=generator) for generator in generators])
         told = model.encode_prompts([negative, *(prompts[row] for row in rows)], chunks=chunks)
         scheduler = _scheduler(model, sampler, steps)
-        latents_BDhw = _denoise(model, scheduler, told, noise_BDhw, guidance=guidance, generators=generators)
+        latents_BDhw = _denoise(
+            model, scheduler, told, noise_BDhw, guidance=guidance, rescale=guidance_rescale, generators=generators
+        )
         pictures.update(zip(rows, _pictures(model, latents_BDhw), strict=True))
         report(Event(stage="sample", done=len(pictures), total=len(prompts)))
     return [pictures[row] for row in range(len(prompts))]
@@ -120,10 +125,13 @@ def _denoise(
     noise_BDhw: Tensor,
     *,
     guidance: float,
+    rescale: float,
     generators: list[torch.Generator],
 ) -> Tensor:
     """Scaled latents, float32. `told` has the negative prompt in its first row, then a row per picture."""
     count, guided = len(noise_BDhw), guidance > 1
+    height, width = (side * model.pixels_per_latent for side in noise_BDhw.shape[-2:])
+    sizes_16 = torch.tensor([[height, width, 0, 0, height, width]], device=model.device)
     conditioning = Conditioning.cat([told[[0] * count], told[1:]]) if guided else told[1:]
     takes_noise = "generator" in inspect.signature(scheduler.step).parameters
     options = {"generator": generators} if takes_noise else {}
@@ -132,12 +140,22 @@ def _denoise(
         shown_BDhw = scheduler.scale_model_input(latents_BDhw, t)
         if guided:
             shown_BDhw = torch.cat([shown_BDhw, shown_BDhw])
-        answer_BDhw = model.predict(shown_BDhw, t.expand(len(shown_BDhw)), conditioning).float()
+        rows = len(shown_BDhw)
+        answer_BDhw = model.predict(shown_BDhw, t.expand(rows), conditioning, sizes_16.expand(rows, 6)).float()
         if guided:
-            without_BDhw, with_BDhw = answer_BDhw.chunk(2)
-            answer_BDhw = without_BDhw + guidance * (with_BDhw - without_BDhw)
+            answer_BDhw = _guided(*answer_BDhw.chunk(2), guidance, rescale)
         latents_BDhw = scheduler.step(answer_BDhw, t, latents_BDhw, **options).prev_sample
     return latents_BDhw
+
+
+def _guided(without_BDhw: Tensor, with_BDhw: Tensor, strength: float, rescale: float) -> Tensor:
+    """The answer with the prompt, driven away from the one without it."""
+    answer_BDhw = without_BDhw + strength * (with_BDhw - without_BDhw)
+    if not rescale:
+        return answer_BDhw
+    of_each = {"dim": (1, 2, 3), "keepdim": True}
+    calmed_BDhw = answer_BDhw * (with_BDhw.std(**of_each) / answer_BDhw.std(**of_each))
+    return rescale * calmed_BDhw + (1 - rescale) * answer_BDhw
 
 
 def _pictures(model: DiffusionModel, latents_BDhw: Tensor) -> list[Pixels]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from likeness.captions.tags import front_tags
 from likeness.events import Report
 from likeness.images import sha256_of
-from likeness.pipeline.instruments import base_folder, open_base
-from likeness.recipe import Recipe
+from likeness.pipeline.instruments import base_folder, named_path, open_base
+from likeness.recipe import BaseConfig, Recipe
 from likeness.records import make_folder, write_atomically
 from likeness.workspace import Workspace
 
@@ -50,14 +50,25 @@ class Bench:
     def base_digest(self) -> str:
         """Of what the base's files hold, wherever they lie, and of how it is loaded."""
         settings = self.recipe.base
-        held = _held_by(base_folder(settings), memory=self.workspace.cache / "base.txt")
-        return _digest([settings.device, settings.dtype, held])
+        held = self._held(base_folder(settings), "base")
+        told = [
+            f"{name} {self._held(named_path(settings, name), f'base-{name}')}"
+            for name in ("vae", "tokenizer")
+            if getattr(settings, name)
+        ]
+        usual, changed = BaseConfig(), ("prediction", "zero_terminal", "clip_skip", "vae_dtype")
+        told += [f"{name} {value}" for name in changed if (value := getattr(settings, name)) != getattr(usual, name)]
+        return _digest([settings.device, settings.dtype, held, *told])
+
+    def _held(self, path: Path, name: str) -> str:
+        return _held_by(path, memory=self.workspace.cache / f"{name}.txt")
 
 
 def _held_by(base: Path, *, memory: Path) -> str:
     """Digest of a base's files, by place and content. Bases have gigabytes, so `memory` keeps it until one of the
     files has another place, size or time."""
-    files = [path for path in sorted(base.rglob("*")) if path.suffix in (".json", ".safetensors", ".txt")]
+    inside = [path for path in sorted(base.rglob("*")) if path.suffix in (".json", ".safetensors", ".txt")]
+    files = inside if base.is_dir() else [base]
     stats = [(path, path.stat()) for path in files]
     seen = _digest(f"{path} {facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns}" for path, facts in stats)
     known, _, held = memory.read_text().partition(" ") if memory.exists() else ("", "", "")

@@ -1,7 +1,6 @@
 """The curation of a workspace: what it reads, the step itself, and the page that shows what became of each picture."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from likeness.dataset.labels import Label, read_labels
 from likeness.dataset.origins import PICTURES, Origin, origins
 from likeness.dataset.report import curation_page
 from likeness.dataset.seal import read_seal, taken_back, write_seal
+from likeness.diffusion.identity import native_side
 from likeness.errors import TooFewPictures
 from likeness.perception.models import PROFILES, models_folder
 from likeness.pipeline.bench import Bench
@@ -125,16 +125,8 @@ def training_side(recipe: Recipe) -> int:
     """The side of the square that is trained on, px: as the recipe says, or the base's own.
 
     Raises:
-        CheckpointError: where the base is nowhere.
+        CheckpointError: where the base is nowhere, or is a file that is no base.
     """
     if recipe.encode.size:
         return recipe.encode.size
-    folder = base_folder(recipe.base)
-    unet, vae = (_config(folder / part / "config.json") for part in ("unet", "vae"))
-    halvings = len(vae.get("block_out_channels", (0,) * 4)) - 1  # four levels, as all Stable Diffusions have
-    return int(unet.get("sample_size") or 64) * 2**halvings
-
-
-def _config(path: Path) -> dict[str, Any]:
-    """What a part of a base says of itself; nothing where it says nothing: loading it will tell."""
-    return json.loads(path.read_bytes()) if path.is_file() else {}
+    return native_side(base_folder(recipe.base), recipe.base)

@@ -16,11 +16,11 @@ from likeness.recipe import BaseConfig, PerceptionConfig, SampleConfig
 if TYPE_CHECKING:
     from likeness.diffusion.family import DiffusionModel
 
-__all__ = ["adapted", "base_folder", "draw_pictures", "open_base", "open_reader", "quick_dtype"]
+__all__ = ["adapted", "base_folder", "draw_pictures", "named_path", "open_base", "open_reader", "quick_dtype"]
 
 
 def base_folder(base: BaseConfig) -> Path:
-    """Where the base lies that `base.path` names.
+    """Where the base lies that `base.path` names: a folder, or a single file.
 
     Raises:
         CheckpointError: where it is nowhere.
@@ -29,10 +29,23 @@ def base_folder(base: BaseConfig) -> Path:
         path = Path(base.path).expanduser()
         if not path.exists():
             raise CheckpointError(
-                f"base.path = {base.path!r} is not there. Name a folder as diffusers writes it, or 'maquette'."
+                f"base.path = {base.path!r} is not there. Name a folder as diffusers writes it, a .safetensors file, "
+                "or 'maquette'."
             )
         return path
     return _embedded("base/model_index.json", "base.path").parent
+
+
+def named_path(base: BaseConfig, field: str) -> Path:
+    """Where what another field of `[base]` names lies: `vae` or `tokenizer`.
+
+    Raises:
+        CheckpointError: where it is nowhere.
+    """
+    path = Path(getattr(base, field)).expanduser()
+    if not path.exists():
+        raise CheckpointError(f"base.{field} = {getattr(base, field)!r} is not there. Check the path.")
+    return path
 
 
 def open_base(base: BaseConfig) -> "DiffusionModel":
@@ -40,9 +53,10 @@ def open_base(base: BaseConfig) -> "DiffusionModel":
 
     Raises:
         CheckpointError: where it is missing, or cannot be read.
+        RecipeError: where the recipe contradicts what it says of itself.
         MissingExtra: where torch, diffusers or transformers is not installed.
     """
-    return load_model(base_folder(base), device=base.device, dtype=base.dtype)
+    return load_model(base_folder(base), device=base.device, dtype=base.dtype, config=base)
 
 
 def open_reader(perception: PerceptionConfig) -> Reader:
@@ -122,5 +136,6 @@ def draw_pictures(
         height=config.height or height,
         negative=config.negative,
         sampler=config.sampler,
+        guidance_rescale=config.guidance_rescale,
         report=report,
     )

@@ -14,6 +14,7 @@ from likeness.captions.seen import scene_seen
 from likeness.captions.tags import front_tags
 from likeness.captions.trigger import Tongue, TriggerCheck, check_trigger, suggest_triggers
 from likeness.diffusion.checkpoints import read_header
+from likeness.diffusion.tokenizers import vocabulary_folder
 from likeness.errors import CheckpointError, MissingExtra
 from likeness.events import Report, silent
 from likeness.images import Pixels, save_png
@@ -74,9 +75,9 @@ def open_tongue(base: BaseConfig) -> Tongue:
         CheckpointError: where the base is not there, or has no tokenizer that can be read.
         MissingExtra: where the library that splits words is not installed.
     """
-    folder = base_folder(base) / "tokenizer"
-    whole = folder / "tokenizer.json"
     try:
+        folder = vocabulary_folder(base_folder(base), base.tokenizer)
+        whole = folder / "tokenizer.json"
         if whole.is_file():
             from tokenizers import Tokenizer
 

@@ -66,7 +66,8 @@ class BaseConfig(Section):
     path: str = Field(
         default="maquette",
         min_length=1,
-        description="A diffusers folder, or 'maquette': the small base that comes with likeness.",
+        description="A diffusers folder or one .safetensors file of Stable Diffusion 1.x, 2.x or XL; or 'maquette': "
+        "the small base that comes with likeness.",
     )
     device: Device = Field(
         default="auto", description="'cpu', 'cuda', 'cuda:1' or 'mps'; auto takes a GPU where there is one."
@@ -74,6 +75,34 @@ class BaseConfig(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto",
         description="Number format of the base's weights; auto: float32 on a CPU, half of that on a GPU.",
+    )
+    prediction: Literal["auto", "epsilon", "v"] = Field(
+        default="auto",
+        description="What the base predicts, where it does not say so itself; auto: as it says, else epsilon. Before "
+        "training its own answers are looked at.",
+    )
+    zero_terminal: Literal["auto", True, False] = Field(
+        default="auto",
+        description="true: the base was made with zero terminal SNR, its last step pure noise; auto: as it says.",
+    )
+    clip_skip: int = Field(
+        default=1,
+        ge=1,
+        le=12,
+        description="Layer of the text encoder that is read, from the end; 2 for most anime checkpoints of Stable "
+        "Diffusion 1.x. SDXL has its own.",
+    )
+    vae: str = Field(
+        default="", description="A VAE in place of the base's own: a .safetensors file, or a diffusers folder."
+    )
+    vae_dtype: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="Number format of the VAE; bfloat16 is half the memory. float16 overflows in it.",
+    )
+    tokenizer: str = Field(
+        default="",
+        description="A folder with vocab.json and merges.txt, for a single file; none: the one that the hub's cache "
+        "holds.",
     )
 
 
@@ -134,6 +163,12 @@ class SampleConfig(Section):
     )
     sampler: Literal["dpm++", "dpm++-karras", "ddim", "euler", "euler-a"] = Field(
         default="dpm++", description="dpm++ needs the fewest steps; ddim is the one that papers compare with."
+    )
+    guidance_rescale: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="How much of the contrast that guidance adds is taken back; 0.7 suits zero-terminal bases, 0: off.",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of a prompt's first picture; the next has seed + 1.")
     count: int = Field(default=4, ge=1, le=1000, description="Pictures per prompt; 4 show what varies and what holds.")

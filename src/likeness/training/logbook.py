@@ -3,8 +3,7 @@
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +14,11 @@ from likeness.diffusion.lora_files import save_lora
 from likeness.diffusion.metadata import LoraMetadata
 from likeness.errors import Diverged, Interrupted
 from likeness.events import Event, Report
-from likeness.records import Checkpoint
+from likeness.messages import listed
+from likeness.records import Checkpoint, write_records
+from likeness.training.learner import Learner
 from likeness.training.optimizers import rate_at
-from likeness.training.state import Learner, Origin, Saved, load_state, save_state
+from likeness.training.state import Origin, Saved, load_state, save_state
 from likeness.workspace import Run
 
 __all__ = ["Logbook"]
@@ -34,7 +35,7 @@ class Logbook:
         run: the run's folder.
         origin: what it is started from.
         learner: what is trained; its `sums` are this page's: loss and gradient since they were last told, loss since
-            the last checkpoint, and how many steps were finite.
+            the last checkpoint, and how many steps had a finite loss.
         metadata: what every file says about itself.
         strip: draws samples, where that is wanted.
         report: told of what is done.
@@ -77,8 +78,9 @@ class Logbook:
 
     def note(self, loss: Tensor, norm: Tensor) -> None:
         """One step more is done. Its numbers stay on the device until they are told, so that nothing waits for it."""
-        is_finite = torch.isfinite(loss + norm).float()
-        self.learner.sums.add_(torch.stack([loss, norm, loss, is_finite]))
+        # In float16 a gradient may be infinite: the scaler leaves that step out, and tries a smaller scale.
+        is_finite = torch.isfinite(loss if self.learner.scaler.is_enabled() else loss + norm).float()
+        self.learner.sums.add_(torch.stack([loss, norm.nan_to_num(posinf=0.0), loss, is_finite]))
         self.step += 1
 
     def do_what_is_due(self, *, stopping: bool) -> None:
@@ -103,7 +105,7 @@ class Logbook:
         if keeps:
             self._save_state()
         if self.strip and _is_due(step, config.sample_every):
-            with self._averaged():
+            with self.learner.at_rest():
                 self.strip(step)
         if stopping and not is_last:
             raise Interrupted(
@@ -112,19 +114,34 @@ class Logbook:
             )
 
     def close(self) -> None:
-        """The last adapter of the run has the character's name too; one that is there already stays."""
+        """The last adapter of the run has the character's name too; one that is there already stays. And it is told
+        which pictures were hard to learn."""
         path = self.run.lora(self.metadata.title)
         if not path.exists():
             self._save_lora(path)
+        if self.run.pictures.exists():
+            return
+        losses = self.learner.ledger.report()
+        write_records(self.run.pictures, losses)
+        if odd := [f"{one.path} ({one.relative:.1f} times)" for one in losses if one.is_odd]:
+            words = f"harder to learn than the others: {listed(odd)}; look whether picture and caption are right"
+            self.report(Event(stage="train", done=self.step, total=self.config.steps, note=words))
 
     def _finite_sums(self) -> list[float]:
         """What was measured and not yet told, once it is known to be finite; this waits for the device."""
         *sums, finite = self.learner.sums.tolist()
+        ledger = self.learner.ledger
         if finite == self.step:
+            for step, path, times in ledger.spikes():
+                note = f"step {step}: the loss of {path} is {times:.0f} times that of others at its noise level"
+                self.report(Event(stage="train", done=self.step, total=self.config.steps, note=note))
+            ledger.forget_recent()
             return sums
+        first = ledger.first_infinite()
+        picture = f" It began with {first[1]}." if first else ""
         last = self.checkpoints[-1].path if self.checkpoints else "none: none was due yet"
         raise Diverged(
-            f"The loss, or its gradient, is not a finite number from step {finite + 1:.0f} on. The last good "
+            f"The loss, or its gradient, is not a finite number from step {finite + 1:.0f} on.{picture} The last good "
             f"checkpoint is {last}. Lower train.learning_rate (now {self.config.learning_rate:g}), delete "
             f"{self.run.state} and repeat the command: a new run begins."
         )
@@ -154,7 +171,7 @@ class Logbook:
 
     def _save_lora(self, path: Path) -> None:
         metadata = replace(self.metadata, training={**self.metadata.training, "steps": self.step})
-        with self._averaged():
+        with self.learner.at_rest():
             save_lora(path, self.learner.adapter, metadata=metadata, dtype=getattr(torch, self.config.save_dtype))
 
     def _save_state(self) -> None:
@@ -164,6 +181,7 @@ class Logbook:
             step=self.step,
             seconds=self._seconds_so_far(),
             checkpoints=tuple(self.checkpoints),
+            numbers=self.learner.numbers(),
             tensors=tensors,
         )
         save_state(self.run.state, saved, self.learner)
@@ -171,18 +189,6 @@ class Logbook:
 
     def _seconds_so_far(self) -> float:
         return self._seconds + time.perf_counter() - self._started
-
-    @contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """With the adapter's running average in its place, where there is one."""
-        average = self.learner.average
-        if average:
-            average.swap()
-        try:
-            yield
-        finally:
-            if average:
-                average.swap()
 
 
 def _is_due(step: int, every: int) -> bool:

@@ -1,38 +1,138 @@
 """The optimizer, its step size over time, and the running average of what it moves."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
+from importlib import import_module
+from io import StringIO
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from likeness.diffusion.adapter import Adapter
+from likeness.errors import MissingExtra
 from likeness.recipe import TrainConfig
 
-__all__ = ["Average", "adamw", "rate_at"]
+__all__ = ["Average", "Group", "groups_of", "new_optimizer", "optimizers", "rate_at", "set_rates"]
+
+RESTARTS = 3  # cosines of a run with restarts, as kohya-ss's guides have it
+
+Group = tuple[Sequence[nn.Parameter], float]
+"""Parameters that learn at one rate, and how that rate is to `train.learning_rate`."""
 
 
-def adamw(parameters: Sequence[nn.Parameter], config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW in one kernel per step, on CPU and CUDA alike; its step size is set before each step.
+def _adamw(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
+    """In one kernel per step, on CPU and CUDA alike."""
+    options = {"lr": config.learning_rate, "betas": config.betas, "weight_decay": config.weight_decay}
+    return torch.optim.AdamW(groups, **options, fused=True)
 
-    Source: Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101.
+
+def _adamw8bit(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
+    kind = _imported("bitsandbytes", "optim", "AdamW8bit", config)
+    return kind(groups, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay)
+
+
+def _prodigy(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
+    """With bias correction and a guarded warm-up, as its authors advise for training with one."""
+    kind = _imported("prodigyopt", "", "Prodigy", config)
+    with redirect_stdout(StringIO()):  # it prints its weight decay
+        return kind(
+            groups,
+            lr=config.learning_rate,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+            use_bias_correction=True,
+            safeguard_warmup=True,
+        )
+
+
+def _adafactor(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
+    return torch.optim.Adafactor(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+def _schedule_free(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
+    kind = _imported("schedulefree", "", "AdamWScheduleFree", config)
+    return kind(groups, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay)
+
+
+optimizers: Mapping[str, Callable[[list[dict[str, Any]], TrainConfig], torch.optim.Optimizer]] = {
+    "adamw": _adamw,
+    "adamw8bit": _adamw8bit,
+    "prodigy": _prodigy,
+    "adafactor": _adafactor,
+    "schedule-free": _schedule_free,
+}
+"""What makes each optimizer, by its name in the recipe.
+
+Sources: Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101 (adamw); Dettmers et al. 2022,
+https://arxiv.org/abs/2110.02861 (adamw8bit); Mishchenko and Defazio 2023, https://arxiv.org/abs/2306.06101 (prodigy);
+Shazeer and Stern 2018, https://arxiv.org/abs/1804.04235 (adafactor); Defazio et al. 2024,
+https://arxiv.org/abs/2405.15682 (schedule-free).
+"""
+
+
+def _imported(package: str, module: str, name: str, config: TrainConfig) -> Any:
+    try:
+        return getattr(import_module(f"{package}.{module}" if module else package), name)
+    except ModuleNotFoundError as missing:
+        raise MissingExtra(package, "optimizers", why=f"by train.optimizer = {config.optimizer!r}") from missing
+
+
+def new_optimizer(groups: Sequence[Group], config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimizer that the recipe names, over some groups; `set_rates` before each step.
+
+    Raises:
+        MissingExtra: where its library is not installed.
     """
-    return torch.optim.AdamW(
-        parameters, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
-    )
+    named = [{"params": list(parameters), "ratio": ratio} for parameters, ratio in groups]
+    return optimizers[config.optimizer](named, config)
+
+
+def groups_of(adapter: Adapter, ratios: Mapping[str, float], config: TrainConfig) -> list[Group]:
+    """The adapter's parameters by the rate at which they learn, in their own order.
+
+    Args:
+        adapter: what is trained.
+        ratios: of each layer, to `train.learning_rate`.
+        config: of training; the half of a layer that begins at zero learns `up_rate_ratio` times as fast.
+
+    Source: Hayou et al. 2024 (LoRA+), https://arxiv.org/abs/2402.12354.
+    """
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in adapter.named_parameters():
+        layer, _, part = name.partition(".")
+        ratio = ratios[layer] * (config.up_rate_ratio if part == "lora_up.weight" else 1)
+        groups.setdefault(ratio, []).append(parameter)
+    return [(parameters, ratio) for ratio, parameters in groups.items()]
+
+
+def set_rates(optimizer: torch.optim.Optimizer, step: int, config: TrainConfig) -> None:
+    """Each group learns at the rate of this step, counted from 0, times its ratio."""
+    rate = rate_at(step, config)
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["ratio"]
 
 
 def rate_at(step: int, config: TrainConfig) -> float:
-    """The step size of a step, counted from 0: a straight rise over the warm-up, then a cosine to 0 or the peak.
+    """The step size of a step, counted from 0: a straight rise over the warm-up, then as the schedule says.
 
     The first step already moves, and so does the last.
     """
     rising = round(config.steps * config.warmup)
     if step < rising:
         return config.learning_rate * (step + 1) / rising
-    if config.schedule == "constant":
-        return config.learning_rate
     gone = (step - rising) / (config.steps - rising)
+    schedule = config.schedule
+    if schedule == "auto":
+        schedule = "constant" if config.optimizer == "schedule-free" else "cosine"
+    if schedule == "constant":
+        return config.learning_rate
+    if schedule == "linear":
+        return config.learning_rate * (1 - gone)
+    if schedule == "cosine-restarts":
+        gone = gone * RESTARTS % 1
     return config.learning_rate * (1 + math.cos(math.pi * gone)) / 2
 
 

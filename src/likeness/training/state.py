@@ -5,25 +5,21 @@ A step's randomness depends on the seed and its number alone, so no generator is
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save
-from torch import Tensor
 
 from likeness.diffusion.checkpoints import read_header
-from likeness.diffusion.lora import Adapter
 from likeness.errors import CheckpointError, ResumeError
 from likeness.recipe import TrainConfig
 from likeness.records import Checkpoint, Record, make_folder, write_atomically
-from likeness.training.optimizers import Average
+from likeness.training.learner import Learner, Number
 
-__all__ = ["Learner", "Origin", "Saved", "load_state", "read_state", "save_state", "stop_requests"]
+__all__ = ["Origin", "Saved", "load_state", "read_state", "save_state", "stop_requests"]
 
 
 WAYS_OF_SAVING = {"save_every", "save_dtype", "sample_every", "sample_prompts"}
@@ -60,6 +56,7 @@ class Saved(Record):
         step: how many steps are done.
         seconds: that they took.
         checkpoints: written until then.
+        numbers: what the optimizer and the scaler of losses keep beside tensors, by name.
         tensors: name of the file, in the same folder, that holds the rest.
     """
 
@@ -67,52 +64,8 @@ class Saved(Record):
     step: int
     seconds: float
     checkpoints: tuple[Checkpoint, ...]
+    numbers: dict[str, Number]
     tensors: str
-
-
-@dataclass(frozen=True, slots=True)
-class Learner:
-    """What changes from step to step.
-
-    Attributes:
-        adapter: what is trained.
-        optimizer: its moments.
-        average: the running average of the adapter, where there is one.
-        sums: what is measured and not yet told, on the device.
-    """
-
-    adapter: Adapter
-    optimizer: torch.optim.Optimizer
-    average: Average | None
-    sums: Tensor
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All of it by name, on the CPU, as it is now."""
-        named = {f"adapter.{name}": tensor for name, tensor in self.adapter.state_dict().items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            named |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
-        averages = self.average.tensors if self.average else []
-        named |= {f"average.{index}": tensor for index, tensor in enumerate(averages)}
-        named["sums"] = self.sums
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
-
-    @torch.no_grad()
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """It is as it was when `tensors` were taken."""
-        of: dict[str, dict[str, Tensor]] = {"adapter": {}, "optimizer": {}, "average": {}}
-        for name, tensor in tensors.items():
-            part, _, rest = name.partition(".")
-            of.setdefault(part, {})[rest] = tensor
-        self.adapter.load(of["adapter"])
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in of["optimizer"].items():
-            index, _, moment = name.partition(".")
-            moments.setdefault(int(index), {})[moment] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        for index, average in enumerate(self.average.tensors if self.average else []):
-            average.copy_(of["average"][str(index)])
-        self.sums.copy_(tensors["sums"])
 
 
 def save_state(folder: Path, saved: Saved, learner: Learner) -> None:
@@ -164,7 +117,7 @@ def load_state(folder: Path, origin: Origin, learner: Learner) -> Saved | None:
             f"{folder.parent} cannot go on after step {saved.step}, because what it was started from has changed:"
             f"{lines}\nPut it back as it was; or, for a new run, delete {folder}: the checkpoints of this one stay."
         )
-    learner.load(load_file(folder / saved.tensors))
+    learner.load(load_file(folder / saved.tensors), saved.numbers)
     _sweep(folder, saved.tensors)
     return saved
 

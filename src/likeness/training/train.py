@@ -1,27 +1,36 @@
 """Training: one loop, from encoded pictures to adapter files. Shapes: B batch, D h w latent, T timesteps."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
+from likeness.diffusion.adapter import Adapter, attach
+from likeness.diffusion.blocks import BlockSet, assigned, select
 from likeness.diffusion.family import DiffusionModel
-from likeness.diffusion.lora import Adapter, BlockSet, attach, select
+from likeness.diffusion.lora import Dropout
 from likeness.diffusion.metadata import LoraMetadata
+from likeness.diffusion.prediction import Verdict
 from likeness.errors import RecipeError
 from likeness.events import Report, silent
 from likeness.recipe import TrainConfig
 from likeness.records import Checkpoint
-from likeness.training.batches import Batch, DataSet, draw, load_data
-from likeness.training.logbook import Logbook
-from likeness.training.objective import denoising_loss, min_snr_weight
-from likeness.training.optimizers import Average, adamw, rate_at
-from likeness.training.state import Learner, Origin, stop_requests
+from likeness.seeds import seed_of
+from likeness.training.batches import DataSet, draw, load_data
+from likeness.training.learner import Learner
+from likeness.training.ledger import Ledger
+from likeness.training.logbook import MOST_STEPS_UNTOLD, Logbook
+from likeness.training.noise import Noising
+from likeness.training.objective import loss_weights
+from likeness.training.optimizers import Average, groups_of, new_optimizer, set_rates
+from likeness.training.state import Origin, stop_requests
+from likeness.training.teacher import Teacher
+from likeness.training.verdict import checked_prediction
 from likeness.workspace import Run
 
 __all__ = ["train"]
@@ -63,11 +72,9 @@ def train(
         Interrupted: on SIGINT or SIGTERM, when the state is saved.
     """
     data = load_data(cache, model, others=config.preserve_prompts)
-    weight_T, mixed = _weights(config, model), _is_mixed(config, model)
-    adapter = _attached(config, model, seed)
-    parameters = list(adapter.parameters())
-    average = Average(parameters, config.ema_decay) if config.ema_decay else None
-    learner = Learner(adapter, adamw(parameters, config), average, torch.zeros(4, device=model.device))
+    noising, weight_T = Noising.of(model.schedule, config), loss_weights(model.schedule, config)
+    verdict, precision = checked_prediction(model, data), _precision(config, model)
+    learner = _new_learner(config, model, data, seed)
     origin = Origin(
         seed=seed,
         base=model.fingerprint,
@@ -77,50 +84,63 @@ def train(
         class_words=", ".join(metadata.tags),
         train=config,
     )
-    told = replace(metadata, training={**metadata.training, **_settings(origin, data)})
+    told = replace(metadata, training={**metadata.training, **_settings(origin, data, verdict)})
     book = Logbook(Run(to), origin, learner=learner, metadata=told, strip=strip, report=report)
+    teacher = Teacher(model, learner.adapter, data, config, weight_T.to(model.device))
     try:
         with stop_requests() as stopped:
             book.open()
+            learner.adapter.train()
             for step in range(book.step, config.steps):
-                batch = draw(data, model.schedule, config.batch, seed=seed, step=step)
-                with torch.autocast(model.device.type, torch.bfloat16, enabled=mixed):
-                    loss = _loss(model, adapter, data, batch, weight_T=weight_T, kept=_kept(config, step))
+                if config.drops_out():
+                    torch.manual_seed(seed_of(seed, "dropout", step))
                 learner.optimizer.zero_grad()
-                loss.backward()
-                norm = clip_grad_norm_(parameters, config.clip_norm or math.inf)
-                learner.optimizer.param_groups[0]["lr"] = rate_at(step, config)
-                learner.optimizer.step()
-                if average:
-                    average.update(step)
-                book.note(loss.detach(), norm)
+                loss = torch.zeros((), device=model.device)
+                for number in range(step * config.accumulate, (step + 1) * config.accumulate):
+                    batch = draw(data, noising, config.batch, seed=seed, number=number)
+                    kept = _kept(config, number)
+                    with torch.autocast(model.device.type, precision, enabled=precision is not None):
+                        losses_B = teacher.losses(batch, kept=kept)
+                    part = losses_B.mean() / config.accumulate
+                    learner.scaler.scale(part).backward()
+                    loss += part.detach()
+                    teacher.enter(learner.ledger, step, batch, losses_B.detach(), kept=kept)
+                book.note(loss, _stepped(learner, config, step))
                 book.do_what_is_due(stopping=stopped())
             book.close()
     finally:
-        adapter.detach()
+        learner.adapter.detach()
     return book.checkpoints
 
 
-def _loss(
-    model: DiffusionModel, adapter: Adapter, data: DataSet, batch: Batch, *, weight_T: Tensor, kept: int
-) -> Tensor:
-    """The loss of a batch. In its last `kept` places stand its first pictures again, with the same noise but without
-    the trigger: there, what the base itself answers is to stay.
-    """
-    schedule, t_B, told_B = model.schedule, batch.t_B, batch.told_B
-    noisy_BDhw = schedule.add_noise(batch.clean_BDhw, batch.noise_BDhw, t_B)
-    target_BDhw = schedule.target(batch.clean_BDhw, batch.noise_BDhw, t_B)
-    if kept:
-        same_BDhw, same_B, bare_B = noisy_BDhw[:kept], t_B[:kept], batch.bare_B[:kept]
-        with torch.no_grad():
-            adapter.weight = 0.0
-            own_BDhw = model.predict(same_BDhw, same_B, data.conditioning[bare_B])
-            adapter.weight = 1.0
-        noisy_BDhw, t_B = torch.cat([noisy_BDhw[:-kept], same_BDhw]), torch.cat([t_B[:-kept], same_B])
-        target_BDhw = torch.cat([target_BDhw[:-kept], own_BDhw.to(target_BDhw.dtype)])
-        told_B = torch.cat([told_B[:-kept], bare_B])
-    output_BDhw = model.predict(noisy_BDhw, t_B, data.conditioning[told_B])
-    return denoising_loss(output_BDhw, target_BDhw, weight_T[t_B])
+def _new_learner(config: TrainConfig, model: DiffusionModel, data: DataSet, seed: int) -> Learner:
+    adapter, ratios = _attached(config, model, seed)
+    average = Average(list(adapter.parameters()), config.ema_decay) if config.ema_decay else None
+    optimizer = new_optimizer(groups_of(adapter, ratios, config), config)
+    if wake := getattr(optimizer, "train", None):  # schedule-free has a state to learn in, and one to be used in
+        wake()
+    return Learner(
+        adapter,
+        optimizer,
+        average,
+        scaler=torch.amp.GradScaler(model.device.type, enabled=config.dtype == "float16"),
+        ledger=Ledger(
+            data.paths, len(model.schedule), recent=MOST_STEPS_UNTOLD * config.accumulate, device=model.device
+        ),
+        sums=torch.zeros(4, device=model.device),
+    )
+
+
+def _stepped(learner: Learner, config: TrainConfig, step: int) -> Tensor:
+    """The length of the gradient, when the optimizer has taken its step."""
+    learner.scaler.unscale_(learner.optimizer)
+    norm = clip_grad_norm_(list(learner.adapter.parameters()), config.clip_norm or math.inf)
+    set_rates(learner.optimizer, step, config)
+    learner.scaler.step(learner.optimizer)
+    learner.scaler.update()
+    if learner.average:
+        learner.average.update(step)
+    return norm
 
 
 def _kept(config: TrainConfig, step: int) -> int:
@@ -129,68 +149,89 @@ def _kept(config: TrainConfig, step: int) -> int:
     return math.floor((step + 1) * share) - math.floor(step * share)
 
 
-def _attached(config: TrainConfig, model: DiffusionModel, seed: int) -> Adapter:
-    """A new adapter on what the recipe names."""
-    targets, trained = model.adapter_targets(), {id(module) for module in model.denoiser.modules()}
+def _attached(config: TrainConfig, model: DiffusionModel, seed: int) -> tuple[Adapter, dict[str, float]]:
+    """A new adapter on what the recipe names, and the rate of each of its layers as a share of the recipe's."""
+    targets, denoiser = model.adapter_targets(), {id(module) for module in model.denoiser.modules()}
     sets = [
-        BlockSet(pattern, some.rank, some.alpha)
+        BlockSet(pattern, some.rank, some.alpha, some.learning_rate or None)
         for some in config.adapter_sets()
         for pattern in ((some.blocks,) if isinstance(some.blocks, str) else some.blocks)
     ]
-    for block_set in sets:
-        for name in select(targets, block_set.blocks):
-            if id(targets[name]) not in trained:
+    for some in sets:
+        for name in select(targets, some.blocks):
+            if id(targets[name]) not in denoiser:
                 raise RecipeError(
-                    f"train.blocks = {block_set.blocks!r} names {name}, which is not in the denoiser: its answers are "
-                    "encoded once, before training, so it cannot learn. Use names that begin with lora_unet_."
+                    f"train.blocks = {some.blocks!r} names {name}, which is not in the denoiser. Text encoders learn "
+                    "where train.text_encoder_rates says so; use names that begin with lora_unet_."
                 )
-    return attach(targets, sets, seed=seed)
+    sets += _text_sets(config, model, targets)
+    adapter = attach(
+        targets,
+        sets,
+        seed=seed,
+        variant=config.variant,
+        init=config.init,
+        dropout=Dropout(config.dropout, config.rank_dropout, config.layer_dropout),
+    )
+    said = assigned(targets, sets)
+    return adapter, {name: (some.rate or config.learning_rate) / config.learning_rate for name, some in said.items()}
 
 
-def _weights(config: TrainConfig, model: DiffusionModel) -> Tensor:
-    """The loss weight of every timestep, float32, on the model's device: looked up, so that no step waits for it."""
-    schedule, asked = model.schedule, config.prediction
-    if asked not in ("auto", schedule.prediction):
+def _text_sets(config: TrainConfig, model: DiffusionModel, targets: Mapping[str, nn.Module]) -> list[BlockSet]:
+    """The layers of each text encoder that learns."""
+    rates = config.text_encoder_rates
+    if len(rates) > len(model.text_encoders):
         raise RecipeError(
-            f"train.prediction = {asked!r}, but this base predicts {schedule.prediction!r} by its own configuration. "
-            "Leave it at 'auto'; or, if that is wrong, mend prediction_type in the base's scheduler_config.json."
+            f"train.text_encoder_rates has {len(rates)} rates, and this base has {len(model.text_encoders)} text "
+            "encoder(s). Give one for each."
         )
-    if config.min_snr_gamma == 0:
-        return torch.ones(len(schedule), device=model.device)
-    try:
-        return min_snr_weight(schedule, torch.arange(len(schedule), device=model.device), config.min_snr_gamma)
-    except ValueError as fault:
-        raise RecipeError(
-            f"train.min_snr_gamma = {config.min_snr_gamma:g} cannot be: this base predicts epsilon, and its last step "
-            "is pure noise, where the weight has no bound. Set it to 0."
-        ) from fault
+    sets = []
+    for encoder, rate in zip(model.text_encoders, rates, strict=False):
+        inside = {id(module) for module in encoder.modules()}
+        names = [name for name, module in targets.items() if id(module) in inside] if rate else []
+        sets += [BlockSet(name, config.rank, config.alpha, rate) for name in names]
+    return sets
 
 
-def _is_mixed(config: TrainConfig, model: DiffusionModel) -> bool:
-    """Whether a float32 base computes in bfloat16; refuses what cannot be trained in."""
+def _precision(config: TrainConfig, model: DiffusionModel) -> torch.dtype | None:
+    """What a float32 base computes in instead; None where it computes as it is. Refuses what cannot be trained in."""
     base = str(model.dtype).removeprefix("torch.")
-    if base == "float16":
+    if base == "float16" and config.dtype != "float16":
         raise RecipeError(
-            "base.dtype = 'float16' cannot be trained in: gradients underflow. Set 'bfloat16' or 'float32'."
+            "base.dtype = 'float16' cannot be trained in: gradients underflow. Set 'bfloat16' or 'float32'; or "
+            "train.dtype = 'float16' too, which scales losses against that."
         )
     if config.dtype == "float32" and base != "float32":
         raise RecipeError(f"train.dtype = 'float32', but the base is in {base}. Set base.dtype = 'float32' too.")
-    return config.dtype == "bfloat16" and base == "float32"
+    if config.dtype == "float16" and base == "bfloat16":
+        raise RecipeError("train.dtype = 'float16', but the base is in bfloat16, which needs none of it. Set 'auto'.")
+    return getattr(torch, config.dtype) if config.dtype in ("bfloat16", "float16") and base == "float32" else None
 
 
-def _settings(origin: Origin, data: DataSet) -> dict[str, Any]:
+def _settings(origin: Origin, data: DataSet, verdict: Verdict) -> dict[str, Any]:
     """How it was trained, under the names that kohya-ss gives it in a file's metadata."""
     config = origin.train
     return {
         "max_train_steps": config.steps,
         "learning_rate": config.learning_rate,
         "lr_scheduler": config.schedule,
+        "unet_lr": config.learning_rate,
+        "text_encoder_lr": list(config.text_encoder_rates),
         "lr_warmup_steps": round(config.steps * config.warmup),
-        "optimizer": f"torch.optim.AdamW(weight_decay={config.weight_decay},betas={config.betas})",
+        "optimizer": f"{config.optimizer}(weight_decay={config.weight_decay},betas={config.betas})",
+        "gradient_accumulation_steps": config.accumulate,
         "total_batch_size": config.batch,
         "num_train_images": len(data),
         "caption_dropout_rate": data.caption_dropout,
-        "min_snr_gamma": config.min_snr_gamma,
+        "min_snr_gamma": config.min_snr_gamma if config.weighting == "min-snr" else None,
+        "debiased_estimation": config.weighting == "debiased",
+        "noise_offset": config.noise_offset or None,
+        "multires_noise_iterations": config.multires_noise or None,
+        "ip_noise_gamma": config.input_perturbation or None,
+        "loss_type": "l2" if config.loss == "mse" else "huber",
+        "zero_terminal_snr": verdict.zero_terminal,
+        "v_parameterization": verdict.prediction == "v",
+        "likeness_probe": {"seen": verdict.seen, "epsilon": verdict.epsilon_error, "v": verdict.v_error},
         "max_grad_norm": config.clip_norm,
         "seed": origin.seed,
     }

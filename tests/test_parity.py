@@ -1,0 +1,88 @@
+"""One file, one picture: ours, diffusers' with the file loaded, and peft's; and other programs' by their formulas."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy
+import parities
+import pytest
+import torch
+from client_formulas import FORMULAS
+from parities import PREDICTIONS, VARIANTS, Case
+
+from likeness.diffusion.conversion import read_lora
+from likeness.diffusion.deltas import change_of
+from likeness.diffusion.exports import to_diffusers
+
+pytestmark = pytest.mark.parity
+
+CASES = [(family, prediction) for family, predictions in PREDICTIONS.items() for prediction in predictions]
+LOADED = ("LoRA", "LoCon", "rsLoRA")  # what diffusers and peft compute as our files mean it
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: " ".join(case))
+def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Any]:
+    family, prediction = request.param
+    return family, *parities.built(tmp_path_factory.mktemp("base"), family, prediction)
+
+
+def case_of(base: tuple[str, Path, Any], variant: str) -> Case:
+    family, folder, model = base
+    return parities.case_of(folder, model, family, variant)
+
+
+@pytest.mark.parametrize("variant", LOADED)
+def test_our_picture_is_diffusers_with_the_file_loaded(base: tuple[str, Path, Any], variant: str):
+    case = case_of(base, variant)
+    before = parities.picture(case)
+    with parities.beside(case):
+        ours = parities.picture(case)
+    theirs, _ = parities.with_diffusers(case)
+    assert numpy.abs(ours - before).max() > 3, "the adapter is to be seen"
+    assert numpy.abs(ours - theirs).max() <= 1
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # peft asks transformers for it
+@pytest.mark.parametrize("variant", LOADED)
+def test_pefts_answer_is_ours(base: tuple[str, Path, Any], variant: str):
+    assert parities.peft_digits(case_of(base, variant)) >= 3
+
+
+@pytest.mark.parametrize("client", FORMULAS)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_other_programs_change_weights_as_we_do(base: tuple[str, Path, Any], variant: str, client: str):
+    case = case_of(base, variant)
+    found = parities.verdict(case, client)
+    if found.unsupported:
+        assert (client, variant) == ("kohya", "DoRA")
+        return
+    assert found.takes_all
+    assert parities.formula_digits(case, client) >= 4
+
+
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_diffusers_computes_an_output_axis_dora_as_merging_does(tmp_path: Path, family: str):
+    """Under its own names alone: under kohya-ss's it throws the lengths away."""
+    folder, model = parities.built(tmp_path, family, "epsilon")
+    case = parities.case_of(folder, model, family, "LoRA")
+    targets, lora = model.adapter_targets(), read_lora(case.file)
+    tensors = dict(lora.tensors)
+    for name in lora.layers():
+        if name.startswith("lora_te"):
+            tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(name)}
+            continue
+        weight = targets[name].get_parameter("weight")
+        lengths = weight.flatten(1).norm(dim=1) * 1.1
+        tensors[f"{name}.dora_scale"] = lengths.reshape(-1, *(1,) * (weight.ndim - 1))
+    outward = type(lora)(tensors, lora.metadata, family)
+    to_diffusers(outward, tmp_path / "d.safetensors")
+    _, pipeline = parities.with_diffusers(Case(family, folder, model, tmp_path / "d.safetensors"))
+    with torch.no_grad():
+        told = model.encode_prompts([parities.PROMPT])
+        before = parities.answer(model.denoiser, case, told.tokens_BLE, told.pooled_BE)
+        theirs = parities.answer(pipeline.unet, case, told.tokens_BLE, told.pooled_BE)
+        for name, parts in outward.layers().items():
+            weight = targets[name].get_parameter("weight")
+            weight.add_(change_of(parts, weight))
+        ours = parities.answer(model.denoiser, case, told.tokens_BLE, told.pooled_BE)
+    assert parities.digits(theirs, ours, (ours - before).abs().max()) >= 3
