@@ -148,6 +148,18 @@ def test_a_dora_of_outputs_is_only_nearly_right_in_comfyui_and_unknown_in_a1111(
     assert found["diffusers"].mend == "likeness convert FILE --to diffusers OUT"
 
 
+def test_invokeai_cannot_tell_the_base_of_convolutions_alone():
+    shapes = {name: size for name, size in shapes_of("sd15", plain).items() if "_resnets_" in name}
+    found = told(shapes)
+    assert "cannot tell which base" in found["InvokeAI"].refusal
+    assert [name for name, verdict in found.items() if verdict.is_fault] == ["InvokeAI"]
+
+
+def test_a1111_changes_the_attention_of_a_large_text_encoder_only_as_a_whole():
+    shapes = {name: size for name, size in shapes_of("sdxl", plain).items() if "self_attn_v_proj" not in name}
+    assert "act only where all four" in told(shapes)["A1111"].notes[0]
+
+
 def test_notes_that_hide_a_file_in_a1111_are_told():
     found = told(shapes_of("sdxl", plain), {"modelspec.architecture": "stable-diffusion-xl-v1-base/lora"})
     assert "listed as such, and hidden beside sdxl" in found["A1111"].notes[0]
@@ -276,7 +288,7 @@ def test_the_command_tells_each_tool_and_fails_where_one_would_lose_something(tm
     done = CliRunner().invoke(app, ["compat", str(bad)])
     assert done.exit_code == 1
     assert "drops" in done.stdout
-    assert f"ComfyUI: likeness convert {bad} --to kohya OUT" in done.stdout
+    assert f"for ComfyUI, A1111, Forge, InvokeAI, kohya: likeness convert {bad} --to kohya OUT" in done.stdout
 
 
 def test_a_base_is_no_adapter_file(tmp_path: Path):

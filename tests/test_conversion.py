@@ -60,6 +60,33 @@ def test_every_way_of_naming_is_read_as_the_same_layers(tmp_path: Path, naming: 
 
 
 @pytest.mark.parametrize(
+    ("layer", "shape", "family"),
+    [
+        ("lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k", (2, 768), "sd15"),
+        ("lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k", (2, 1024), "sd2"),
+        ("lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_v", (2, 2048), "sdxl"),
+        ("lora_unet_mid_block_attentions_0_transformer_blocks_1_attn1_to_q", (2, 1280), "sdxl"),
+        ("lora_unet_down_blocks_0_attentions_0_proj_in", (2, 320, 1, 1), "sd15"),
+        ("lora_unet_down_blocks_0_attentions_0_proj_in", (2, 320), "sd2"),
+        ("lora_unet_output_blocks_0_1_proj_in", (2, 1280), "sdxl"),
+        ("lora_te_text_model_encoder_layers_0_self_attn_q_proj", (2, 1024), "sd2"),
+        ("lora_te1_text_model_encoder_layers_0_self_attn_q_proj", (2, 768), "sdxl"),
+        ("lora_te2_text_model_encoder_layers_0_mlp_fc1", (2, 1280), "sdxl"),
+        ("lora_unet_mid_block_resnets_0_conv1", (2, 1280, 3, 3), ""),
+    ],
+)
+def test_one_layer_is_enough_to_tell_the_base_where_it_can(
+    tmp_path: Path, layer: str, shape: tuple[int, ...], family: str
+):
+    up = torch.ones(8, 2, *(1,) * (len(shape) - 2))
+    tensors = {f"{layer}.lora_down.weight": torch.ones(shape), f"{layer}.lora_up.weight": up}
+    assert read_lora(saved(tmp_path / "x.safetensors", tensors)).family == family
+    told = saved(tmp_path / "y.safetensors", tensors, {"modelspec.architecture": "stable-diffusion-v1/lora"})
+    is_unsure = not family or layer.startswith("lora_te1_")  # diffusers itself writes te1 for every family
+    assert read_lora(told).family == ("sd15" if is_unsure else family), "notes tell only what names do not"
+
+
+@pytest.mark.parametrize(
     ("naming", "trainer"),
     [(naming, naming) for naming in ("diffusers", "diffusers before 0.22", "peft", "OneTrainer")],
 )
@@ -201,6 +228,52 @@ def test_a_file_for_something_else_is_refused_by_what_it_is_for(tmp_path: Path, 
         read_lora(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({f"{SQUARE}.lora_down.weight": torch.zeros(0, 8), f"{SQUARE}.lora_up.weight": torch.zeros(8, 0)}, "empty"),
+        ({f"{SQUARE}.lora_down.weight": torch.ones(8), f"{SQUARE}.lora_up.weight": torch.ones(8, 1)}, "no matrix"),
+        ({f"{SQUARE}.lora_down.weight": torch.ones(3, 8), f"{SQUARE}.lora_up.weight": torch.ones(8, 2)}, "not belong"),
+    ],
+)
+def test_tensors_that_make_no_layer_are_refused(tmp_path: Path, change: dict[str, Tensor], message: str):
+    with pytest.raises(CheckpointError, match=rf"{SQUARE}.*{message}"):
+        read_lora(saved(tmp_path / "x.safetensors", change))
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        {"lora_adapter_metadata": "[" * 9000},
+        {"lora_adapter_metadata": '{"unet.lora_alpha": "much", "unet.r": 2}'},
+        {"lora_adapter_metadata": '{"unet.lora_alpha": 2}'},
+        {"likeness.alphas": "1"},
+        {"likeness.alphas": '{"x": -1}'},
+    ],
+)
+def test_notes_that_lie_are_refused_in_words(tmp_path: Path, notes: dict[str, str]):
+    path = saved(tmp_path / "x.safetensors", foreign.diffusers_new("sd15", foreign.layers("sd15")), notes)
+    with pytest.raises(CheckpointError, match=r"no table that can be read|a number is wanted"):
+        read_lora(path)
+
+
+def test_alphas_that_diffusers_or_peft_tell_are_read(tmp_path: Path):
+    told = {
+        "unet.r": 2,
+        "unet.lora_alpha": 1,
+        "unet.alpha_pattern": {"mid_block.attentions.0.transformer_blocks.0.attn2.to_k": 6},
+    }
+    path = saved(
+        tmp_path / "x.safetensors",
+        foreign.diffusers_new("sd15", foreign.layers("sd15", alpha=2.0)),
+        {"lora_adapter_metadata": json.dumps(told)},
+    )
+    alphas = {layer: parts["alpha"].item() for layer, parts in read_lora(path).layers().items()}
+    assert alphas["lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k"] == 6
+    assert alphas["lora_unet_down_blocks_0_attentions_0_proj_in"] == 1
+    assert alphas["lora_te_text_model_encoder_layers_11_mlp_fc1"] == 2, "nothing is told of the text encoder"
+
+
 def test_a_layer_that_is_there_under_two_names_is_refused(tmp_path: Path):
     made = foreign.layers("sdxl")[1:2]
     both = foreign.kohya("sdxl", made) | foreign.kohya("sdxl", made, sgm=False)
@@ -307,6 +380,13 @@ def test_a_converted_file_tells_a1111_its_family(tmp_path: Path, family: str, ve
     notes = inspect_file(tmp_path / "mira.safetensors").metadata
     assert (notes["ss_base_model_version"], notes["ss_v2"], notes["ss_output_name"]) == (version, is_second, "mira")
     assert notes["sshs_model_hash"] == inspect_file(tmp_path / "mira.safetensors").tail_sha256
+
+
+def test_a_dora_is_kept_though_one_half_is_zero_because_its_lengths_may_act(tmp_path: Path):
+    tensors = {f"{SQUARE}.lora_down.weight": drawn(2, 8), f"{SQUARE}.lora_up.weight": torch.zeros(8, 2)}
+    tensors |= {f"{SQUARE}.dora_scale": drawn(1, 8), f"{SQUARE}.alpha": torch.tensor(2.0)}
+    save_tensors(tmp_path / "x.safetensors", tensors, notes={})
+    assert read_lora(tmp_path / "x.safetensors").tensors.keys() == tensors.keys()
 
 
 def test_a_layer_that_changes_nothing_is_left_out_and_an_empty_file_is_refused(tmp_path: Path):

@@ -27,7 +27,8 @@ from likeness.errors import CheckpointError
 
 ABOUT = LoraMetadata(title="Mira", base_name="tiny", prediction="epsilon", resolution=(64, 64))
 VERSIONS = {"sd15": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0"}
-ADAPTED = ("*_attn2_to_k", "*_resnets_*_conv*", "*_in_layers_2", "*_op", "*_proj_in", "lora_te*_0_self_attn_*", "lora_te*_1_mlp_fc1")  # fmt: skip
+UNET = ("*_attn2_to_k", "*_resnets_*_conv*", "*_in_layers_2", "*_op", "*_proj_in")
+ADAPTED = (*UNET, "lora_te*_0_self_attn_*", "lora_te*_1_mlp_fc1")
 
 
 def trained_file(

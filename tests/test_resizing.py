@@ -155,6 +155,8 @@ def test_the_commands_convert_merge_and_resize(tmp_path: Path):
     assert {len(tensor) for name, tensor in small.items() if "lora_down" in name} == {3}
     words = CliRunner().invoke(app, ["resize", str(one), "--keep", "0.9", str(tmp_path / "k.safetensors")]).stdout
     assert "kept, least" in words
+    alphas = {round(t.item(), 4) for name, t in load_file(tmp_path / "k.safetensors").items() if name.endswith("alpha")}
+    assert len(alphas) == 1, "diffusers loses those that differ"
 
 
 @pytest.mark.parametrize(

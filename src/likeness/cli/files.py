@@ -79,15 +79,20 @@ def verdict_table(verdicts: Sequence[dict[str, Any]]) -> "RenderableType":
     table = plain_table("tool", "takes", "")
     for verdict in verdicts:
         add_row(table, verdict["client"], f"{verdict['matched']} of {verdict['total']}", _why(verdict))
-    mends = dict.fromkeys(f"{verdict['client']}: {verdict['mend']}" for verdict in verdicts if verdict["mend"])
-    return Group(table, *(unbroken(mend) for mend in mends))
+    mends: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        if verdict["mend"]:
+            mends.setdefault(verdict["mend"], []).append(verdict["client"])
+    return Group(table, *(unbroken(f"for {', '.join(clients)}: {mend}") for mend, clients in mends.items()))
 
 
 def _why(verdict: dict[str, Any]) -> str:
     """What a tool makes of a file, in words; nothing where it takes all of it and gets it right."""
     told = [f"does not know {verdict['unsupported']}"] if verdict["unsupported"] else []
-    told += [f"takes nothing: {verdict['refusal']}"] if verdict["refusal"] else []
-    told += [f"drops {group['count']}, as {group['examples'][0]}: {group['why']}" for group in verdict["dropped"]]
+    if verdict["refusal"]:
+        told += [f"takes nothing: {verdict['refusal']}"]
+    else:
+        told += [f"drops {group['count']}, as {group['examples'][0]}: {group['why']}" for group in verdict["dropped"]]
     return "; ".join([*told, *verdict["notes"]]) or "all of it"
 
 

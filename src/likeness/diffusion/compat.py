@@ -145,11 +145,13 @@ def _contents(shapes: Mapping[str, Shape], alphas: Mapping[str, float], metadata
 
 
 def _is_published(layers: Layers, family: str) -> bool:
-    """Whether most layers of the UNet are given as many numbers as in the published base; true where none tells."""
-    published = published_layers(family)
-    widths = [(published.get(path), width_in(parts)) for (module, path), parts in layers.items() if module == "unet"]
-    told = [shape is not None and shape[1] == width for shape, width in widths if width]
-    return not told or 2 * sum(told) > len(told)
+    """Whether most layers of the UNet are given as many numbers as in a published base; true where none tells."""
+    widths = {path: width_in(parts) for (module, path), parts in layers.items() if module == "unet" and width_in(parts)}
+    for published in map(published_layers, [family] if family else ["sd15", "sd2", "sdxl"]):
+        fitting = [path for path, width in widths.items() if path in published and published[path][1] == width]
+        if 2 * len(fitting) >= len(widths):
+            return True
+    return False
 
 
 def _verdict(client: Client, contents: Contents, file: str) -> Verdict:
@@ -172,12 +174,13 @@ def _why_dropped(client: Client, name: str, contents: Contents) -> str:
     kind = contents.kinds[key.module, key.path]
     if kind and kind not in client.kinds:
         return f"it does not know {kind}"
-    if client.endings is not None and key.suffix not in client.endings:
-        return f"names that end in {key.suffix!r} are not read"
     layers = published_layers(contents.family) if contents.is_published else {}
     if key.module == "unet" and layers and key.path not in layers:
         return "the base has no such layer"
-    return client.rule(key, contents)
+    if why := client.rule(key, contents):
+        return why
+    is_read = client.endings is None or key.suffix in client.endings
+    return "" if is_read else f"names that end in {key.suffix!r} are not read"
 
 
 def _grouped(reasons: Mapping[str, str]) -> tuple[Dropped, ...]:

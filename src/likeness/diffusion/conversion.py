@@ -6,7 +6,6 @@ Tucker's decompositions are multiplied out, which changes nothing; an alpha that
 Shapes: O out, I in, r rank, k kernel.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +15,23 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from likeness.diffusion.alphas import alphas_kept, alphas_told
 from likeness.diffusion.checkpoints import Header, kind_of, read_header
 from likeness.diffusion.layers import Shape
 from likeness.diffusion.lineage import KINDS, Layers, family_of_layers, kind_of_layer, layers_of
-from likeness.diffusion.notations import PARTS_BY_OTHERS, TEXT_ENCODERS, Key, canonical_name, key_of
+from likeness.diffusion.notations import PARTS_BY_OTHERS, Key, canonical_name, key_of
 from likeness.errors import CheckpointError
 
-__all__ = ["ALPHAS", "LoraFile", "by_layer", "named_for", "rank_of", "read_lora"]
+__all__ = ["LoraFile", "by_layer", "named_for", "rank_of", "read_lora"]
+
+MATRICES = frozenset(
+    {"lora_down.weight", "lora_up.weight", "diff", *(f"hada_w{n}_{half}" for n in (1, 2) for half in "ab")}
+    | {f"lokr_w{n}{half}" for n in (1, 2) for half in ("", "_a", "_b")}
+)
+"""Tensors that have rows and columns."""
 
 EMBEDDINGS = "bundle_emb."
 """What the names of words begin with that OneTrainer trained along and put beside a LoRA."""
-
-ALPHAS = "likeness.alphas"
-"""The note that keeps the alphas of a file whose way of writing has no place for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +172,7 @@ def _known_layers(path: Path, keys: Mapping[str, tuple[Key, Shape]]) -> Layers:
 def _read(path: Path, header: Header, keys: Mapping[str, tuple[Key, Shape]], family: str) -> dict[str, Tensor]:
     """The tensors under our names, each layer whole."""
     loaded, read = load_file(path), {}
-    alphas = _alphas_told(path, header.metadata)
+    alphas = alphas_told(path, header.metadata)
     layers: dict[str, dict[str, Tensor]] = {}
     for name, (key, _) in keys.items():
         notation = "sgm" if key.notation == "sgm" else "diffusers"
@@ -177,11 +180,11 @@ def _read(path: Path, header: Header, keys: Mapping[str, tuple[Key, Shape]], fam
         layers.setdefault(layer, {})[key.part] = loaded[name]
         if (alpha := alphas.get((key.module, key.path), alphas.get((key.module, "")))) is not None:
             layers[layer].setdefault("alpha", torch.tensor(alpha))
-    kept = json.loads(header.metadata.get(ALPHAS, "{}"))
+    kept = alphas_kept(path, header.metadata)
     for layer, parts in layers.items():
         whole = _whole(path, layer, parts)
         if layer in kept:
-            whole = _unfolded(whole, float(kept[layer]))
+            whole = _unfolded(whole, kept[layer])
         read |= {f"{layer}.{part}": tensor for part, tensor in whole.items()}
     return read
 
@@ -190,33 +193,6 @@ def _unfolded(parts: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
     """A layer with the alpha that had been multiplied into its up weights, these as precise as its down weights."""
     up, dtype = parts["lora_up.weight"], parts["lora_down.weight"].dtype
     return {**parts, "lora_up.weight": (up / (alpha / rank_of(parts))).to(dtype), "alpha": torch.tensor(alpha)}
-
-
-def _alphas_told(path: Path, metadata: Mapping[str, str]) -> dict[tuple[str, str], float]:
-    """What peft's or diffusers' own notes say of alphas, by network and path; "" stands for all other layers."""
-    beside = path.with_name("adapter_config.json")
-    if path.name == "adapter_model.safetensors" and beside.exists():
-        return _alphas_in(json.loads(beside.read_text()), "")
-    told = json.loads(metadata.get("lora_adapter_metadata", "{}"))
-    found: dict[tuple[str, str], float] = {}
-    for network in ("unet", "text_encoder", "text_encoder_2"):
-        found |= _alphas_in(told, f"{network}.")
-    return found
-
-
-def _alphas_in(config: Mapping[str, Any], prefix: str) -> dict[tuple[str, str], float]:
-    """The alphas of a peft configuration; rank-stabilised ones as those of a plain LoRA of the same strength."""
-    if f"{prefix}lora_alpha" not in config:
-        return {}
-    rank, told = config[f"{prefix}r"], config[f"{prefix}lora_alpha"]
-    stretch = rank**0.5 if config.get(f"{prefix}use_rslora") else 1.0
-    modules = [name for name, called in TEXT_ENCODERS.items() if prefix in ("", f"{called}.")]
-    modules += ["unet"] if prefix in ("", "unet.") else []
-    found = {(module, ""): told * stretch for module in modules}
-    for pattern, alpha in (config.get(f"{prefix}alpha_pattern") or {}).items():
-        if key := key_of(f"{pattern.removeprefix('^')}.alpha"):
-            found[key.module, key.path] = alpha * stretch
-    return found
 
 
 def _whole(path: Path, layer: str, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -228,6 +204,8 @@ def _whole(path: Path, layer: str, parts: Mapping[str, Tensor]) -> dict[str, Ten
     alpha = parts.get("alpha", torch.tensor(float(rank_of(parts))))
     if alpha.numel() != 1:
         raise CheckpointError(f"{path}: the alpha of {layer!r} is not one number.")
+    if rank_of(parts) == 0 or any(tensor.ndim < 2 for part, tensor in parts.items() if part in MATRICES):
+        raise CheckpointError(f"{path}: the tensors of {layer!r} do not belong together: one is empty, or no matrix.")
     rest = {part: tensor for part, tensor in parts.items() if part not in ("alpha", "magnitude")}
     try:
         rest = _without_cores(rest)

@@ -45,7 +45,10 @@ def change_of(parts: Mapping[str, Tensor], weight: Tensor) -> Tensor:
     Raises:
         CheckpointError: where the layer is for weights of another shape.
     """
-    added = _product(parts)
+    try:
+        added = _product(parts)
+    except RuntimeError as fault:
+        raise CheckpointError(f"its tensors do not belong together ({fault})") from fault
     if added.numel() != weight.numel() or len(added) != len(weight):
         raise CheckpointError(
             f"it changes weights of shape {tuple(added.shape)}, and the base has {tuple(weight.shape)}"

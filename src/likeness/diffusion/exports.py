@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from likeness.diffusion.conversion import ALPHAS, LoraFile, rank_of
+from likeness.diffusion.alphas import ALPHAS
+from likeness.diffusion.conversion import LoraFile, rank_of
 from likeness.diffusion.lineage import kind_of_layer
 from likeness.diffusion.lora_files import save_tensors
 from likeness.diffusion.metadata import relabelled

@@ -54,16 +54,28 @@ def family_of_layers(layers: Layers, metadata: Mapping[str, str]) -> str:
     }
     if len(widths) == 1:
         return next(iter(widths.values()))
-    told = _told(metadata)
-    if told:
+    projections = {len(shape) for path, shape in _projections(layers).items()}
+    low = {len(shape) for path, shape in _projections(layers).items() if path.startswith(NOT_IN_SDXL)}
+    texts = {width_in(parts) for (module, path), parts in layers.items() if module == "te" and ".self_attn." in path}
+    if 4 in projections or 2 in low or 1024 in texts:  # 2.x has Linear projections, where 1.x has convolutions
+        return "sd15" if 4 in projections else "sd2"
+    if told := _told(metadata):
         return told
-    projections = {len(parts.get("lora_down.weight", ())) for (_, path), parts in layers.items() if "proj_in" in path}
-    if projections & {2, 4}:
-        return "sd2" if 2 in projections else "sd15"
-    texts = {width_in(parts): module for (module, path), parts in layers.items() if ".self_attn." in path}
-    if "te1" in {module for module, _ in layers}:
+    if any(module == "te1" for module, _ in layers):
         return "sd15" if paths else "sdxl"
-    return next((CONTEXTS[width] for width in texts if width in (768, 1024)), "")
+    return "sd2" if projections else "sd15" if 768 in texts else ""
+
+
+NOT_IN_SDXL = ("down_blocks.0.attentions.", "up_blocks.3.")
+
+
+def _projections(layers: Layers) -> dict[str, Shape]:
+    """The shapes of the down weights of what stands around transformer blocks."""
+    return {
+        path: parts["lora_down.weight"]
+        for (_, path), parts in layers.items()
+        if path.endswith(("proj_in", "proj_out")) and "lora_down.weight" in parts
+    }
 
 
 def _is_only_in_sdxl(path: str) -> bool:

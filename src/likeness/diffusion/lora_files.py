@@ -21,7 +21,7 @@ from likeness.diffusion.variants import layer_of
 from likeness.errors import CheckpointError
 from likeness.records import write_atomically
 
-__all__ = ["LoraFile", "adapter_from", "load_lora", "save_lora", "save_tensors"]
+__all__ = ["LoraFile", "adapter_from", "load_lora", "save_lora", "save_tensors", "with_one_alpha"]
 
 FACTORS = (
     "lora_down.weight", "lora_up.weight", "diff", "hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b",
@@ -55,7 +55,7 @@ def save_lora(
             read. Nothing is written.
         WorkspaceError: on a full disk or in a read-only folder.
     """
-    tensors = _with_one_alpha(adapter.state_dict() if isinstance(adapter, Adapter) else adapter)
+    tensors = with_one_alpha(adapter.state_dict() if isinstance(adapter, Adapter) else adapter)
     held = {name: _in_dtype(name, tensor, dtype) for name, tensor in sorted(tensors.items())}
     _write(path, held, lambda packed, kept: labelled(packed, metadata, name=path.stem, tensors=kept))
 
@@ -154,7 +154,7 @@ def adapter_from(lora: LoraFile, targets: Mapping[str, nn.Module], *, weight: fl
     return adapter
 
 
-def _with_one_alpha(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def with_one_alpha(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same change of the base, (alpha / rank) * up @ down, written with the alpha that most layers have.
 
     Of a DoRA the alpha becomes the rank: tools differ in whether they scale before or after the lengths are taken.

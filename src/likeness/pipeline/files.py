@@ -91,7 +91,7 @@ def merge_files(
 
 def _together(out: Path, loras: "Sequence[tuple[LoraFile, float]]", rank: int | None) -> dict[str, Any]:
     from likeness.diffusion.conversion import LoraFile
-    from likeness.diffusion.lora_files import save_tensors
+    from likeness.diffusion.lora_files import save_tensors, with_one_alpha
     from likeness.diffusion.resizing import combined, resized
 
     tensors, notes = combined(loras), dict(loras[0][0].metadata)
@@ -101,7 +101,7 @@ def _together(out: Path, loras: "Sequence[tuple[LoraFile, float]]", rank: int | 
     kept: dict[str, Kept] = {}
     if rank is not None:
         tensors, kept = resized(whole, rank=rank)
-    save_tensors(out, tensors, notes=notes)
+    save_tensors(out, with_one_alpha(tensors), notes=notes)
     return {"file": str(out), "layers": len(whole.layers()), **({"kept": _by_block(kept)} if kept else {})}
 
 
@@ -125,13 +125,13 @@ def resize_file(file: Path, out: Path, *, rank: int | None = None, keep: float =
         raise RecipeError(f"--rank is at least 1 and --keep in (0, 1]; seen are {rank} and {keep:g}.")
     _need_torch()
     from likeness.diffusion.conversion import read_lora
-    from likeness.diffusion.lora_files import save_tensors
+    from likeness.diffusion.lora_files import save_tensors, with_one_alpha
     from likeness.diffusion.resizing import resized
 
     _refuse_same(file, out)
     lora = read_lora(file)
     tensors, kept = resized(lora, rank=rank, keep=keep)
-    save_tensors(out, tensors, notes=lora.metadata)
+    save_tensors(out, with_one_alpha(tensors), notes=lora.metadata)
     return {"file": str(out), "layers": len(kept), "kept": _by_block(kept)}
 
 
