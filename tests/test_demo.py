@@ -192,6 +192,6 @@ def test_its_progress_counts_both_halves_of_the_sampling_once(result: DemoResult
 def test_the_embedded_base_learns_an_unseen_character(tmp_path: Path):
     """A short training, but enough that the likeness is there: the whole bars are held by benchmarks/."""
     assert is_unseen(character(NUMBER))
-    found = demo(tmp_path / "seven", NUMBER, settings=("train.steps=60", "sample.steps=8")).comparison
+    found = demo(tmp_path / "seven", NUMBER, settings=("train.steps=25", "sample.steps=5")).comparison
     assert found.identity.gain.low > 0.1
     assert found.adherence["view"].lora.mean > 0.6

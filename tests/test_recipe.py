@@ -199,7 +199,10 @@ def test_all_faults_are_listed_at_once_with_field_value_and_what_is_allowed(file
             "[train]\nbatch = 2.5",
             "train.batch = 2.5: input should be a valid integer, got a number with a fractional part",
         ),
-        ("[train]\nschedule = 'cosin'", "train.schedule = 'cosin': input should be 'auto', 'cosine', 'cosine-restarts', 'linear' or 'constant'"),
+        (
+            "[train]\nschedule = 'cosin'",
+            "train.schedule = 'cosin': input should be 'auto', 'cosine', 'cosine-restarts', 'linear' or 'constant'",
+        ),
         ("[train]\npreserve = 0.6", "train.preserve = 0.6: input should be less than or equal to 0.5"),
         (
             "[train]\nblocks = 3",
