@@ -211,8 +211,8 @@ def test_all_faults_are_listed_at_once_with_field_value_and_what_is_allowed(file
         ),
         (
             "[train]\nbetas = [0.9]",
-            "train.betas[1]: missing; The optimizer's memory. 0.99 looks back 100 steps; 0.999 is for runs ten times as "
-            "long.",
+            "train.betas[1]: missing; The optimizer's memory. 0.99 looks back 100 steps; 0.999 is for runs ten times "
+            "as long.",
         ),
         (
             "[train]\nsets = [{ blocks = 'upper', rank = 4 }, { blocks = 'all', rank = 0 }]",
