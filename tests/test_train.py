@@ -15,9 +15,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny import tiny_base, tiny_sd15
-from tiny_data import NOTES, tiny_cache
+from tiny_data import FRONT, NOTES, tiny_cache, tiny_pictures
 from torch import Tensor, nn
 
+from likeness.cache.encode import encode
 from likeness.diffusion import load_model
 from likeness.diffusion.adapter import attach
 from likeness.diffusion.blocks import BlockSet
@@ -217,6 +218,19 @@ def test_a_text_encoder_learns_where_it_has_a_rate_and_the_file_has_its_layers(
     texts = [name for name in tensors if name.startswith("lora_te_text_model_encoder_layers_") and "lora_up" in name]
     assert len(texts) == 2 * 6
     assert sum(bool(tensors[name].any()) for name in texts) >= len(texts) - 1  # the last layer's keys may not matter
+
+
+def test_a_text_encoder_learns_captions_of_which_one_is_longer_than_all_others(
+    tmp_path: Path, run: Path, model: DiffusionModel
+) -> None:
+    pictures, captions = tiny_pictures(tmp_path / "images")
+    tags = (*captions[-1].tags, *(f"blue ear {number}" for number in range(40)))
+    captions[-1] = captions[-1].model_copy(update={"tags": tags, "text": ", ".join(tags)})
+    options = {"model": model, "images": tmp_path / "images", "front": FRONT, "to": tmp_path / "cache"}
+    cache = encode(pictures, captions, EncodeConfig(variants=1), **options)
+    assert model.count_chunks(captions[-1].text) > model.count_chunks(captions[0].text)
+    trained(cache, run, model, text_encoder_rates=(1e-2,), blocks="cross-attention")
+    assert any(name.startswith("lora_te_") for name in last(run))
 
 
 def test_pictures_are_told_by_how_hard_they_were_to_learn(cache: Path, run: Path, model: DiffusionModel) -> None:

@@ -117,6 +117,7 @@ def load_data(cache: Path, model: DiffusionModel, *, others: Sequence[str] = ())
     ]
     texts, pooled = _with_others(texts, pooled, model, others)
     square = (index["size"], index["size"])  # of a cache from before sizes were kept, which no base asks for
+    prompts = (*(text for entry in (index["shared"], *pictures) for text in entry["prompts"]), *others)
     longest = max(map(len, rows[1:]))
     table_PV2 = torch.tensor([[some[at % len(some)] for at in range(longest)] for some in rows[1:]], device=device)
     shared_22 = torch.tensor(rows[0], device=device)
@@ -132,10 +133,8 @@ def load_data(cache: Path, model: DiffusionModel, *, others: Sequence[str] = ())
         bare_2=shared_22[:, 1].contiguous(),
         others_N=torch.arange(starts[-1] + len(texts[-2]), sum(map(len, texts)), device=device),
         paths=tuple(entry["path"] for entry in pictures),
-        prompts=(*(text for entry in (index["shared"], *pictures) for text in entry["prompts"]), *others),
-        chunks=max(
-            model.count_chunks(text) for text in ("", *others, *index["shared"]["prompts"], *pictures[0]["prompts"])
-        ),
+        prompts=prompts,
+        chunks=max(map(model.count_chunks, prompts)),
         caption_dropout=index["caption_dropout"],
         digest=digest,
     )
