@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from likeness.dataset.choice import choose_pictures
+from likeness.dataset.choice import LEFT_OVER, choose_pictures
 from likeness.dataset.collect import LABELLED, collect
 from likeness.dataset.copies import Copies, find_copies
 from likeness.dataset.coverage import AXES, Coverage, Want, wanted
@@ -21,6 +21,7 @@ from likeness.dataset.origins import Origin, origins
 from likeness.dataset.screening import screen, strangers
 from likeness.errors import RecipeError
 from likeness.events import Event, Report, silent
+from likeness.messages import counted
 from likeness.perception import Reader
 from likeness.recipe import CurateConfig
 from likeness.records import Picture
@@ -257,10 +258,9 @@ def _price(usable: int) -> str:
     """What it costs to go on with so few; empty where they are enough."""
     if usable >= FEW:
         return ""
-    are = "picture is" if usable == 1 else "pictures are"
     return (
-        f"Only {usable} {are} usable, and {FEW} are wanted. With fewer, a LoRA learns its pictures by heart: "
-        "poses and backgrounds come back, and views that are missing stay unlike."
+        f"Only {counted(usable, 'picture is', 'pictures are')} usable, and {FEW} are wanted. With fewer, a LoRA "
+        "learns its pictures by heart: poses and backgrounds come back, and views that are missing stay unlike."
     )
 
 
@@ -286,7 +286,7 @@ def candidates(pictures: Sequence[Picture], want: Want) -> list[Picture]:
 
 def coverage_of(pictures: Sequence[Picture]) -> Coverage:
     """What the pictures to train on show, of what all usable ones do."""
-    usable = [one for one in pictures if one.use != "rejected" or one.fault in ("not needed", "too alike")]
+    usable = [one for one in pictures if one.use != "rejected" or one.fault in LEFT_OVER]
     return Coverage.of([one.reading for one in usable if one.use == "train"], [one.reading for one in usable])
 
 

@@ -19,7 +19,7 @@ from likeness.diffusion.alphas import alphas_kept, alphas_told
 from likeness.diffusion.checkpoints import Header, kind_of, read_header
 from likeness.diffusion.layers import Shape
 from likeness.diffusion.lineage import KINDS, Layers, family_of_layers, kind_of_layer, layers_of
-from likeness.diffusion.notations import PARTS_BY_OTHERS, Key, canonical_name, key_of
+from likeness.diffusion.notations import PARTS_BY_OTHERS, RANKED, Key, canonical_name, key_of
 from likeness.errors import CheckpointError
 
 __all__ = ["LoraFile", "by_layer", "named_for", "rank_of", "read_lora"]
@@ -241,5 +241,4 @@ def _without_cores(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def rank_of(parts: Mapping[str, Tensor]) -> int:
     """The rank of a layer, which is its alpha where a file has none."""
-    inner = ("lora_down.weight", "hada_w1_b", "lokr_w2_b", "lokr_w1_b")
-    return next((len(parts[name]) for name in inner if name in parts), 1)
+    return next((len(parts[name]) for name in RANKED if name in parts), 1)

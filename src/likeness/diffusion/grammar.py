@@ -6,6 +6,8 @@ Sources: diffusers `unet_2d_condition.py`; Stability-AI/generative-models `opena
 
 import re
 
+from likeness.diffusion.layers import ENDS_IN_SGM, RESIDUALS_IN_SGM
+
 __all__ = ["path_in_text", "path_in_unet"]
 
 LEAVES = {
@@ -17,28 +19,12 @@ LEAVES = {
 }
 """The layers of a transformer block."""
 
-RESIDUALS = {
-    "in_layers_2": "conv1",
-    "out_layers_3": "conv2",
-    "emb_layers_1": "time_emb_proj",
-    "skip_connection": "conv_shortcut",
-}
+RESIDUALS = {theirs.replace(".", "_"): ours for ours, theirs in RESIDUALS_IN_SGM.items()}
 """The layers of a residual block, in Stability's names and in diffusers'."""
 
 ENDS = {
-    "conv_in": ("conv_in", "diffusers"),
-    "conv_out": ("conv_out", "diffusers"),
-    **{
-        f"{place}_linear_{number}": (f"{place}.linear_{number}", "diffusers")
-        for place in ("time_embedding", "add_embedding")
-        for number in (1, 2)
-    },
-    "input_blocks_0_0": ("conv_in", "sgm"),
-    "out_2": ("conv_out", "sgm"),
-    "time_embed_0": ("time_embedding.linear_1", "sgm"),
-    "time_embed_2": ("time_embedding.linear_2", "sgm"),
-    "label_emb_0_0": ("add_embedding.linear_1", "sgm"),
-    "label_emb_0_2": ("add_embedding.linear_2", "sgm"),
+    **{ours.replace(".", "_"): (ours, "diffusers") for ours in ENDS_IN_SGM},
+    **{theirs.replace(".", "_"): (ours, "sgm") for ours, theirs in ENDS_IN_SGM.items()},
 }
 """The layers that are in no block: path, and whose name it is."""
 

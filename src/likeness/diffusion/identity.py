@@ -13,7 +13,7 @@ from likeness.diffusion.statements import said_in_file, settled
 from likeness.errors import CheckpointError
 from likeness.recipe import BaseConfig
 
-__all__ = ["family_of", "latent_side", "native_side", "present", "read_table"]
+__all__ = ["FAMILIES", "family_of", "latent_side", "native_side", "present", "read_table"]
 
 KNOWN = "Stable Diffusion 1.x, 2.x and SDXL, with what was made of them, are read."
 

@@ -173,7 +173,7 @@ def file_name(path: str, plan: UNetPlan, notation: Notation | None = None) -> st
     return "lora_unet_" + told.replace(".", "_")
 
 
-_ENDS_IN_SGM = {
+ENDS_IN_SGM = {
     "conv_in": "input_blocks.0.0",
     "conv_out": "out.2",
     "time_embedding.linear_1": "time_embed.0",
@@ -181,12 +181,15 @@ _ENDS_IN_SGM = {
     "add_embedding.linear_1": "label_emb.0.0",
     "add_embedding.linear_2": "label_emb.0.2",
 }
-_RESNET_IN_SGM = {
+"""Stability's paths of the layers that are in no block, by diffusers'."""
+
+RESIDUALS_IN_SGM = {
     "conv1": "in_layers.2",
     "conv2": "out_layers.3",
     "time_emb_proj": "emb_layers.1",
     "conv_shortcut": "skip_connection",
 }
+"""Stability's paths of the layers in a residual block, by diffusers'."""
 
 
 def sgm_path(path: str, plan: UNetPlan) -> str:
@@ -196,8 +199,8 @@ def sgm_path(path: str, plan: UNetPlan) -> str:
     the way up as many of `output_blocks`; a residual block is the first in its place, an attention the second, and what
     enlarges the picture the last.
     """
-    if path in _ENDS_IN_SGM:
-        return _ENDS_IN_SGM[path]
+    if path in ENDS_IN_SGM:
+        return ENDS_IN_SGM[path]
     block, rest = path.split(".", 1)
     if block == "mid_block":
         kind, index, inner = rest.split(".", 2)
@@ -218,4 +221,4 @@ def sgm_path(path: str, plan: UNetPlan) -> str:
 
 def _inside(residual: str) -> str:
     """A layer of a residual block, under Stability's name for it."""
-    return _RESNET_IN_SGM[residual]
+    return RESIDUALS_IN_SGM[residual]

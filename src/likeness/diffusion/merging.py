@@ -20,6 +20,7 @@ from likeness.diffusion.checkpoints import Header, kind_of, read_header
 from likeness.diffusion.conversion import LoraFile, named_for
 from likeness.diffusion.deltas import change_of
 from likeness.diffusion.grammar import path_in_text, path_in_unet
+from likeness.diffusion.identity import FAMILIES
 from likeness.diffusion.notations import Module, canonical_name
 from likeness.diffusion.plans import plan_in_file
 from likeness.diffusion.streaming import copied_base, write_streaming
@@ -29,11 +30,6 @@ from likeness.messages import listed
 
 __all__ = ["Merged", "merge_into"]
 
-FAMILIES = {
-    "Stable Diffusion 1.x checkpoint": "sd15",
-    "Stable Diffusion 2.x checkpoint": "sd2",
-    "SDXL checkpoint": "sdxl",
-}
 FOLDERS: Mapping[str, Module] = {"unet": "unet", "text_encoder": "te", "text_encoder_2": "te2"}
 TEXTS: Mapping[str, Module] = {
     "cond_stage_model.": "te",

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from likeness.diffusion.family import Prediction
+from likeness.diffusion.notations import RANKED
 from likeness.errors import CheckpointError
 
 __all__ = ["LoraMetadata", "front_of", "labelled", "relabelled"]
@@ -146,9 +147,6 @@ def _network_notes(tensors: Mapping[str, Tensor]) -> dict[str, str]:
         arguments |= {"conv_dim": str(conv_rank), "conv_alpha": f"{conv_alpha:g}"}
     notes = {"module": module, "dim": str(rank), "alpha": f"{alpha:g}", "args": json.dumps(arguments)}
     return {f"ss_network_{name}": value for name, value in notes.items()}
-
-
-RANKED = ("lora_down.weight", "hada_w1_b", "lokr_w2_b", "lokr_w1_b")  # the tensors that are as long as the rank
 
 
 def _algorithm(parts: Collection[str]) -> dict[str, str]:

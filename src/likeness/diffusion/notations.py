@@ -19,6 +19,7 @@ from likeness.diffusion.layers import PLANS, Notation, Shape, file_name, unet_la
 
 __all__ = [
     "PARTS_BY_OTHERS",
+    "RANKED",
     "TEXT_ENCODERS",
     "Key",
     "Module",
@@ -74,6 +75,9 @@ _READ = (
     "hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2",
     "lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2",
 )  # fmt: skip
+
+RANKED = ("lora_down.weight", "hada_w1_b", "lokr_w2_b", "lokr_w1_b")
+"""The tensors that are as long as their layer's rank, by our names."""
 
 PARTS_BY_OTHERS: Mapping[str, str] = {
     "diff_b": "change of biases",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from likeness.diffusion.adapter import Adapter
+from likeness.diffusion.conversion import by_layer
 from likeness.training.ledger import Ledger
 from likeness.training.optimizers import Average
 
@@ -68,16 +69,12 @@ class Learner:
     @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Number]) -> None:
         """It is as it was when `tensors` and `numbers` were taken."""
-        of = _by_part({**tensors, **numbers})
+        of = by_layer({**tensors, **numbers})
         self.adapter.load(of["adapter"])
-        moments: dict[int, dict[str, Any]] = {}
-        for name, value in of.get("optimizer", {}).items():
-            index, _, moment = name.partition(".")
-            moments.setdefault(int(index), {})[moment] = value
+        moments = {int(index): kept for index, kept in by_layer(of.get("optimizer", {})).items()}
         groups = self.optimizer.state_dict()["param_groups"]
-        for name, value in of.get("group", {}).items():
-            index, _, field = name.partition(".")
-            groups[int(index)][field] = value
+        for index, fields in by_layer(of.get("group", {})).items():
+            groups[int(index)].update(fields)
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         for index, average in enumerate(self.average.tensors if self.average else []):
             average.copy_(of["average"][str(index)])
@@ -115,12 +112,3 @@ class Learner:
 
 def _is_kept(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _by_part(named: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What is named "part.rest", by part and by rest."""
-    parts: dict[str, dict[str, Any]] = {}
-    for name, value in named.items():
-        part, _, rest = name.partition(".")
-        parts.setdefault(part, {})[rest] = value
-    return parts

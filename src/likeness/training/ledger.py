@@ -5,6 +5,7 @@ A loss says more of its noise level than of its picture, so each is compared wit
 Shapes: P pictures, L noise levels, N batches, B batch.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -37,13 +38,14 @@ class Ledger:
     def __init__(self, paths: Sequence[str], steps: int, *, recent: int, device: torch.device) -> None:
         self.paths, self._steps, self._recent = list(paths), steps, recent
         self.sums_2PL = torch.zeros(2, len(paths), LEVELS, device=device)
+        self._sum_and_count = torch.arange(2, device=device)[:, None]
         self._last: list[tuple[int, Tensor, Tensor, Tensor]] = []
 
     def note(self, step: int, pictures_B: Tensor, t_B: Tensor, losses_B: Tensor) -> None:
         """Enters the unweighted losses of a batch; nothing waits for the device."""
         levels_B = t_B * LEVELS // self._steps
         entered = torch.stack([losses_B, torch.ones_like(losses_B)])
-        places = (torch.tensor([0, 1], device=t_B.device)[:, None], pictures_B[None], levels_B[None])
+        places = (self._sum_and_count, pictures_B[None], levels_B[None])
         self.sums_2PL.index_put_(places, entered.nan_to_num(posinf=0.0, neginf=0.0), accumulate=True)
         self._last.append((step, pictures_B, levels_B, losses_B))
         del self._last[: -self._recent]
@@ -56,7 +58,7 @@ class Ledger:
         """The step, counted from 1, and path of the first of the last losses that is no finite number."""
         for step, pictures_B, _, losses_B in self._last:
             for picture, loss in zip(pictures_B.tolist(), losses_B.tolist(), strict=True):
-                if not torch.isfinite(torch.tensor(loss)):
+                if not math.isfinite(loss):
                     return step, self.paths[picture]
         return None
 

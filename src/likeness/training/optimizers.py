@@ -1,7 +1,7 @@
 """The optimizer, its step size over time, and the running average of what it moves."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from importlib import import_module
 from io import StringIO
@@ -23,48 +23,15 @@ Group = tuple[Sequence[nn.Parameter], float]
 """Parameters that learn at one rate, and how that rate is to `train.learning_rate`."""
 
 
-def _adamw(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
-    """In one kernel per step, on CPU and CUDA alike."""
-    options = {"lr": config.learning_rate, "betas": config.betas, "weight_decay": config.weight_decay}
-    return torch.optim.AdamW(groups, **options, fused=True)
-
-
-def _adamw8bit(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
-    kind = _imported("bitsandbytes", "optim", "AdamW8bit", config)
-    return kind(groups, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay)
-
-
-def _prodigy(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
-    """With bias correction and a guarded warm-up, as its authors advise for training with one."""
-    kind = _imported("prodigyopt", "", "Prodigy", config)
-    with redirect_stdout(StringIO()):  # it prints its weight decay
-        return kind(
-            groups,
-            lr=config.learning_rate,
-            betas=config.betas,
-            weight_decay=config.weight_decay,
-            use_bias_correction=True,
-            safeguard_warmup=True,
-        )
-
-
-def _adafactor(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
-    return torch.optim.Adafactor(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
-
-
-def _schedule_free(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
-    kind = _imported("schedulefree", "", "AdamWScheduleFree", config)
-    return kind(groups, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay)
-
-
-optimizers: Mapping[str, Callable[[list[dict[str, Any]], TrainConfig], torch.optim.Optimizer]] = {
-    "adamw": _adamw,
-    "adamw8bit": _adamw8bit,
-    "prodigy": _prodigy,
-    "adafactor": _adafactor,
-    "schedule-free": _schedule_free,
+optimizers: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "adamw": ("torch.optim:AdamW", {"fused": True}),  # one kernel per step, on CPU and CUDA alike
+    "adamw8bit": ("bitsandbytes.optim:AdamW8bit", {}),
+    # as its authors advise for training with a warm-up
+    "prodigy": ("prodigyopt:Prodigy", {"use_bias_correction": True, "safeguard_warmup": True}),
+    "adafactor": ("torch.optim:Adafactor", {}),
+    "schedule-free": ("schedulefree:AdamWScheduleFree", {}),
 }
-"""What makes each optimizer, by its name in the recipe.
+"""Where each optimizer lives, and what is set on it beside the recipe's own, by its name in the recipe.
 
 Sources: Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101 (adamw); Dettmers et al. 2022,
 https://arxiv.org/abs/2110.02861 (adamw8bit); Mishchenko and Defazio 2023, https://arxiv.org/abs/2306.06101 (prodigy);
@@ -73,21 +40,25 @@ https://arxiv.org/abs/2405.15682 (schedule-free).
 """
 
 
-def _imported(package: str, module: str, name: str, config: TrainConfig) -> Any:
-    try:
-        return getattr(import_module(f"{package}.{module}" if module else package), name)
-    except ModuleNotFoundError as missing:
-        raise MissingExtra(package, "optimizers", why=f"by train.optimizer = {config.optimizer!r}") from missing
-
-
 def new_optimizer(groups: Sequence[Group], config: TrainConfig) -> torch.optim.Optimizer:
     """The optimizer that the recipe names, over some groups; `set_rates` before each step.
 
     Raises:
         MissingExtra: where its library is not installed.
     """
+    address, own = optimizers[config.optimizer]
+    module, _, name = address.partition(":")
+    try:
+        kind = getattr(import_module(module), name)
+    except ModuleNotFoundError as missing:
+        package = module.partition(".")[0]
+        raise MissingExtra(package, "optimizers", why=f"by train.optimizer = {config.optimizer!r}") from missing
+    options = {"lr": config.learning_rate, "betas": config.betas, "weight_decay": config.weight_decay, **own}
+    if config.optimizer == "adafactor":  # it keeps no momentum
+        del options["betas"]
     named = [{"params": list(parameters), "ratio": ratio} for parameters, ratio in groups]
-    return optimizers[config.optimizer](named, config)
+    with redirect_stdout(StringIO()):  # Prodigy prints its weight decay
+        return kind(named, **options)
 
 
 def groups_of(adapter: Adapter, ratios: Mapping[str, float], config: TrainConfig) -> list[Group]:

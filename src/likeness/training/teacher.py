@@ -9,7 +9,6 @@ from likeness.diffusion.adapter import Adapter
 from likeness.diffusion.family import Conditioning, DiffusionModel
 from likeness.recipe import TrainConfig
 from likeness.training.batches import Batch, DataSet
-from likeness.training.ledger import Ledger
 from likeness.training.objective import denoising_loss
 
 __all__ = ["Teacher"]
@@ -33,8 +32,8 @@ class Teacher:
     config: TrainConfig
     weight_T: Tensor
 
-    def losses(self, batch: Batch, *, kept: int) -> Tensor:
-        """The weighted loss of each example, shape (B,).
+    def losses(self, batch: Batch, *, kept: int) -> tuple[Tensor, Tensor]:
+        """The loss of each example, weighted and plain, shape (B,) each.
 
         In the last `kept` places stand the batch's first pictures again, with the same noise but without the trigger:
         there, what the base itself answers is to stay.
@@ -51,14 +50,9 @@ class Teacher:
             sizes_B6 = torch.cat([sizes_B6[:-kept], sizes_B6[:kept]])
         output_BDhw = self.model.predict(noisy_BDhw, t_B, self._told(told_B), sizes_B6)
         huber_c = self.config.huber_c if self.config.loss == "huber" else None
-        return denoising_loss(output_BDhw, target_BDhw, self.weight_T[t_B], huber_c=huber_c)
-
-    def enter(self, ledger: Ledger, step: int, batch: Batch, losses_B: Tensor, *, kept: int) -> None:
-        """Enters what was learnt of pictures, and not what was preserved, with the weights taken out again."""
-        count = len(losses_B) - kept
-        t_B = batch.t_B[:count]
-        plain_B = losses_B[:count] / self.weight_T[t_B].clamp(min=1e-6)
-        ledger.note(step + 1, batch.pictures_B[:count], t_B, plain_B)
+        weight_B = self.weight_T[t_B]
+        plain_B = denoising_loss(output_BDhw, target_BDhw, torch.ones_like(weight_B), huber_c=huber_c)
+        return weight_B * plain_B, plain_B
 
     @torch.no_grad()
     def _own_answer(self, noisy_BDhw: Tensor, t_B: Tensor, told_B: Tensor, sizes_B6: Tensor) -> Tensor:

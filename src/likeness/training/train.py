@@ -100,11 +100,12 @@ def train(
                     batch = draw(data, noising, config.batch, seed=seed, number=number)
                     kept = _kept(config, number)
                     with torch.autocast(model.device.type, precision, enabled=precision is not None):
-                        losses_B = teacher.losses(batch, kept=kept)
+                        losses_B, plain_B = teacher.losses(batch, kept=kept)
                     part = losses_B.mean() / config.accumulate
                     learner.scaler.scale(part).backward()
                     loss += part.detach()
-                    teacher.enter(learner.ledger, step, batch, losses_B.detach(), kept=kept)
+                    count = config.batch - kept  # what is preserved is of no picture
+                    learner.ledger.note(step + 1, batch.pictures_B[:count], batch.t_B[:count], plain_B[:count].detach())
                 book.note(loss, _stepped(learner, config, step))
                 book.do_what_is_due(stopping=stopped())
             book.close()
@@ -134,7 +135,8 @@ def _new_learner(config: TrainConfig, model: DiffusionModel, data: DataSet, seed
 def _stepped(learner: Learner, config: TrainConfig, step: int) -> Tensor:
     """The length of the gradient, when the optimizer has taken its step."""
     learner.scaler.unscale_(learner.optimizer)
-    norm = clip_grad_norm_(list(learner.adapter.parameters()), config.clip_norm or math.inf)
+    parameters = [parameter for group in learner.optimizer.param_groups for parameter in group["params"]]
+    norm = clip_grad_norm_(parameters, config.clip_norm or math.inf)
     set_rates(learner.optimizer, step, config)
     learner.scaler.step(learner.optimizer)
     learner.scaler.update()
