@@ -3,7 +3,7 @@
 python benchmarks/parity.py      # tiny bases of the real classes; some minutes on two cores
 
 diffusers and peft run. ComfyUI, A1111, Forge, InvokeAI and kohya's scripts do not run here: their cells say what our
-own writing-out of their rules (src/likeness/diffusion/clients.py) and formulas (tests/client_formulas.py) gives.
+own writing-out of their rules (src/likeness/diffusion/files/clients.py) and formulas (tests/client_formulas.py) gives.
 """
 
 import argparse

@@ -24,11 +24,11 @@ from torch import Tensor
 from likeness.diffusion import load_model
 from likeness.diffusion.adapter import attach
 from likeness.diffusion.blocks import BlockSet
-from likeness.diffusion.compat import compat_of
-from likeness.diffusion.conversion import read_lora
-from likeness.diffusion.exports import to_peft
-from likeness.diffusion.lora_files import adapter_from, load_lora, save_lora
-from likeness.diffusion.metadata import LoraMetadata
+from likeness.diffusion.files.compat import compat_of
+from likeness.diffusion.files.conversion import read_lora
+from likeness.diffusion.files.exports import to_peft
+from likeness.diffusion.files.lora_files import adapter_from, load_lora, save_lora
+from likeness.diffusion.files.metadata import LoraMetadata
 from likeness.diffusion.sampling import sample
 
 PREDICTIONS = {

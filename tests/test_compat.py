@@ -15,10 +15,10 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from likeness.cli import app
-from likeness.diffusion.compat import Verdict, compat_of, refuse_dropped, verdicts
+from likeness.diffusion.files.compat import Verdict, compat_of, refuse_dropped, verdicts
+from likeness.diffusion.files.lora_files import save_lora
+from likeness.diffusion.files.metadata import LoraMetadata
 from likeness.diffusion.layers import PLANS, file_name, text_layers, unet_layers
-from likeness.diffusion.lora_files import save_lora
-from likeness.diffusion.metadata import LoraMetadata
 from likeness.errors import CheckpointError
 
 TARGETS = (".attentions.", ".resnets.", ".downsamplers.", ".upsamplers.")

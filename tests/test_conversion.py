@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 from tiny import tiny_unet
 from torch import Tensor, nn
 
-from likeness.diffusion.conversion import LoraFile, read_lora
-from likeness.diffusion.deltas import change_of, shape_of
-from likeness.diffusion.exports import to_diffusers, to_kohya, to_peft
-from likeness.diffusion.inspection import inspect_file
+from likeness.diffusion.files.conversion import LoraFile, read_lora
+from likeness.diffusion.files.deltas import change_of, shape_of
+from likeness.diffusion.files.exports import to_diffusers, to_kohya, to_peft
+from likeness.diffusion.files.inspection import inspect_file
+from likeness.diffusion.files.lora_files import load_lora, save_tensors
 from likeness.diffusion.layers import PLANS, file_name
-from likeness.diffusion.lora_files import load_lora, save_tensors
 from likeness.diffusion.variants import LohaLayer, LokrLayer
 from likeness.errors import CheckpointError
 

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from likeness.diffusion.adapter import Adapter, attach
 from likeness.diffusion.blocks import BlockSet
-from likeness.diffusion.inspection import BlockSummary, inspect_file
-from likeness.diffusion.lora_files import LoraFile, adapter_from, load_lora, save_lora
-from likeness.diffusion.metadata import LoraMetadata
+from likeness.diffusion.files.inspection import BlockSummary, inspect_file
+from likeness.diffusion.files.lora_files import LoraFile, adapter_from, load_lora, save_lora
+from likeness.diffusion.files.metadata import LoraMetadata
 from likeness.errors import CheckpointError, WorkspaceError
 
 ABOUT = LoraMetadata(

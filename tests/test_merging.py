@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from likeness.diffusion import load_model
 from likeness.diffusion.adapter import attach
 from likeness.diffusion.blocks import BlockSet
-from likeness.diffusion.conversion import LoraFile, read_lora
+from likeness.diffusion.files.conversion import LoraFile, read_lora
+from likeness.diffusion.files.lora_files import adapter_from, load_lora, save_lora
+from likeness.diffusion.files.merging import merge_into
+from likeness.diffusion.files.metadata import LoraMetadata
 from likeness.diffusion.layers import PLANS
-from likeness.diffusion.lora_files import adapter_from, load_lora, save_lora
-from likeness.diffusion.merging import merge_into
-from likeness.diffusion.metadata import LoraMetadata
 from likeness.errors import CheckpointError
 
 ABOUT = LoraMetadata(title="Mira", base_name="tiny", prediction="epsilon", resolution=(64, 64))

@@ -10,9 +10,9 @@ import torch
 from client_formulas import FORMULAS
 from parities import PREDICTIONS, VARIANTS, Case
 
-from likeness.diffusion.conversion import read_lora
-from likeness.diffusion.deltas import change_of
-from likeness.diffusion.exports import to_diffusers
+from likeness.diffusion.files.conversion import read_lora
+from likeness.diffusion.files.deltas import change_of
+from likeness.diffusion.files.exports import to_diffusers
 
 pytestmark = pytest.mark.parity
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from likeness.cli import app
-from likeness.diffusion.conversion import LoraFile, read_lora
-from likeness.diffusion.deltas import change_of, shape_of
-from likeness.diffusion.resizing import combined, resized
+from likeness.diffusion.files.conversion import LoraFile, read_lora
+from likeness.diffusion.files.deltas import change_of, shape_of
+from likeness.diffusion.files.resizing import combined, resized
 from likeness.errors import CheckpointError
 from likeness.pipeline.files import weighted
 

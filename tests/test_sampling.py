@@ -18,8 +18,8 @@ from likeness.diffusion import load_model
 from likeness.diffusion.adapter import attach
 from likeness.diffusion.blocks import BlockSet
 from likeness.diffusion.family import DiffusionModel
-from likeness.diffusion.lora_files import adapter_from, load_lora, save_lora
-from likeness.diffusion.metadata import LoraMetadata
+from likeness.diffusion.files.lora_files import adapter_from, load_lora, save_lora
+from likeness.diffusion.files.metadata import LoraMetadata
 from likeness.diffusion.sampling import sample, samplers
 from likeness.errors import RecipeError
 from likeness.events import Event

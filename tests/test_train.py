@@ -23,7 +23,7 @@ from likeness.diffusion import load_model
 from likeness.diffusion.adapter import attach
 from likeness.diffusion.blocks import BlockSet
 from likeness.diffusion.family import DiffusionModel
-from likeness.diffusion.lora_files import adapter_from, load_lora
+from likeness.diffusion.files.lora_files import adapter_from, load_lora
 from likeness.errors import CheckpointError, Diverged, RecipeError, WorkspaceError
 from likeness.events import Event
 from likeness.recipe import EncodeConfig, TrainConfig

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from likeness.diffusion.adapter import Adapter, attach
 from likeness.diffusion.blocks import BlockSet
+from likeness.diffusion.files.lora_files import adapter_from, load_lora, save_lora
+from likeness.diffusion.files.metadata import LoraMetadata
 from likeness.diffusion.lora import Dropout, LoraLayer
-from likeness.diffusion.lora_files import adapter_from, load_lora, save_lora
-from likeness.diffusion.metadata import LoraMetadata
 from likeness.diffusion.variants import DoraLayer, LokrLayer, variants
 from likeness.errors import CheckpointError
 

@@ -6,7 +6,7 @@ import numpy
 
 from likeness.cache.encode import encode
 from likeness.diffusion.family import DiffusionModel
-from likeness.diffusion.metadata import LoraMetadata
+from likeness.diffusion.files.metadata import LoraMetadata
 from likeness.images import save_png, sha256_of
 from likeness.recipe import EncodeConfig
 from likeness.records import Caption, Picture

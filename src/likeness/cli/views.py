@@ -105,7 +105,7 @@ def facts_of(file: Path) -> dict[str, Any]:
         MissingExtra: where torch is not installed.
     """
     try:
-        from likeness.diffusion.inspection import inspect_file
+        from likeness.diffusion.files.inspection import inspect_file
     except ModuleNotFoundError as missing:
         raise MissingExtra(missing.name or "torch", "train", why="to inspect a weights file") from missing
     if file.is_dir():

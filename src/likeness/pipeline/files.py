@@ -12,21 +12,21 @@ from likeness.errors import CheckpointError, MissingExtra, RecipeError
 from likeness.events import Report, silent
 
 if TYPE_CHECKING:
-    from likeness.diffusion.conversion import LoraFile
-    from likeness.diffusion.resizing import Kept
+    from likeness.diffusion.files.conversion import LoraFile
+    from likeness.diffusion.files.resizing import Kept
 
 __all__ = ["check_file", "convert_file", "merge_files", "resize_file", "weighted"]
 
 
 def check_file(file: Path) -> list[dict[str, Any]]:
-    """What each tool makes of an adapter file; see `likeness.diffusion.compat.Verdict`.
+    """What each tool makes of an adapter file; see `likeness.diffusion.files.compat.Verdict`.
 
     Raises:
         CheckpointError: for a file that is none.
         MissingExtra: where torch is not installed.
     """
     _need_torch()
-    from likeness.diffusion.compat import compat_of
+    from likeness.diffusion.files.compat import compat_of
 
     found = compat_of(file)
     return [{**asdict(one), "takes_all": one.takes_all, "is_fault": one.is_fault} for one in found]
@@ -41,8 +41,8 @@ def convert_file(file: Path, out: Path, to: str) -> dict[str, Any]:
         MissingExtra: where torch is not installed.
     """
     _need_torch()
-    from likeness.diffusion.conversion import read_lora
-    from likeness.diffusion.exports import WAYS
+    from likeness.diffusion.files.conversion import read_lora
+    from likeness.diffusion.files.exports import WAYS
 
     if to not in WAYS:
         raise RecipeError(f"--to {to} is not known. Use one of {', '.join(WAYS)}.")
@@ -75,7 +75,7 @@ def merge_files(
         MissingExtra: where torch is not installed.
     """
     _need_torch()
-    from likeness.diffusion.conversion import read_lora
+    from likeness.diffusion.files.conversion import read_lora
 
     if base and rank:
         raise RecipeError("--rank is of one file made of several; a base has none. Leave out --rank or --base.")
@@ -83,16 +83,16 @@ def merge_files(
     loras = [(read_lora(path), weight) for path, weight in files]
     if base is None:
         return _together(out, loras, rank)
-    from likeness.diffusion.merging import merge_into
+    from likeness.diffusion.files.merging import merge_into
 
     merged = merge_into(base, loras, out, report=report)
     return {"file": str(merged.path), "tensors": merged.tensors, "layers": merged.layers}
 
 
 def _together(out: Path, loras: "Sequence[tuple[LoraFile, float]]", rank: int | None) -> dict[str, Any]:
-    from likeness.diffusion.conversion import LoraFile
-    from likeness.diffusion.lora_files import save_tensors, with_one_alpha
-    from likeness.diffusion.resizing import combined, resized
+    from likeness.diffusion.files.conversion import LoraFile
+    from likeness.diffusion.files.lora_files import save_tensors, with_one_alpha
+    from likeness.diffusion.files.resizing import combined, resized
 
     tensors, notes = combined(loras), dict(loras[0][0].metadata)
     titles = [lora.metadata.get("modelspec.title") or lora.metadata.get("ss_output_name", "") for lora, _ in loras]
@@ -124,9 +124,9 @@ def resize_file(file: Path, out: Path, *, rank: int | None = None, keep: float =
     if not 0 < keep <= 1 or (rank is not None and rank < 1):
         raise RecipeError(f"--rank is at least 1 and --keep in (0, 1]; seen are {rank} and {keep:g}.")
     _need_torch()
-    from likeness.diffusion.conversion import read_lora
-    from likeness.diffusion.lora_files import save_tensors, with_one_alpha
-    from likeness.diffusion.resizing import resized
+    from likeness.diffusion.files.conversion import read_lora
+    from likeness.diffusion.files.lora_files import save_tensors, with_one_alpha
+    from likeness.diffusion.files.resizing import resized
 
     _refuse_same(file, out)
     lora = read_lora(file)
@@ -137,7 +137,7 @@ def resize_file(file: Path, out: Path, *, rank: int | None = None, keep: float =
 
 def _by_block(kept: "Mapping[str, Kept]") -> list[dict[str, Any]]:
     """What is left of each block: its ranks, and the smallest and mean share of its layers."""
-    from likeness.diffusion.inspection import block_of
+    from likeness.diffusion.files.inspection import block_of
 
     blocks: dict[str, list[Kept]] = {}
     for layer, one in kept.items():

@@ -101,7 +101,7 @@ def adapted(model: "DiffusionModel", lora: Path, *, weight: float = 1.0) -> Iter
     Raises:
         CheckpointError: for a file that is no LoRA, or one for another base.
     """
-    from likeness.diffusion.lora_files import adapter_from, load_lora
+    from likeness.diffusion.files.lora_files import adapter_from, load_lora
 
     adapter = adapter_from(load_lora(lora), model.adapter_targets(), weight=weight)
     try:

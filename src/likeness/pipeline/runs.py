@@ -16,7 +16,7 @@ from likeness.records import Caption, make_folder, read_records, write_atomicall
 from likeness.workspace import Run
 
 if TYPE_CHECKING:
-    from likeness.diffusion.metadata import LoraMetadata
+    from likeness.diffusion.files.metadata import LoraMetadata
 
 __all__ = ["train_inputs", "train_lora"]
 
@@ -92,7 +92,7 @@ def _begun_run(bench: Bench) -> Run | None:
 
 
 def _metadata(bench: Bench) -> "LoraMetadata":
-    from likeness.diffusion.metadata import LoraMetadata
+    from likeness.diffusion.files.metadata import LoraMetadata
 
     recipe, model = bench.recipe, bench.model
     captions = read_records(bench.workspace.captions_jsonl, Caption)

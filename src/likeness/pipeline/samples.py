@@ -49,7 +49,7 @@ def sample_inputs(bench: Bench) -> dict[str, str]:
 def draw_samples(bench: Bench) -> list[Path]:
     """The pictures that `[sample]` asks for, with the newest LoRA; each few are kept before the next are drawn."""
     config, model, lora = bench.recipe.sample, bench.model, newest_lora(bench.workspace)
-    from likeness.diffusion.inspection import inspect_file
+    from likeness.diffusion.files.inspection import inspect_file
 
     lora_hash, folder = inspect_file(lora).auto_v3, _folder(bench, lora)
     prompts = config.prompts or (", ".join(bench.front),)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from likeness.diffusion.adapter import Adapter
-from likeness.diffusion.conversion import by_layer
+from likeness.diffusion.files.conversion import by_layer
 from likeness.training.ledger import Ledger
 from likeness.training.optimizers import Average
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from likeness.diffusion.lora_files import save_lora
-from likeness.diffusion.metadata import LoraMetadata
+from likeness.diffusion.files.lora_files import save_lora
+from likeness.diffusion.files.metadata import LoraMetadata
 from likeness.errors import Diverged, Interrupted
 from likeness.events import Event, Report
 from likeness.messages import listed

@@ -13,8 +13,8 @@ from torch.nn.utils import clip_grad_norm_
 from likeness.diffusion.adapter import Adapter, attach
 from likeness.diffusion.blocks import BlockSet, assigned, select
 from likeness.diffusion.family import DiffusionModel
+from likeness.diffusion.files.metadata import LoraMetadata
 from likeness.diffusion.lora import Dropout
-from likeness.diffusion.metadata import LoraMetadata
 from likeness.diffusion.prediction import Verdict
 from likeness.errors import RecipeError
 from likeness.events import Report, silent

@@ -12,11 +12,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from likeness.diffusion.adapter import Adapter
-from likeness.diffusion.compat import refuse_dropped
-from likeness.diffusion.conversion import LoraFile, by_layer, read_lora
-from likeness.diffusion.lineage import KINDS, kind_of_layer
+from likeness.diffusion.files.compat import refuse_dropped
+from likeness.diffusion.files.conversion import LoraFile, by_layer, read_lora
+from likeness.diffusion.files.lineage import KINDS, kind_of_layer
+from likeness.diffusion.files.metadata import LoraMetadata, labelled, relabelled
 from likeness.diffusion.lora import AdapterLayer
-from likeness.diffusion.metadata import LoraMetadata, labelled, relabelled
 from likeness.diffusion.variants import layer_of
 from likeness.errors import CheckpointError
 from likeness.records import write_atomically

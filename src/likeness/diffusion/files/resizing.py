@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from likeness.diffusion.conversion import LoraFile
-from likeness.diffusion.deltas import change_of, factors_of, shape_of
-from likeness.diffusion.lineage import kind_of_layer
+from likeness.diffusion.files.conversion import LoraFile
+from likeness.diffusion.files.deltas import change_of, factors_of, shape_of
+from likeness.diffusion.files.lineage import kind_of_layer
 from likeness.errors import CheckpointError
 
 __all__ = ["Kept", "combined", "resized"]

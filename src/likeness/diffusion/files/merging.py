@@ -17,13 +17,13 @@ from safetensors import safe_open
 from torch import Tensor
 
 from likeness.diffusion.checkpoints import Header, kind_of, read_header
-from likeness.diffusion.conversion import LoraFile, named_for
-from likeness.diffusion.deltas import change_of
-from likeness.diffusion.grammar import path_in_text, path_in_unet
+from likeness.diffusion.files.conversion import LoraFile, named_for
+from likeness.diffusion.files.deltas import change_of
+from likeness.diffusion.files.grammar import path_in_text, path_in_unet
+from likeness.diffusion.files.notations import Module, canonical_name
+from likeness.diffusion.files.streaming import copied_base, write_streaming
 from likeness.diffusion.identity import FAMILIES
-from likeness.diffusion.notations import Module, canonical_name
 from likeness.diffusion.plans import plan_in_file
-from likeness.diffusion.streaming import copied_base, write_streaming
 from likeness.errors import CheckpointError
 from likeness.events import Event, Report, silent
 from likeness.messages import listed

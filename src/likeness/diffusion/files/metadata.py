@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from likeness.diffusion.family import Prediction
-from likeness.diffusion.notations import RANKED
+from likeness.diffusion.files.notations import RANKED
 from likeness.errors import CheckpointError
 
 __all__ = ["LoraMetadata", "front_of", "labelled", "relabelled"]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from likeness.diffusion.conversion import rank_of
+from likeness.diffusion.files.conversion import rank_of
 from likeness.errors import CheckpointError
 
 __all__ = ["change_of", "factors_of", "shape_of"]

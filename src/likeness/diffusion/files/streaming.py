@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from likeness.diffusion.checkpoints import Header
-from likeness.diffusion.metadata import front_of
+from likeness.diffusion.files.metadata import front_of
 from likeness.errors import WorkspaceError
 
 __all__ = ["copied_base", "write_streaming"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from likeness.diffusion.grammar import path_in_text, path_in_unet
+from likeness.diffusion.files.grammar import path_in_text, path_in_unet
 from likeness.diffusion.layers import PLANS, Notation, Shape, file_name, unet_layers
 
 __all__ = [

@@ -15,12 +15,12 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from likeness.diffusion.alphas import ALPHAS
-from likeness.diffusion.conversion import LoraFile, rank_of
-from likeness.diffusion.lineage import kind_of_layer
-from likeness.diffusion.lora_files import save_tensors
-from likeness.diffusion.metadata import relabelled
-from likeness.diffusion.notations import TEXT_ENCODERS, key_of
+from likeness.diffusion.files.alphas import ALPHAS
+from likeness.diffusion.files.conversion import LoraFile, rank_of
+from likeness.diffusion.files.lineage import kind_of_layer
+from likeness.diffusion.files.lora_files import save_tensors
+from likeness.diffusion.files.metadata import relabelled
+from likeness.diffusion.files.notations import TEXT_ENCODERS, key_of
 from likeness.errors import CheckpointError
 from likeness.records import make_folder, write_atomically
 

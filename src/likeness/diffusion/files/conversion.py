@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from likeness.diffusion.alphas import alphas_kept, alphas_told
 from likeness.diffusion.checkpoints import Header, kind_of, read_header
+from likeness.diffusion.files.alphas import alphas_kept, alphas_told
+from likeness.diffusion.files.lineage import KINDS, Layers, family_of_layers, kind_of_layer, layers_of
+from likeness.diffusion.files.notations import PARTS_BY_OTHERS, RANKED, Key, canonical_name, key_of
 from likeness.diffusion.layers import Shape
-from likeness.diffusion.lineage import KINDS, Layers, family_of_layers, kind_of_layer, layers_of
-from likeness.diffusion.notations import PARTS_BY_OTHERS, RANKED, Key, canonical_name, key_of
 from likeness.errors import CheckpointError
 
 __all__ = ["LoraFile", "by_layer", "named_for", "rank_of", "read_lora"]

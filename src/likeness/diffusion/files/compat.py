@@ -12,10 +12,10 @@ from safetensors import safe_open
 from torch import Tensor
 
 from likeness.diffusion.checkpoints import kind_of, read_header
-from likeness.diffusion.clients import CLIENTS, KOHYA_STYLE, Client, Contents
+from likeness.diffusion.files.clients import CLIENTS, KOHYA_STYLE, Client, Contents
+from likeness.diffusion.files.lineage import Layers, family_of_layers, kind_of_layer, layers_of, width_in
+from likeness.diffusion.files.notations import key_of, published_layers
 from likeness.diffusion.layers import Shape
-from likeness.diffusion.lineage import Layers, family_of_layers, kind_of_layer, layers_of, width_in
-from likeness.diffusion.notations import key_of, published_layers
 from likeness.errors import CheckpointError
 from likeness.messages import listed
 

@@ -14,9 +14,9 @@ Each `Client` is the rule of one program, read in its source:
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from likeness.diffusion.files.lineage import Layers, width_in
+from likeness.diffusion.files.notations import Key
 from likeness.diffusion.layers import Shape
-from likeness.diffusion.lineage import Layers, width_in
-from likeness.diffusion.notations import Key
 
 __all__ = ["CLIENTS", "KOHYA_STYLE", "Client", "Contents"]
 

@@ -6,8 +6,8 @@ All of it is read off names, shapes and notes; a file by others says little else
 import json
 from collections.abc import Mapping
 
+from likeness.diffusion.files.notations import PARTS_BY_OTHERS, Key
 from likeness.diffusion.layers import Shape
-from likeness.diffusion.notations import PARTS_BY_OTHERS, Key
 
 __all__ = ["KINDS", "Layers", "family_of_layers", "kind_of_layer", "layers_of", "trainer_of", "width_in"]
 

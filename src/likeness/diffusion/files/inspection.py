@@ -11,9 +11,9 @@ import torch
 from safetensors import safe_open
 
 from likeness.diffusion.checkpoints import Header, Kind, kind_of, read_header
+from likeness.diffusion.files.lineage import Layers, family_of_layers, kind_of_layer, layers_of, trainer_of
+from likeness.diffusion.files.notations import Key, key_of
 from likeness.diffusion.layers import Shape
-from likeness.diffusion.lineage import Layers, family_of_layers, kind_of_layer, layers_of, trainer_of
-from likeness.diffusion.notations import Key, key_of
 
 __all__ = ["BlockSummary", "FileReport", "block_of", "inspect_file", "keys_in", "method_of"]
 

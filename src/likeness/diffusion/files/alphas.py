@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from likeness.diffusion.notations import TEXT_ENCODERS, key_of
+from likeness.diffusion.files.notations import TEXT_ENCODERS, key_of
 from likeness.errors import CheckpointError
 
 __all__ = ["ALPHAS", "alphas_kept", "alphas_told"]
