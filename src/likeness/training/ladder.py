@@ -52,7 +52,7 @@ class Ladder:
             except RuntimeError as fault:
                 if not is_out_of_memory(fault):
                     raise
-                told = str(fault).partition("\n")[0]
+                told = str(fault).partition("\n")[0].rstrip(".")
             # Only here: the fault's traceback held all that the attempt had made.
             gc.collect()
             torch.cuda.empty_cache()

@@ -43,8 +43,7 @@ class Examples:
         tensors = (self.noisy_BDhw, self.t_B, self.told_B, self.sizes_B6, self.target_BDhw)
         starts, first_own = range(0, len(self), size), len(self) - self.own
         owns = [max(0, min(start + size, len(self)) - max(start, first_own)) for start in starts]
-        split = zip(*(tensor.split(size) for tensor in tensors), strict=True)
-        return [type(self)(*part, own) for part, own in zip(split, owns, strict=True)]
+        return [type(self)(*part) for part in zip(*(tensor.split(size) for tensor in tensors), owns, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
