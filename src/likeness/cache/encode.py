@@ -123,7 +123,7 @@ def encode(
         report(Event(stage="encode", done=done, total=len(chosen), numbers={"made": writer.made}))
     index = {
         "format": FORMAT,
-        "model": model.fingerprint,
+        "model": model.encodes_as,
         "dtype": str(model.dtype),
         "size": writer.side,
         "caption_dropout": config.caption_dropout,
@@ -216,7 +216,7 @@ class _Writer:
         self, kind: str, inputs: Mapping[str, Any], names: Sequence[str], make: Callable[[], Mapping[str, Tensor]]
     ) -> str:
         """The name of the file for `inputs`, which is there afterwards and holds the tensors `names`."""
-        said = {"format": FORMAT, "kind": kind, "model": self.model.fingerprint, **inputs}
+        said = {"format": FORMAT, "kind": kind, "model": self.model.encodes_as, **inputs}
         key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
         path = self.folder / f"{key}.safetensors"
         if not _is_sound(path, names):

@@ -119,6 +119,11 @@ class DiffusionModel(Protocol):
         """sha256 of all that decides what the base draws: its weights, configurations and vocabulary."""
         ...
 
+    @property
+    def encodes_as(self) -> str:
+        """The same, but for how the denoiser is quantised: what is encoded for one such base is for all."""
+        ...
+
     def encode_posterior(self, pixels_BCHW: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the scaled latents, so that each training step draws its own."""
         ...

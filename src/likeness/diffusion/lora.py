@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from likeness.diffusion.quantised import QuantisedLinear
 from likeness.errors import CheckpointError
 
 __all__ = ["AdapterLayer", "Dropout", "Init", "LoraLayer", "weight_of"]
@@ -38,9 +39,9 @@ class Dropout:
 
 def weight_of(frozen: nn.Module) -> Tensor:
     """The weights of a frozen layer, float32; of a quantised one, what it multiplies with."""
-    weight = frozen.get_parameter("weight").detach()
-    plain = weight if type(weight) in (Tensor, nn.Parameter) else weight.dequantize()
-    return plain.float()
+    if isinstance(frozen, QuantisedLinear):
+        return frozen.whole().float()
+    return frozen.get_parameter("weight").detach().float()
 
 
 class AdapterLayer(nn.Module):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from likeness.diffusion.lora import AdapterLayer, Init, LoraLayer, weight_of
+from likeness.diffusion.quantised import QuantisedLinear
 
 __all__ = ["PARTS", "DoraLayer", "LohaLayer", "LokrLayer", "layer_of", "variants"]
 
@@ -44,8 +45,10 @@ class DoraLayer(LoraLayer):
         (target,) = self._frozen
         ratio = self._ratio()
         ratio = (ratio.flatten() if self.stride is None else ratio).to(x.dtype)
-        longer = self.applied(x * (ratio - 1), target.get_parameter("weight")) * weight
-        return longer + super().forward(x * ratio, weight)
+        more = x * (ratio - 1)
+        is_quantised = isinstance(target, QuantisedLinear)
+        longer = target.product(more) if is_quantised else self.applied(more, target.get_parameter("weight"))
+        return longer * weight + super().forward(x * ratio, weight)
 
     def delta_weight(self) -> Tensor:
         """`W' - W`."""

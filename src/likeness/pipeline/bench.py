@@ -56,7 +56,7 @@ class Bench:
             for name in ("vae", "tokenizer")
             if getattr(settings, name)
         ]
-        usual, changed = BaseConfig(), ("prediction", "zero_terminal", "clip_skip", "vae_dtype")
+        usual, changed = BaseConfig(), ("prediction", "zero_terminal", "clip_skip", "vae_dtype", "quantise")
         told += [f"{name} {value}" for name in changed if (value := getattr(settings, name)) != getattr(usual, name)]
         return _digest([settings.device, settings.dtype, held, *told])
 

@@ -76,6 +76,11 @@ class BaseConfig(Section):
         default="auto",
         description="Number format of the base's weights; auto: float32 on a CPU, half of that on a GPU.",
     )
+    quantise: Literal["none", "int8", "fp8"] = Field(
+        default="none",
+        description="Linear layers of the denoiser in a byte a weight: half the memory of bfloat16, and slower. int8 "
+        "is nearer to the base than fp8. What a LoRA learns on one fits the whole base.",
+    )
     prediction: Literal["auto", "epsilon", "v"] = Field(
         default="auto",
         description="What the base predicts, where it does not say so itself; auto: as it says, else epsilon. Before "

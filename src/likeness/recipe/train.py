@@ -45,6 +45,18 @@ class TrainConfig(Section):
         le=256,
         description="Batches to a step of the optimizer: 2 of 2 learn as 1 of 4, in less memory.",
     )
+    microbatch: int = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="Pictures of a batch that are computed at once; a step still learns from all of them. 0: the whole "
+        "batch, and where memory runs out half of it, and so on.",
+    )
+    checkpointing: Literal["auto", "blocks", "none"] = Field(
+        default="auto",
+        description="Whether blocks of the base are computed anew for backward, which takes less memory and a third "
+        "more time and gives the same result. auto: where memory runs out; blocks: from the first step; none: never.",
+    )
     optimizer: Literal["adamw", "adamw8bit", "prodigy", "adafactor", "schedule-free"] = Field(
         default="adamw",
         description="adamw: what all settings here were found with. adamw8bit: a quarter of its memory (bitsandbytes). "

@@ -102,7 +102,7 @@ def load_data(cache: Path, model: DiffusionModel, *, others: Sequence[str] = ())
         WorkspaceError: where the cache is not whole, or was encoded with another base.
     """
     index, digest = _index(cache)
-    if (index["model"], index["dtype"]) != (model.fingerprint, str(model.dtype)):
+    if (index["model"], index["dtype"]) != (model.encodes_as, str(model.dtype)):
         raise WorkspaceError(
             f"{cache} was encoded with another base, or in another precision (now {model.dtype}). Encode again."
         )
