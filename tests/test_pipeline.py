@@ -141,6 +141,21 @@ def test_a_caption_file_is_read_when_it_appears(workspace: Workspace, recipe: Re
     assert read_records(workspace.captions_jsonl, Caption)[0].tags == ("mirachar", "1girl", "a red scarf")
 
 
+def test_missing_class_pictures_are_drawn_once_with_the_captions_without_the_trigger(
+    workspace: Workspace, recipe: Recipe
+):
+    own = changed(recipe, "encode", class_pictures=3)
+    workspace.class_pictures.mkdir()
+    save_png(workspace.class_pictures / "mine.png", numpy.zeros((36, 40, 3), numpy.uint8))
+    run(workspace, own, TO_ENCODE)
+    drawn = sorted(path.name for path in workspace.class_pictures.iterdir())
+    assert drawn == ["drawn-0001.png", "drawn-0001.txt", "drawn-0002.png", "drawn-0002.txt", "mine.png"]
+    assert "mira" not in (workspace.class_pictures / "drawn-0001.txt").read_text()
+    assert fresh_steps(workspace, own, TO_ENCODE)["encode"]
+    (workspace.class_pictures / "mine.txt").write_text("fox, black")
+    assert not fresh_steps(workspace, own, TO_ENCODE)["encode"]
+
+
 def test_a_deleted_cache_is_made_again(workspace: Workspace, recipe: Recipe):
     run(workspace, recipe, TO_ENCODE)
     shutil.rmtree(workspace.cache)

@@ -32,6 +32,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
         "blocks": "attention-ff",
         "rank": 32,
         "preserve": 0.3,
+        "balance": "none",
         "save_every": 0,
     },
     "sample": {"steps": 15, "guidance": 2.0, "sampler": "dpm++", "count": 2},

@@ -89,6 +89,7 @@ class DiffusionModel(Protocol):
 
     name: str
     pixels_per_latent: int
+    side_step: int  # px of which both sides of what is trained on are a multiple
     schedule: Schedule
     denoiser: nn.Module
     text_encoders: tuple[nn.Module, ...]

@@ -116,6 +116,11 @@ class Parts:
         return 2 ** (len(self.vae.config["block_out_channels"]) - 1)
 
     @property
+    def side_step(self) -> int:
+        """px of which both sides of a picture must be a multiple: what the UNet halves, it must be able to double."""
+        return self.pixels_per_latent * 2 ** (len(self.unet.config["block_out_channels"]) - 1)
+
+    @property
     def native_size(self) -> tuple[int, int]:
         """Width and height that the base draws best, px."""
         side = self.unet.config["sample_size"] * self.pixels_per_latent

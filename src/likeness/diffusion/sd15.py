@@ -43,6 +43,7 @@ class StableDiffusion15:
         self.device, self.dtype = parts.unet.device, parts.unet.dtype
         self.latent_channels: int = parts.unet.config["in_channels"]
         self.pixels_per_latent, self.native_size = parts.pixels_per_latent, parts.native_size
+        self.side_step: int = parts.side_step
 
     @classmethod
     def load(

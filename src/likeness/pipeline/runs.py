@@ -45,7 +45,7 @@ def train_lora(bench: Bench) -> list[Path]:
     The last is the one that has the character's name.
     """
     recipe, workspace, model = bench.recipe, bench.workspace, bench.model
-    from likeness.training.batches import refuse_held_out
+    from likeness.training.data import refuse_held_out
     from likeness.training.train import train
 
     refuse_held_out(workspace.cache, read_seal(workspace.held_out_json))

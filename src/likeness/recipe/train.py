@@ -179,6 +179,24 @@ class TrainConfig(Section):
     sets: tuple[AdapterSet, ...] = Field(
         default=(), description="Several sets, each its own rank; instead of blocks, rank and alpha above."
     )
+    balance: Literal["views", "none"] = Field(
+        default="views",
+        description="views: a round shows pictures of rare views twice or thrice, as far as the reader told views; "
+        "none: each picture once.",
+    )
+    outside: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="How much counts what lies outside of a mask (encode.masks). At 0 backgrounds are left to chance.",
+    )
+    class_share: float = Field(
+        default=0.3,
+        ge=0,
+        le=0.5,
+        description="Share of the batches that are of the character's class, where encode.class_pictures asks for any; "
+        "0.5 in the paper, which has no other guard.",
+    )
     preserve: float = Field(
         default=0.0,
         ge=0,

@@ -1,6 +1,7 @@
 """The lesson: what one step shows the adapter, and the gradient that comes of it. Shapes: B batch, D h w latent."""
 
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from likeness.diffusion.checkpointing import Checkpointing
 from likeness.recipe import TrainConfig
 from likeness.seeds import seed_of
 from likeness.training.batches import Batch, draw
+from likeness.training.buckets import Turn
 from likeness.training.learner import Learner
 from likeness.training.noise import Noising
 from likeness.training.teacher import Teacher
@@ -29,6 +31,7 @@ class Lesson:
         checkpointing: where the denoiser may be cut.
         precision: that is computed in instead of the base's own; None: in that.
         seed: of the recipe.
+        turns: which bucket each batch of the run is of.
     """
 
     teacher: Teacher
@@ -37,6 +40,7 @@ class Lesson:
     checkpointing: Checkpointing
     precision: torch.dtype | None
     seed: int
+    turns: Sequence[Turn]
 
     def gradient(self, step: int) -> Tensor:
         """The loss of a step, counted from 0, float32; the adapter's parameters have its gradient afterwards.
@@ -51,14 +55,18 @@ class Lesson:
         loss, seen = torch.zeros((), device=self.teacher.model.device), []
         with self.checkpointing.on() if ladder.is_checkpointed else nullcontext():
             for number in range(step * config.accumulate, (step + 1) * config.accumulate):
-                batch = draw(self.teacher.data, self.noising, config.batch, seed=self.seed, number=number)
-                kept = _kept(config, number)
+                turn = self.turns[number]
+                batch = draw(self.teacher.data, self.noising, config.batch, seed=self.seed, number=number, turn=turn)
+                kept = 0 if batch.is_class else _kept(config, number)
                 part, plain_B = self._passed(batch, kept)
                 loss += part
                 count = len(plain_B) - kept  # what is preserved is of no picture
-                seen.append((batch.pictures_B[:count], batch.t_B[:count], plain_B[:count]))
-        for pictures_B, t_B, plain_B in seen:
-            self.learner.ledger.note(step + 1, pictures_B, t_B, plain_B)
+                seen.append((batch, plain_B[:count]))
+        for batch, plain_B in seen:
+            count = len(plain_B)
+            self.learner.ledger.note(
+                step + 1, batch.pictures_B[:count], batch.t_B[:count], plain_B, is_compared=not batch.is_class
+            )
         return loss
 
     def _passed(self, batch: Batch, kept: int) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,8 @@ from torch import Tensor
 from likeness.diffusion.adapter import Adapter
 from likeness.diffusion.family import Conditioning, DiffusionModel
 from likeness.recipe import TrainConfig
-from likeness.training.batches import Batch, DataSet
+from likeness.training.batches import Batch
+from likeness.training.data import DataSet
 from likeness.training.objective import denoising_loss
 
 __all__ = ["Examples", "Teacher"]
@@ -26,6 +27,7 @@ class Examples:
         sizes_B6: of the pictures.
         target_BDhw: what it should answer; in the last `own` places, what the base itself answers instead.
         own: how many those are.
+        map_B1hw: how much each place counts; None: all alike.
     """
 
     noisy_BDhw: Tensor
@@ -34,6 +36,7 @@ class Examples:
     sizes_B6: Tensor
     target_BDhw: Tensor
     own: int
+    map_B1hw: Tensor | None
 
     def __len__(self) -> int:
         return len(self.t_B)
@@ -43,7 +46,9 @@ class Examples:
         tensors = (self.noisy_BDhw, self.t_B, self.told_B, self.sizes_B6, self.target_BDhw)
         starts, first_own = range(0, len(self), size), len(self) - self.own
         owns = [max(0, min(start + size, len(self)) - max(start, first_own)) for start in starts]
-        return [type(self)(*part) for part in zip(*(tensor.split(size) for tensor in tensors), owns, strict=True)]
+        maps = [None] * len(owns) if self.map_B1hw is None else self.map_B1hw.split(size)
+        split = (tensor.split(size) for tensor in tensors)
+        return [type(self)(*part) for part in zip(*split, owns, maps, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +78,14 @@ class Teacher:
         schedule, t_B, told_B, sizes_B6 = self.model.schedule, batch.t_B, batch.told_B, batch.sizes_B6
         noisy_BDhw = schedule.add_noise(batch.clean_BDhw, batch.added_BDhw, t_B)
         target_BDhw = schedule.target(batch.clean_BDhw, batch.noise_BDhw, t_B)
+        map_B1hw = batch.map_B1hw
         if kept:
+            if map_B1hw is not None:  # what the base answers is to stay everywhere
+                map_B1hw = torch.cat([map_B1hw[:-kept], torch.ones_like(map_B1hw[:kept])])
             noisy_BDhw = torch.cat([noisy_BDhw[:-kept], noisy_BDhw[:kept]])
             t_B, sizes_B6 = torch.cat([t_B[:-kept], t_B[:kept]]), torch.cat([sizes_B6[:-kept], sizes_B6[:kept]])
             told_B = torch.cat([told_B[:-kept], batch.bare_B[:kept]])
-        return Examples(noisy_BDhw, t_B, told_B, sizes_B6, target_BDhw, kept)
+        return Examples(noisy_BDhw, t_B, told_B, sizes_B6, target_BDhw, kept, map_B1hw)
 
     def losses(self, asked: Examples) -> tuple[Tensor, Tensor]:
         """The loss of each example, weighted and plain, shape (B,) each."""
@@ -88,7 +96,9 @@ class Teacher:
         output_BDhw = self.model.predict(asked.noisy_BDhw, asked.t_B, self._told(asked.told_B), asked.sizes_B6)
         huber_c = self.config.huber_c if self.config.loss == "huber" else None
         weight_B = self.weight_T[asked.t_B]
-        plain_B = denoising_loss(output_BDhw, target_BDhw, torch.ones_like(weight_B), huber_c=huber_c)
+        plain_B = denoising_loss(
+            output_BDhw, target_BDhw, torch.ones_like(weight_B), map_B1hw=asked.map_B1hw, huber_c=huber_c
+        )
         return weight_B * plain_B, plain_B
 
     @torch.no_grad()

@@ -22,7 +22,8 @@ from likeness.errors import RecipeError
 from likeness.events import Report, silent
 from likeness.recipe import TrainConfig
 from likeness.records import Checkpoint
-from likeness.training.batches import DataSet, load_data
+from likeness.training.buckets import planned
+from likeness.training.data import DataSet, load_data
 from likeness.training.ladder import Ladder
 from likeness.training.learner import Learner
 from likeness.training.ledger import Ledger
@@ -110,14 +111,15 @@ def prepared(cache: Path, config: TrainConfig, *, model: DiffusionModel, seed: i
         RecipeError: for a block, prediction or precision that this base cannot be trained in.
         WorkspaceError: where the cache is not whole.
     """
-    data = load_data(cache, model, others=config.preserve_prompts)
+    data = load_data(cache, model, others=config.preserve_prompts, is_balanced=config.balance == "views")
     noising, weight_T = Noising.of(model.schedule, config), loss_weights(model.schedule, config)
     verdict, precision = checked_prediction(model, data), _precision(config, model)
     learner = _new_learner(config, model, data, seed)
     learner.adapter.train()
     teacher = Teacher(model, learner.adapter, data, config, weight_T.to(model.device))
     cuts = Checkpointing.of(model.denoiser, learner.adapter)
-    return Lesson(teacher, learner, noising, cuts, precision, seed), verdict
+    turns = planned(data.buckets, config.steps * config.accumulate, class_share=config.class_share)
+    return Lesson(teacher, learner, noising, cuts, precision, seed, turns), verdict
 
 
 def _new_learner(config: TrainConfig, model: DiffusionModel, data: DataSet, seed: int) -> Learner:
@@ -225,6 +227,8 @@ def _settings(origin: Origin, data: DataSet, verdict: Verdict) -> dict[str, Any]
         "gradient_accumulation_steps": config.accumulate,
         "total_batch_size": config.batch,
         "num_train_images": len(data),
+        "num_reg_images": len(data.paths) - len(data),
+        "enable_bucket": len(data.buckets) > 1,
         "caption_dropout_rate": data.caption_dropout,
         "min_snr_gamma": config.min_snr_gamma if config.weighting == "min-snr" else None,
         "debiased_estimation": config.weighting == "debiased",
