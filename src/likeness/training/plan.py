@@ -184,7 +184,7 @@ def _cut(lesson: Lesson) -> dict[str, tuple[int, int]]:
         lesson.gradient(0)
     parts = [_part(name) for name in lesson.checkpointing.blocks]
     anew = Counter(map(_part, cut))
-    return {part: (anew[part], count) for part, count in Counter(parts).items()}
+    return {part: (anew[part], count) for part, count in sorted(Counter(parts).items())}
 
 
 def _part(block: str) -> str:
