@@ -68,8 +68,7 @@ def test_a_layer_answers_nearly_as_the_whole_one_and_so_does_its_gradient(
     assert answers[0].dtype == gradients[0].dtype == dtype
     assert 0 < error(*answers) < most
     assert 0 < error(gradients[0], gradients[1]) < most
-    exact = torch.nn.functional.linear(x, layer.whole(), layer.bias)
-    torch.testing.assert_close(answers[0], exact)
+    assert torch.equal(layer.product(x), torch.nn.functional.linear(x, layer.whole()))
     assert torch.equal(weight_of(layer), layer.whole().float())
 
 
@@ -103,7 +102,7 @@ def test_the_embedded_base_answers_nearly_as_before(kind: Kind) -> None:
         told = one.encode_prompts(["a fox, blue hair"] * 4)
         with torch.no_grad():
             answers.append(one.predict(noisy_BDhw, torch.tensor([50, 300, 600, 950]), told))
-    assert 0 < error(*answers) < {"int8": 0.01, "fp8": 0.05}[kind]
+    assert 0 < error(*answers) < {"int8": 0.015, "fp8": 0.05}[kind]
 
 
 def test_only_linear_layers_of_attentions_are_quantised(folder: Path, model: DiffusionModel) -> None:

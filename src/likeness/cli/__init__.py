@@ -68,6 +68,7 @@ Why = Annotated[str, typer.Option(metavar="PICTURE", help="Only say why this pic
 Source = Annotated[str, typer.Option(metavar="WORDS", help="Where pictures came from of which nobody said so yet.")]
 Licence = Annotated[str, typer.Option(metavar="WORDS", help="The permission they are used under, likewise.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, JSON events on stderr.")]
+PlanOnly = Annotated[bool, typer.Option("--plan", help="Only measure what it would take: train nothing.")]
 NoDraw = Annotated[bool, typer.Option("--no-draw", help="Only look at the word: load no base, draw nothing.")]
 Sources = Annotated[
     list[Path], typer.Argument(metavar="SOURCE", help="Folders, zip files and pictures.", show_default=False)
@@ -199,8 +200,11 @@ def encode(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = F
 
 
 @app.command()
-def train(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
+def train(folder: Folder = HERE, plan: PlanOnly = False, settings: Settings = None, as_json: AsJson = False) -> None:
     """Train the LoRA, or go on with an interrupted run. What is new is encoded first."""
+    if plan:
+        _plan(folder, settings, as_json)
+        return
     _run(("curate", "caption", "encode", "train"), folder, settings, as_json)
 
 
@@ -299,6 +303,17 @@ def _run(steps: tuple[str, ...], folder: Path, settings: list[str] | None, as_js
         outcomes = pipeline.run(workspace, recipe, steps, report=report)
     steps_told = [outcome.model_dump() for outcome in outcomes]
     _tell(as_json, {"workspace": str(workspace.root), "steps": steps_told}, outcome_table(workspace, outcomes))
+
+
+def _plan(folder: Path, settings: list[str] | None, as_json: bool) -> None:
+    from likeness.cli.plans import plan_table
+    from likeness.cli.progress import reporting
+    from likeness.pipeline.plans import plan_training
+
+    workspace, recipe = _opened(folder, settings)
+    with reporting(as_json) as report:
+        plan = plan_training(workspace, recipe, report=report)
+    _tell(as_json, plan.model_dump(), plan_table(plan))
 
 
 def _tell(as_json: bool, result: dict[str, Any], words: Any) -> None:

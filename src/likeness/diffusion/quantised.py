@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from likeness.errors import RecipeError
@@ -43,9 +42,9 @@ class QuantisedLinear(nn.Linear):
         self.bias = whole.bias
         self.register_buffer("scale_O1", scale_O1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The layer's answer to `x` (..., I)."""
-        answer = self.product(x)
+    def forward(self, input: Tensor) -> Tensor:
+        """The layer's answer to `input` (..., I)."""
+        answer = self.product(input)
         return answer if self.bias is None else answer + self.bias.to(answer.dtype)
 
     def product(self, x: Tensor) -> Tensor:
@@ -66,15 +65,14 @@ class _Product(torch.autograd.Function):
         return functional.linear(x, layer.whole())
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        (grad,) = grad_outputs
         return grad @ ctx.layer.whole().to(grad.dtype), None
 
 
 def quantise(denoiser: nn.Module, kind: Quantisation, *, device: torch.device) -> None:
-    """The linear layers in a denoiser's attentions have a byte for each weight; where they are a half of it, or more.
-
-    What tells of time and what is convolved stays whole: it is little, or all pictures pass through it.
+    """The linear layers in a denoiser's attentions have a byte for each weight; what tells of time and what is
+    convolved stays whole.
 
     Raises:
         RecipeError: where the device has no such numbers.

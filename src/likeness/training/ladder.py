@@ -3,6 +3,7 @@
 import gc
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -10,31 +11,58 @@ import torch
 from likeness.errors import OutOfMemory
 from likeness.recipe import TrainConfig
 
-__all__ = ["Ladder", "is_out_of_memory"]
+__all__ = ["Ladder", "Rung", "is_out_of_memory", "rungs_of"]
 
 T = TypeVar("T")
 
 REFUSALS = ("can't allocate memory", "not enough memory")  # of torch's allocator for the CPU, on Linux and on Windows
 
 
-class Ladder:
-    """How a step is computed so that it fits into memory. Every rung computes the same gradient in another way:
-
-    1. blocks of the denoiser forget what happened inside them, and find it out again for backward: gradient
-       checkpointing, the same bits in about a third more time;
-    2. a batch is computed in parts of half as many pictures, then of a quarter, down to one: the same pictures, noise
-       and timesteps to every step of the optimizer, and the mean over all of them. Sums are rounded in another order.
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A way of computing a step. All of them compute the same gradient.
 
     Attributes:
-        is_checkpointed: whether the first rung is taken.
-        microbatch: how many pictures are computed at once.
+        is_checkpointed: blocks of the denoiser forget what happened inside them, and find it out again for backward:
+            gradient checkpointing, the same bits in about a third more time.
+        microbatch: how many pictures of a batch are computed at once. A step of the optimizer is of the same pictures,
+            noise and timesteps whatever that is, and of the mean over all of them; sums are rounded in another order.
+    """
+
+    is_checkpointed: bool
+    microbatch: int
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> "Rung":
+        """As the recipe sets it."""
+        return cls(config.checkpointing == "blocks", min(config.microbatch or config.batch, config.batch))
+
+    def above(self, config: TrainConfig) -> "Rung | None":
+        """The next one, which takes less memory; None at the end."""
+        if not self.is_checkpointed and config.checkpointing == "auto":
+            return Rung(True, self.microbatch)
+        return Rung(self.is_checkpointed, math.ceil(self.microbatch / 2)) if self.microbatch > 1 else None
+
+
+def rungs_of(config: TrainConfig) -> list[Rung]:
+    """Every rung, from what the recipe sets upward."""
+    rungs = [Rung.of(config)]
+    while rung := rungs[-1].above(config):
+        rungs.append(rung)
+    return rungs
+
+
+class Ladder:
+    """Where a run stands on its ladder.
+
+    Attributes:
+        rung: how steps are computed now.
     """
 
     def __init__(self, config: TrainConfig) -> None:
+        self.rung = Rung.of(config)
         self._config = config
         self._tried: list[str] = []
-        self.is_checkpointed = config.checkpointing == "blocks"
-        self.microbatch = min(config.microbatch or config.batch, config.batch)
 
     def climbing(self, attempt: Callable[[], T], say: Callable[[str], None]) -> T:
         """What `attempt` answers, tried again one rung higher each time that memory runs out.
@@ -56,23 +84,21 @@ class Ladder:
             # Only here: the fault's traceback held all that the attempt had made.
             gc.collect()
             torch.cuda.empty_cache()
-            say(f"out of memory; from here on, {self._climb(told)}")
+            higher = self.rung.above(self._config)
+            if higher is None:
+                raise OutOfMemory(self._last_words(told))
+            say(f"out of memory; from here on {self._step_to(higher)}")
 
-    def _climb(self, told: str) -> str:
-        """The rung that is taken now, in words."""
-        if not self.is_checkpointed and self._config.checkpointing == "auto":
-            self.is_checkpointed = True
-            rung = "blocks are computed anew for backward (gradient checkpointing: the same result, in more time)"
-        elif self.microbatch > 1:
-            self.microbatch = math.ceil(self.microbatch / 2)
-            rung = (
-                f"{self.microbatch} of the {self._config.batch} pictures of a batch are computed at once (a step of "
-                "the optimizer is of the same pictures as before)"
-            )
+    def _step_to(self, higher: Rung) -> str:
+        """What is done from now on, in words."""
+        if higher.is_checkpointed != self.rung.is_checkpointed:
+            done, why = "blocks are computed anew for backward", "gradient checkpointing: the same result, in more time"
         else:
-            raise OutOfMemory(self._last_words(told))
-        self._tried.append(rung.partition(" (")[0])
-        return rung
+            done = f"{higher.microbatch} of the {self._config.batch} pictures of a batch are computed at once"
+            why = "a step of the optimizer is of the same pictures as before"
+        self.rung = higher
+        self._tried.append(done)
+        return f"{done} ({why})"
 
     def _last_words(self, told: str) -> str:
         config = self._config
@@ -93,13 +119,14 @@ class Ladder:
         )
 
     def numbers(self) -> dict[str, int]:
-        """How high it was climbed, as a file can hold it."""
-        return {"is_checkpointed": int(self.is_checkpointed), "microbatch": self.microbatch}
+        """The rung, as a file can hold it."""
+        return {"is_checkpointed": int(self.rung.is_checkpointed), "microbatch": self.rung.microbatch}
 
     def load(self, numbers: Mapping[str, float]) -> None:
         """A run that goes on is computed as it was, so that it ends with the same bytes; or in even smaller parts."""
-        self.is_checkpointed |= bool(numbers["is_checkpointed"]) and self._config.checkpointing == "auto"
-        self.microbatch = min(self.microbatch, int(numbers["microbatch"]))
+        was_checkpointed = bool(numbers["is_checkpointed"]) and self._config.checkpointing == "auto"
+        microbatch = min(self.rung.microbatch, int(numbers["microbatch"]))
+        self.rung = Rung(self.rung.is_checkpointed or was_checkpointed, microbatch)
 
 
 def is_out_of_memory(fault: RuntimeError) -> bool:

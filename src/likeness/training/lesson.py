@@ -48,12 +48,12 @@ class Lesson:
         What comes out depends on the adapter and the step's number alone. Where memory runs out on the way, nothing has
         changed but gradients, which the next call begins anew.
         """
-        config, ladder = self.teacher.config, self.learner.ladder
+        config, rung = self.teacher.config, self.learner.ladder.rung
         if config.drops_out():
             torch.manual_seed(seed_of(self.seed, "dropout", step))
         self.learner.optimizer.zero_grad()
         loss, seen = torch.zeros((), device=self.teacher.model.device), []
-        with self.checkpointing.on() if ladder.is_checkpointed else nullcontext():
+        with self.checkpointing.on() if rung.is_checkpointed else nullcontext():
             for number in range(step * config.accumulate, (step + 1) * config.accumulate):
                 turn = self.turns[number]
                 batch = draw(self.teacher.data, self.noising, config.batch, seed=self.seed, number=number, turn=turn)
@@ -75,7 +75,7 @@ class Lesson:
         config, plain = self.teacher.config, []
         loss, device = torch.zeros((), device=self.teacher.model.device), self.teacher.model.device.type
         examples = self.teacher.examples(batch, kept=kept)
-        for part in examples.parts(self.learner.ladder.microbatch):
+        for part in examples.parts(self.learner.ladder.rung.microbatch):
             with torch.autocast(device, self.precision, enabled=self.precision is not None):
                 losses_B, plain_B = self.teacher.losses(part)
             share = losses_B.mean() * (len(part) / len(examples)) / config.accumulate
