@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from likeness.diffusion.products import low_rank
 from likeness.diffusion.quantised import QuantisedLinear
 from likeness.errors import CheckpointError
 
@@ -175,5 +176,4 @@ class LoraLayer(AdapterLayer):
 
     def delta_weight(self) -> Tensor:
         """`up @ down`, scaled."""
-        down, up = self.lora_down["weight"], self.lora_up["weight"]
-        return (up.flatten(1) @ down.flatten(1)).view(self.shape) * self.scale
+        return low_rank(dict(self.named_parameters())) * self.scale
