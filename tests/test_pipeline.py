@@ -64,8 +64,8 @@ def recipe(base: Path) -> Recipe:
 
 
 def changed(recipe: Recipe, section: str, **values: object) -> Recipe:
-    before = recipe.model_dump()
-    return Recipe.model_validate({**before, section: {**before[section], **values}})
+    before = recipe.model_dump(exclude_unset=True)  # what was left open stays open, for the preset
+    return Recipe.model_validate({**before, section: {**before.get(section, {}), **values}})
 
 
 def fresh_steps(workspace: Workspace, recipe: Recipe, steps: Sequence[str]) -> dict[str, bool]:
