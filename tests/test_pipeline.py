@@ -103,7 +103,7 @@ def test_what_has_not_changed_is_skipped_and_nothing_is_written(workspace: Works
         ("character", {"kind": "fictional"}, set()),
         ("train", {"sample_every": 2, "sample_prompts": ("a fox",)}, set()),
         ("character", {"name": "Vix"}, {"train", "sample"}),
-        ("train", {"learning_rate": 2e-4}, {"train", "sample"}),
+        ("train", {"learning_rate": 3e-4}, {"train", "sample"}),
         ("encode", {"variants": 3}, {"encode", "train", "sample"}),
         ("caption", {"add": ("drawing",)}, {"caption", "encode", "train", "sample"}),
     ],

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from likeness.errors import RecipeError, WorkspaceError
 
-__all__ = ["commented_toml", "plain_toml", "read_toml"]
+__all__ = ["commented_toml", "faults_of", "plain_toml", "read_toml"]
 
 Model = TypeVar("Model", bound=BaseModel)
 UNKNOWN_DEFAULT = "default_factory_not_called"  # a default that depends on a field at fault: that fault is told already
@@ -32,16 +32,16 @@ def read_toml(path: Path, model: type[Model], overrides: Sequence[str] = ()) -> 
     except ValueError as fault:  # TOMLDecodeError and UnicodeDecodeError; both say where
         raise RecipeError(f"{path} is not valid TOML: {fault}. Text needs quotes, a list needs brackets.") from fault
     slips = [fault for override in overrides if (fault := _lay_over(data, override))]
-    faults = _faults(model, data)
+    faults = faults_of(model, data)
     if slips or faults:
-        alone = _faults(model, tomllib.loads(text))
+        alone = faults_of(model, tomllib.loads(text))
         slips += [f"--set {fault}" for fault in faults if fault not in alone]
         raise RecipeError(_listed(path, [fault for fault in faults if fault in alone], slips))
     return model.model_validate(data)
 
 
-def _faults(model: type[BaseModel], data: Mapping[str, Any]) -> list[str]:
-    """All that is wrong with `data` as `model`, in words."""
+def faults_of(model: type[BaseModel], data: Mapping[str, Any]) -> list[str]:
+    """All that is wrong with `data` as `model`, in words: field, value and what is allowed."""
     try:
         model.model_validate(data)
     except ValidationError as invalid:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likeness.cli import files, models
+from likeness.cli import files, models, recipes
 from likeness.errors import LikenessError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ app = typer.Typer(
 )
 app.add_typer(models.app)
 app.add_typer(files.app)
+app.add_typer(recipes.app)
 
 NewFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The character's folder.", show_default=False)]
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The character's folder.", show_default="here")]
