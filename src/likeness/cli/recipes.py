@@ -156,7 +156,7 @@ def _next(place: Path, found: "Imported") -> "RenderableType":
     named = ", ".join(f"{name} = {getattr(recipe.character, name)!r}" for name in ("trigger", "class_words", "kind"))
     words = [f"Written: {place}", f"Check [character]: {named}."]
     if recipe.base.path != "maquette" and not Path(recipe.base.path).expanduser().exists():
-        words.append(f"base.path = {recipe.base.path!r} is not on this machine: name the file that is.")
+        words.append(f"base.path = {recipe.base.path} is not on this machine: name the file that is.")
     words.append(f"Next: {typed('add', place.parent, 'PICTURES')}")
     words.append(f"Every value: {typed('show', place.parent)}")
     return unbroken("\n".join(words))

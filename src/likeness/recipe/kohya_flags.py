@@ -76,7 +76,7 @@ NOT_NEEDED: Mapping[str, str] = {
         ("enable_bucket", "bucket_no_upscale", "bucket_reso_steps", "min_bucket_reso", "max_bucket_reso"), BUCKETS
     ),
     **dict.fromkeys(("xformers", "sdpa", "mem_eff_attn", "diffusers_xformers"), FAST),
-    "gradient_checkpointing": MEMORY,
+    "gradient_checkpointing": "it changes memory and time, and no result",
     **dict.fromkeys(("lowram", "highvram", "fp8_base", "fused_backward_pass"), MEMORY),
     **dict.fromkeys(("max_data_loader_n_workers", "persistent_data_loader_workers"), "no worker processes are used"),
     "max_token_length": TEXTS,

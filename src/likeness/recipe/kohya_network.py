@@ -27,16 +27,18 @@ SDXL_BLOCKS = {
 """The places of a list of block_dims that hold transformers: kohya-ss/sd-scripts `networks/lora.py`."""
 
 
-def convert_network(desk: Desk) -> None:
-    """Variant, rank, alpha and what of the denoiser learns."""
+def convert_network(desk: Desk, *, keeps_rate: bool) -> None:
+    """Variant, rank, alpha and what of the denoiser learns; `keeps_rate`: whether the step size is taken over too."""
     module, given = str(desk.value("network_module") or "networks.lora"), pairs(desk.value("network_args"))
     rank = desk.value("network_dim") or 4
     alpha = 1 if desk.value("network_alpha") is None else desk.value("network_alpha")
-    if desk.take("network_dim", "train.rank", rank):
+    if not desk.take("network_dim", "train.rank", rank):
+        desk.leave("network_alpha", "it belongs to that rank")
+    elif not keeps_rate:
+        desk.leave("network_alpha", "it goes with a step size, and that is the preset's: alpha is the rank")
+    else:
         why = "" if desk.entries("network_alpha") else "a strength of 1 / rank"
         desk.take("network_alpha", "train.alpha", alpha, why)
-    else:
-        desk.leave("network_alpha", "it belongs to that rank")
     if module.startswith("lycoris"):
         _lycoris(desk, given)
     elif module in ("networks.lora", "networks.lora_fa"):
@@ -74,8 +76,11 @@ def _own(desk: Desk, given: dict[str, str]) -> None:
 
 def _with_convolutions(desk: Desk, given: dict[str, str]) -> None:
     rank, alpha = number(given["conv_dim"]), number(given.get("conv_alpha", "1"))
-    own = {"rank": desk.get("train.rank", 4), "alpha": desk.get("train.alpha", 1)}
-    sets = [{"blocks": "transformer", **own}, {"blocks": "convolutions", "rank": rank, "alpha": alpha}]
+    own = desk.get("train.rank", 4)
+    sets = [
+        {"blocks": "transformer", "rank": own, "alpha": desk.get("train.alpha", own)},
+        {"blocks": "convolutions", "rank": rank, "alpha": alpha},
+    ]
     for name in ("conv_dim", "conv_alpha"):
         if name in given:
             desk.take("network_args", "train.sets", sets, "a LoCon: two sets", of=f"{name}={given[name]}")
@@ -93,7 +98,7 @@ def _per_block(desk: Desk, given: dict[str, str]) -> None:
     sets: dict[tuple[Any, Any], list[str]] = {}
     for place, block in blocks.items():
         if dims[place]:
-            alpha = alphas[place] if alphas else desk.get("train.alpha", 1)
+            alpha = alphas[place] if alphas else desk.get("train.alpha", dims[place])
             sets.setdefault((dims[place], alpha), []).append(f"lora_unet_{block}_*")
     told = [{"blocks": names, "rank": rank, "alpha": alpha} for (rank, alpha), names in sets.items()]
     for part in said:

@@ -35,8 +35,8 @@ def import_recipe(settings: KohyaSettings, *, images: int | None = None, family:
     _character(desk)
     if any(entry.name in TRAINS for entry in settings.entries):
         _base(desk)
-        convert_network(desk)
         is_known = convert_optimizer(desk)
+        convert_network(desk, keeps_rate=is_known and desk.figure("unet_lr", "learning_rate") is not None)
         convert_rates(desk, is_known=is_known)
         _batch(desk)
         steps = _length(desk, images)
