@@ -343,20 +343,23 @@ def test_lycoris_is_told_in_our_terms(arguments: str, expected: dict[str, Any]):
     assert {name: getattr(train, name) for name in expected} == expected
 
 
-@pytest.mark.parametrize(("family", "blocks"), [("sdxl", 23), ("sd15", 25)])
-def test_a_rank_per_block_reaches_every_transformer_once(family: str, blocks: int):
+@pytest.mark.parametrize(
+    ("family", "blocks", "ranks"),
+    [
+        ("sdxl", 23, {"input_blocks_4_1": 6, "input_blocks_8_1": 10, "middle_block_1": 12, "output_blocks_0_1": 14}),
+        ("sd15", 25, {"down_blocks_0_attentions_0": 2, "mid_block": 13, "up_blocks_1_attentions_0": 17}),
+    ],
+)
+def test_a_rank_per_block_reaches_every_transformer_once(family: str, blocks: int, ranks: dict[str, int]):
+    """The ranks are 1, 2, 3 and so on; places are kohya's own, `networks/lora.py`."""
     dims = ",".join(map(str, range(1, blocks + 1)))
     train = given(f"--network_args block_dims={dims}", family=family).recipe.train
-    plan = PLANS[family]
-    names = [file_name(path, plan) for path in unet_layers(plan)]
-    hits = {
-        name: [some.rank for some in train.sets for pattern in some.blocks if fnmatchcase(name, pattern)]
-        for name in names
-    }
-    assert {name for name, ranks in hits.items() if ranks} == set(select(names, "transformer"))
-    assert all(len(ranks) <= 1 for ranks in hits.values())
-    middle = next(ranks for name, ranks in hits.items() if "mid" in name and ranks)
-    assert middle == [12 if family == "sdxl" else 13], "counted from 0: place 11, place 12"
+    names = [file_name(path, PLANS[family]) for path in unet_layers(PLANS[family])]
+    hits = {name: [s.rank for s in train.sets for pattern in s.blocks if fnmatchcase(name, pattern)] for name in names}
+    assert {name for name, found in hits.items() if found} == set(select(names, "transformer"))
+    assert all(len(found) <= 1 for found in hits.values())
+    for block, rank in ranks.items():
+        assert hits[next(name for name in names if f"_{block}_" in name and "_attn1_" in name)] == [rank], block
 
 
 @pytest.mark.parametrize(
@@ -473,9 +476,7 @@ def test_a_file_without_settings_or_that_is_not_there_is_told(tmp_path: Path):
 # -- the command -------------------------------------------------------------------------------------------------------
 
 
-def test_the_command_writes_a_recipe_once_and_says_what_became_of_each_flag(
-    files: dict[str, list[str]], tmp_path: Path
-):
+def test_the_command_writes_a_recipe_once_and_tells_each_flag(files: dict[str, list[str]], tmp_path: Path):
     def called(*options: str):
         return CliRunner().invoke(cli.app, ["import-recipe", *files["notebook"], "--to", str(tmp_path / "m"), *options])
 
@@ -491,14 +492,8 @@ def test_the_command_writes_a_recipe_once_and_says_what_became_of_each_flag(
 
 def test_the_command_prints_each_kind_of_outcome_and_what_is_next(files: dict[str, list[str]], tmp_path: Path):
     done = CliRunner().invoke(cli.app, ["import-recipe", *files["command"], "--to", str(tmp_path / "m")])
-    for heading in (
-        "Taken over",
-        "Put into our terms",
-        "kohya's own default",
-        "Yours to decide",
-        "Left out",
-        "Not known",
-    ):
+    headings = ("Taken over", "Put into our terms", "kohya's own default", "Yours to decide", "Left out", "Not known")
+    for heading in headings:
         assert heading in done.stdout
     assert "train.steps = 400" in done.stdout
     assert "likeness" in done.stdout.splitlines()[-1]

@@ -1,6 +1,7 @@
 """Presets: a base and a character are enough, and what a person says stays."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy
@@ -27,7 +28,7 @@ TEXTS = {
 DOCS = Path(__file__).parents[1] / "docs" / "recipes.md"
 
 
-def recipe(**sections: dict[str, object]) -> Recipe:
+def recipe(**sections: Mapping[str, object]) -> Recipe:
     return Recipe.model_validate({"character": NAMED, **sections})
 
 
