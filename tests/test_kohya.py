@@ -19,7 +19,7 @@ from likeness.errors import RecipeError, WorkspaceError
 from likeness.images import save_png
 from likeness.recipe import Recipe, load_recipe
 from likeness.recipe.kohya import Imported, Line, pairs
-from likeness.recipe.kohya_files import read_kohya
+from likeness.recipe.kohya_files import Entry, KohyaSettings, read_kohya
 from likeness.recipe.kohya_flags import BY_HAND, CONVERTED, LEFT_OUT, NOT_NEEDED, SAME
 from likeness.recipe.kohya_terms import import_recipe
 
@@ -402,6 +402,14 @@ def test_what_the_recipe_refuses_is_left_out_with_its_reason():
     assert "max_grad_norm" not in found.recipe.train.model_fields_set
 
 
+@pytest.mark.parametrize("flag", [*SAME, *CONVERTED])
+@pytest.mark.parametrize("value", ["", "x", -1, 1e9, ["a"], {}, "1,2,3"])
+def test_a_value_that_makes_no_sense_is_told_of_and_nothing_breaks(flag: str, value: object):
+    usual = (Entry("command", "learning_rate", 1e-4), Entry("command", "max_train_epochs", 3))
+    found = import_recipe(KohyaSettings("", (Entry("config", flag, value), *usual)), images=10)
+    assert flag in {one.flag for one in found.lines}
+
+
 def test_zero_terminal_without_v_is_left_out():
     assert "needs v_parameterization" in line(given("--zero_terminal_snr"), "zero_terminal_snr").why
 
@@ -421,7 +429,8 @@ def test_of_two_places_the_one_that_kohya_believes_is_taken(tmp_path: Path):
 
 def test_nothing_of_a_script_is_ever_run(tmp_path: Path):
     (tmp_path / "train.sh").write_text(
-        f"touch {tmp_path}/one\ntrain_network.py --output_name=$(touch {tmp_path}/two) --seed `touch {tmp_path}/three`\n"
+        f"touch {tmp_path}/one\n"
+        f"train_network.py --output_name=$(touch {tmp_path}/two) --seed `touch {tmp_path}/three`\n"
     )
     imported(str(tmp_path / "train.sh"))
     assert [path.name for path in tmp_path.iterdir()] == ["train.sh"]
@@ -429,8 +438,8 @@ def test_nothing_of_a_script_is_ever_run(tmp_path: Path):
 
 def test_a_windows_script_keeps_its_backslashes(tmp_path: Path):
     (tmp_path / "train.bat").write_text(
-        "REM --seed 3\r\nset NAME=vix\r\npython train_network.py ^\r\n --pretrained_model_name_or_path=C:\\m\\a.safetensors"
-        " ^\r\n --output_name=%NAME% --learning_rate 1e-4\r\n"
+        "REM --seed 3\r\nset NAME=vix\r\npython train_network.py ^\r\n"
+        " --pretrained_model_name_or_path=C:\\m\\a.safetensors ^\r\n --output_name=%NAME% --learning_rate 1e-4\r\n"
     )
     found = imported(str(tmp_path / "train.bat"))
     assert (found.recipe.base.path, found.recipe.character.name) == (r"C:\m\a.safetensors", "vix")

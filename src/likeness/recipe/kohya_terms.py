@@ -118,8 +118,8 @@ def _precision(desk: Desk) -> None:
     for name in ("full_fp16", "full_bf16"):
         if desk.entries(name):
             desk.leave(name, "the adapter itself stays in float32, which costs little", "not needed")
-    if (precision := desk.value("save_precision")) in DTYPES:
-        desk.take("save_precision", "train.save_dtype", DTYPES[precision], "by our name")
+    if precision := str(desk.value("save_precision") or ""):
+        desk.take("save_precision", "train.save_dtype", DTYPES.get(precision, precision), "by our name")
 
 
 def _batch(desk: Desk) -> None:
@@ -202,7 +202,7 @@ def _captions(desk: Desk) -> None:
         desk.take("resolution", "encode.size", side, "the side of the square with as many pixels")
     desk.take("shuffle_caption", "encode.shuffle", shuffles)
     if desk.entries("keep_tokens"):
-        kept = desk.value("keep_tokens") or 0
+        kept = desk.figure("keep_tokens") or 0
         desk.take(
             "keep_tokens", "encode.trigger_first", kept > 0 or not shuffles, "the trigger and class words stay in front"
         )
@@ -222,7 +222,7 @@ def _captions(desk: Desk) -> None:
 
 
 def _files(desk: Desk) -> None:
-    sampler = desk.value("sample_sampler")
+    sampler = str(desk.value("sample_sampler") or "")
     if sampler in SAMPLERS:
         desk.take(
             "sample_sampler", "sample.sampler", SAMPLERS[sampler], "" if SAMPLERS[sampler] == sampler else "by our name"
