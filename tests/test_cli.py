@@ -30,7 +30,7 @@ from likeness.workspace import Workspace
 
 COMMANDS = (
     *("init", "add", "label", "curate", "caption", "audit", "trigger", "encode", "train", "sample", "run"),
-    *("show", "inspect", "demo", "doctor", "models", "export-dataset"),
+    *("show", "inspect", "demo", "doctor", "models", "export-dataset", "import-recipe"),
 )
 WITHOUT_RECIPE = {"add", "label", "inspect", "models"}
 

@@ -141,7 +141,7 @@ def test_a_new_recipe_explains_every_field_and_sets_few(tmp_path: Path):
         assert f"# {description}" in lines, address
     written_out = [line.split(" = ")[0] for line in lines if line and line[0] not in "#["]
     assert written_out == [
-        *("name", "trigger", "class_words", "kind", "path", "steps", "learning_rate", "rank", "prompts"),
+        *("name", "trigger", "class_words", "kind", "path", "prompts"),
     ]
 
 
