@@ -232,8 +232,8 @@ def test_all_faults_are_listed_at_once_with_field_value_and_what_is_allowed(file
         ("[trian]\nsteps = 3", "trian: no such field; did you mean train?"),
         (
             "[base]\nzzz = 1",
-            "base.zzz: no such field; use one of path, device, dtype, quantise, prediction, zero_terminal, clip_skip, vae, "
-            "vae_dtype, tokenizer",
+            "base.zzz: no such field; use one of path, device, dtype, quantise, prediction, zero_terminal, clip_skip, "
+            "vae, vae_dtype, tokenizer",
         ),
         (
             "[train]\nsets = [{ blocks = 'a', rnk = 1, rank = 1 }]",
