@@ -8,8 +8,9 @@ from typing import Any
 
 from likeness.cli.invocation import typed
 from likeness.dataset.choice import LEFT_OVER
-from likeness.dataset.curate import FEW, summary
+from likeness.dataset.curate import FEW
 from likeness.dataset.origins import PICTURES
+from likeness.dataset.summaries import summary
 from likeness.errors import CheckpointError, MissingExtra
 from likeness.events import read_events, silent
 from likeness.messages import counted

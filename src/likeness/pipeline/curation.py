@@ -4,12 +4,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from likeness.dataset.curate import Beforehand, curate, summary
+from likeness.dataset.curate import Beforehand, curate
 from likeness.dataset.digests import digests_of
 from likeness.dataset.labels import Label, read_labels
 from likeness.dataset.origins import PICTURES, Origin, origins
 from likeness.dataset.report import curation_page
 from likeness.dataset.seal import read_seal, taken_back, write_seal
+from likeness.dataset.summaries import summary
 from likeness.diffusion.identity import native_side
 from likeness.errors import TooFewPictures
 from likeness.perception.models import PROFILES, models_folder
