@@ -50,7 +50,9 @@ def test_it_tells_what_the_run_then_is(cache: Path, model: DiffusionModel, tmp_p
     run = tmp_path / "0001"
     run.mkdir()
     ends = train(cache, asked, model=model, to=run, seed=7, metadata=NOTES)
-    assert (found.checkpoints, found.steps, found.pictures, found.pixels) == (len(ends), 5, 5, (32, 32))
+    assert (found.checkpoints, found.steps) == (len(ends), 5)
+    (shape,) = found.shapes
+    assert (shape.pictures, shape.width, shape.height, shape.batches) == (5, 32, 32, 5)
     with safe_open(run / "mira.safetensors", framework="pt") as file:
         names = list(file.keys())
     assert found.layers == sum(name.endswith("lora_up.weight") for name in names)

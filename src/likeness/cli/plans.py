@@ -9,7 +9,7 @@ from rich.text import Text
 from likeness.cli.tables import add_row, facts_table, plain_table
 
 if TYPE_CHECKING:
-    from likeness.training.plan import Measured, Plan
+    from likeness.training.estimate import Measured, Plan, Shape
 
 __all__ = ["plan_table"]
 
@@ -21,20 +21,34 @@ def plan_table(plan: "Plan") -> RenderableType:
 
 
 def _facts(plan: "Plan") -> list[tuple[str, str]]:
-    width, height = plan.pixels
     more = f", {plan.accumulate} batches to a step" if plan.accumulate > 1 else ""
     scales = ", ".join(f"{scale} ({count} layers)" for scale, count in plan.scales.items())
-    first = next(rung for rung in plan.rungs if rung.fits)
     card = f", {_size(plan.device_bytes)} in all" if plan.device_bytes else ""
     return [
         ("device", f"{plan.device}{card}; the base's denoiser is {_size(plan.denoiser_bytes)} in {plan.dtype}"),
-        ("shown", f"{plan.pictures} pictures of {width} x {height} px, {plan.batch} at a time{more}"),
+        ("shown", f"{_shown(plan.shapes)}; {plan.batch} at a time{more}"),
         ("trained", f"{plan.layers} layers, {plan.parameters:,} numbers"),
         ("alpha / rank", scales if len(plan.scales) > 1 else next(iter(plan.scales))),
-        ("time", f"{_hours(plan.seconds)} for {plan.steps} steps of {first.seconds:.3g} s"),
+        ("time", f"{_hours(plan.seconds)} for {plan.steps} steps of {_rates(plan)}"),
         ("optimizer", f"keeps {_size(plan.moments_bytes)}"),
         ("disk", f"{plan.checkpoints} of {_size(plan.checkpoint_bytes)}, and {_size(plan.state_bytes)} to go on from"),
     ]
+
+
+def _shown(shapes: "Sequence[Shape]") -> str:
+    """As 30 pictures of 64 x 64 px, 8 of 48 x 80 px, 100 of the class of 64 x 64 px."""
+    parts = [
+        f"{shape.pictures}{' pictures' * (not number)}{' of the class' * shape.is_class} of {shape.width} x "
+        f"{shape.height} px"
+        for number, shape in enumerate(shapes)
+    ]
+    return ", ".join(parts)
+
+
+def _rates(plan: "Plan") -> str:
+    """As 0.52 s, or where shapes differ 0.43 to 0.52 s."""
+    low, high = (f"{choose(shape.seconds for shape in plan.shapes):.3g}" for choose in (min, max))
+    return f"{high} s" if low == high else f"{low} to {high} s"
 
 
 def _ladder(plan: "Plan") -> RenderableType:

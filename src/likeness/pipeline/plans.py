@@ -10,7 +10,7 @@ from likeness.recipe import Recipe, check_may_train
 from likeness.workspace import Workspace
 
 if TYPE_CHECKING:
-    from likeness.training.plan import Plan
+    from likeness.training.estimate import Plan
 
 __all__ = ["plan_training"]
 

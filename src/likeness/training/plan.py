@@ -4,6 +4,8 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,86 +16,17 @@ from likeness.diffusion.quantised import bytes_saved
 from likeness.errors import MissingExtra, OutOfMemory
 from likeness.events import Event, Report, silent
 from likeness.recipe import TrainConfig
-from likeness.records import Record
+from likeness.training.buckets import Turn
+from likeness.training.estimate import Measured, Plan, Shape
 from likeness.training.ladder import Rung, is_out_of_memory, rungs_of
 from likeness.training.lesson import Lesson
 from likeness.training.meter import peak_of
 from likeness.training.optimizers import new_optimizer
 from likeness.training.train import prepared, stepped
 
-__all__ = ["Measured", "Plan", "plan"]
+__all__ = ["plan"]
 
 CURE = "Set base.quantise = 'int8', base.dtype = 'bfloat16' or a smaller encode.size."
-
-
-class Measured(Record):
-    """A rung of the ladder, as it was measured.
-
-    Attributes:
-        is_checkpointed: with gradient checkpointing.
-        microbatch: pictures that are computed at once.
-        fits: whether memory was enough.
-        memory_bytes: at most, while a step was taken: all of a card's, or by how much the process grew; 0 where it does
-            not fit.
-        seconds: of one step, when another had been taken before; 0 where it does not fit.
-    """
-
-    is_checkpointed: bool
-    microbatch: int
-    fits: bool
-    memory_bytes: int
-    seconds: float
-
-
-class Plan(Record):
-    """What a run would take.
-
-    Attributes:
-        device: that it would be on, "cpu" or "cuda:0".
-        device_bytes: what that has in all; 0 where it is not asked: on a CPU.
-        dtype: of the base.
-        pixels: width and height of what is trained on, px.
-        pictures: in the cache.
-        batch: pictures to a batch.
-        accumulate: batches to a step.
-        steps: in all.
-        layers: that are trained.
-        parameters: numbers in them.
-        scales: how many layers act with each alpha / rank, by that number in words.
-        blocks: of each part of the denoiser, how many blocks are computed anew under gradient checkpointing, and how
-            many there are.
-        rungs: the ladder, from what the recipe sets upward; every one is measured.
-        seconds: for all steps, on the first rung that fits.
-        denoiser_bytes: of its weights.
-        moments_bytes: of what the optimizer keeps.
-        adamw8bit_bytes: of what adamw8bit would keep instead; 0 where that was not measured.
-        quantised_bytes: by how much `base.quantise` makes the weights smaller; 0 where it is set.
-        checkpoints: that are saved.
-        checkpoint_bytes: of each.
-        state_bytes: of the state, of which there is one.
-    """
-
-    device: str
-    device_bytes: int
-    dtype: str
-    pixels: tuple[int, int]
-    pictures: int
-    batch: int
-    accumulate: int
-    steps: int
-    layers: int
-    parameters: int
-    scales: dict[str, int]
-    blocks: dict[str, tuple[int, int]]
-    rungs: tuple[Measured, ...]
-    seconds: float
-    denoiser_bytes: int
-    moments_bytes: int
-    adamw8bit_bytes: int
-    quantised_bytes: int
-    checkpoints: int
-    checkpoint_bytes: int
-    state_bytes: int
 
 
 def plan(cache: Path, config: TrainConfig, *, model: DiffusionModel, seed: int, report: Report = silent) -> Plan:
@@ -118,23 +51,27 @@ def plan(cache: Path, config: TrainConfig, *, model: DiffusionModel, seed: int, 
 
 
 def _planned(lesson: Lesson, config: TrainConfig, report: Report) -> Plan:
-    model, data, adapter = lesson.teacher.model, lesson.teacher.data, lesson.learner.adapter
+    model, adapter = lesson.teacher.model, lesson.learner.adapter
+    largest = max(range(len(lesson.teacher.data.buckets)), key=partial(_area, lesson))
     # The highest rung comes first: a process that has grown once does not shrink for certain.
     rungs, found = rungs_of(config), list[Measured]()
     for number, rung in enumerate(reversed(rungs), start=1):
-        found.append(_measured(lesson, rung))
+        found.append(_measured(_of_bucket(lesson, largest), rung))
         report(Event(stage="plan", done=number, total=len(rungs), numbers={"seconds": found[-1].seconds}))
     fitting = [one for one in reversed(found) if one.fits]
     if not fitting:
         raise OutOfMemory(f"Not one picture at a time fits into the memory of {model.device}. {CURE}")
-    high, wide = (side * model.pixels_per_latent for side in data.mean_PDhw.shape[-2:])  # of each bucket, one day
+    lesson.learner.ladder.rung = Rung(fitting[0].is_checkpointed, fitting[0].microbatch)
+    shapes = [
+        _shape(lesson, place, fitting[0] if place == largest else None)
+        for place, _ in enumerate(lesson.teacher.data.buckets)
+    ]
     tensors = adapter.state_dict().values()
     return Plan(
         device=str(model.device),
         device_bytes=torch.cuda.get_device_properties(model.device).total_memory if model.device.type == "cuda" else 0,
         dtype=str(model.dtype).removeprefix("torch."),
-        pixels=(wide, high),
-        pictures=len(data),
+        shapes=tuple(shapes),
         batch=config.batch,
         accumulate=config.accumulate,
         steps=config.steps,
@@ -143,7 +80,7 @@ def _planned(lesson: Lesson, config: TrainConfig, report: Report) -> Plan:
         scales=dict(Counter(f"{layer.scale:g}" for layer in adapter.layers.values())),
         blocks=_cut(lesson),
         rungs=tuple(reversed(found)),
-        seconds=fitting[0].seconds * config.steps,
+        seconds=sum(shape.batches * shape.seconds for shape in shapes) / config.accumulate,
         denoiser_bytes=_bytes(model.denoiser.state_dict().values()),
         moments_bytes=_moments(lesson.learner.optimizer),
         adamw8bit_bytes=_moments_in_8_bits(lesson, config),
@@ -154,19 +91,49 @@ def _planned(lesson: Lesson, config: TrainConfig, report: Report) -> Plan:
     )
 
 
+def _of_bucket(lesson: Lesson, place: int) -> Lesson:
+    """The lesson as if all batches were of one bucket."""
+    return replace(lesson, turns=[Turn(place, number) for number in range(lesson.teacher.config.accumulate)])
+
+
+def _area(lesson: Lesson, place: int) -> int:
+    return lesson.teacher.data.buckets[place].mean_MDhw[0, 0].numel()
+
+
+def _shape(lesson: Lesson, place: int, known: Measured | None) -> Shape:
+    """A bucket, timed on the rung that the ladder is at, unless its time is known."""
+    bucket = lesson.teacher.data.buckets[place]
+    height, width = (side * lesson.teacher.model.pixels_per_latent for side in bucket.mean_MDhw.shape[-2:])
+    return Shape(
+        width=width,
+        height=height,
+        pictures=len(bucket.pictures_P),
+        is_class=bucket.is_class,
+        batches=sum(turn.bucket == place for turn in lesson.turns),
+        seconds=known.seconds if known else _two_steps(_of_bucket(lesson, place)),
+    )
+
+
+def _two_steps(lesson: Lesson) -> float:
+    """The seconds of a step, when another one has warmed up."""
+    device, seconds = lesson.teacher.model.device, 0.0
+    for _ in range(2):
+        started = time.perf_counter()
+        lesson.gradient(0)
+        stepped(lesson.learner, lesson.teacher.config, 0)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds = time.perf_counter() - started
+    return seconds
+
+
 def _measured(lesson: Lesson, rung: Rung) -> Measured:
     """A rung, by two of its steps: the first warms up, the second is timed."""
     lesson.learner.ladder.rung = rung
     device, seconds = lesson.teacher.model.device, list[float]()
 
     def act() -> None:
-        for _ in range(2):
-            started = time.perf_counter()
-            lesson.gradient(0)
-            stepped(lesson.learner, lesson.teacher.config, 0)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            seconds.append(time.perf_counter() - started)
+        seconds.append(_two_steps(lesson))
 
     said = {"is_checkpointed": rung.is_checkpointed, "microbatch": rung.microbatch}
     try:
@@ -181,7 +148,7 @@ def _cut(lesson: Lesson) -> dict[str, tuple[int, int]]:
     """Of each part of the denoiser: how many blocks gradient checkpointing computes anew, and how many there are."""
     lesson.learner.ladder.rung = Rung(False, 1)
     with lesson.checkpointing.on() as cut:
-        lesson.gradient(0)
+        _of_bucket(lesson, 0).gradient(0)
     parts = [_part(name) for name in lesson.checkpointing.blocks]
     anew = Counter(map(_part, cut))
     return {part: (anew[part], count) for part, count in sorted(Counter(parts).items())}
