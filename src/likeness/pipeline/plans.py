@@ -25,7 +25,7 @@ def plan_training(workspace: Workspace, recipe: Recipe, *, report: Report = sile
     check_may_train(recipe.character)
     with workspace.lock("likeness, at train --plan"):
         run_locked(workspace, recipe, ("curate", "caption", "encode"), report=report)
-        from likeness.training.batches import refuse_held_out
+        from likeness.training.data import refuse_held_out
         from likeness.training.plan import plan
 
         refuse_held_out(workspace.cache, read_seal(workspace.held_out_json))
