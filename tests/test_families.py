@@ -30,6 +30,14 @@ from likeness.recipe import BaseConfig
 
 PIPELINES = {"sd15": StableDiffusionPipeline, "sd2": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
 CASES = [(family, prediction) for family in PIPELINES for prediction in ("epsilon", "v")] + [("sdxl", "v, ztsnr")]
+BASES = [(*case, form) for case in CASES for form in ("folder", "file")]
+VERSIONS = (
+    ("sd15", "epsilon", "folder"),
+    ("sd2", "v", "file"),
+    ("sdxl", "epsilon", "file"),
+    ("sdxl", "v, ztsnr", "folder"),
+)
+"""Those that other versions of the libraries are tested with."""
 LONG = ", ".join(["fox"] * 40)  # 79 tokens
 
 
@@ -63,7 +71,7 @@ def built(root: Path, family: str, prediction: str, form: str) -> Base:
 
 @pytest.fixture(
     scope="module",
-    params=[(*case, form) for case in CASES for form in ("folder", "file")],
+    params=[pytest.param(case, marks=[pytest.mark.versions] if case in VERSIONS else []) for case in BASES],
     ids=lambda case: " ".join(case),
 )
 def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Base:
@@ -315,6 +323,7 @@ class Laid(nn.Module):
             self.add_module(name, part)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("nested", [True, False])
 def test_the_names_in_a_file_are_the_same_whatever_transformers_calls_the_layers(nested: bool) -> None:
     from likeness.diffusion.targets import text_targets
