@@ -20,7 +20,7 @@ from likeness.diffusion import families, load_model
 from likeness.diffusion.family import Conditioning, DiffusionModel
 from likeness.diffusion.identity import family_of, native_side
 from likeness.diffusion.single_file import _text_config
-from likeness.diffusion.tokenizers import BRING
+from likeness.diffusion.tokenizers import BRING, open_tokenizer
 from likeness.errors import CheckpointError, RecipeError
 from likeness.events import silent
 from likeness.pipeline.bench import Bench
@@ -335,6 +335,7 @@ def test_a_pruned_unet_is_refused_by_the_first_layer_that_is_not_there(bases: An
         opened(tmp_path / "x.safetensors", tokenizer=str(bases["sdxl"][0] / "tokenizer"))
 
 
+@pytest.mark.versions
 def test_old_merges_without_a_level_of_names_in_their_text_encoder_are_read(
     bases: Any, plain: Callable[..., DiffusionModel], tmp_path: Path
 ) -> None:
@@ -343,6 +344,29 @@ def test_old_merges_without_a_level_of_names_in_their_text_encoder_are_read(
     save_file(old, tmp_path / "old.safetensors")
     models = [plain("sd15", 1), opened(tmp_path / "old.safetensors", tokenizer=str(folder / "tokenizer"))]
     assert torch.equal(*(model.encode_prompts(["fox"]).tokens_BLE for model in models))
+
+
+@pytest.mark.versions
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_folder_is_read_whichever_version_of_transformers_wrote_it(bases: Any, tmp_path: Path, family: str) -> None:
+    """Since 5.6 one encoder's tensors have shorter names; since 5 a tokenizer is one file instead of two."""
+    folder, _ = bases[family]
+    old, new = (shutil.copytree(folder, tmp_path / age) for age in ("old", "new"))
+    bare = {
+        name.removeprefix("text_model."): tensor
+        for name, tensor in load_file(old / "text_encoder/model.safetensors").items()
+    }
+    save_file(bare, new / "text_encoder/model.safetensors", {"format": "pt"})
+    nested = {f"text_model.{name}": tensor for name, tensor in bare.items()}
+    save_file(nested, old / "text_encoder/model.safetensors", {"format": "pt"})
+    for part in sorted(new.glob("tokenizer*")):
+        whole = open_tokenizer(part, words=10**5, longest=77, zero=False)[0].backend_tokenizer
+        for name in ("vocab.json", "merges.txt"):
+            (part / name).unlink()
+        whole.save(str(part / "tokenizer.json"))
+    told = [load_model(path).encode_prompts(["a blue fox, wow!"]).tokens_BLE for path in (folder, old, new)]
+    assert torch.equal(told[0], told[1])
+    assert torch.equal(told[0], told[2])
 
 
 PUBLISHED = {  # of each encoder: width, layers in a file; and layers that are read, heads, activation, width of pooled

@@ -36,6 +36,8 @@ PROMPTS, SEEDS = ["a blue fox", "big ears"], [11, 12]
 ASKED: list[dict[str, Any]] = [
     {"width": 32, "height": height, "guidance_rescale": rescale} for rescale, height in ((0.0, 32), (0.7, 48))
 ]
+VERSIONS = (("sd15", "epsilon"), ("sd2", "v"), ("sdxl", "epsilon"), ("sdxl", "v, ztsnr"))
+"""Those that other versions of the libraries are tested with."""
 LONG = ", ".join(["fox"] * 40)  # 79 tokens
 
 
@@ -71,7 +73,11 @@ def in_a_file(base: Base) -> Base:
     return base._replace(path=base.folder.parent / FILE, config=BaseConfig(tokenizer=str(base.folder / "tokenizer")))
 
 
-@pytest.fixture(scope="module", params=CASES, ids=" ".join)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(case, marks=[pytest.mark.versions] if case in VERSIONS else []) for case in CASES],
+    ids=lambda case: " ".join(case),
+)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Base:
     """A base as a folder, with its single file beside it."""
     family, prediction = request.param
@@ -339,6 +345,7 @@ class Laid(nn.Module):
             self.add_module(name, part)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("nested", [True, False])
 def test_the_names_in_a_file_are_the_same_whatever_transformers_calls_the_layers(nested: bool) -> None:
     from likeness.diffusion.targets import text_targets

@@ -89,6 +89,7 @@ def test_there_are_as_many_as_kohya_ss_adapts(family: str, patterns: tuple[str, 
     assert len([name for name in names(family, *patterns) if not name.endswith("_1_conv")]) == count
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(("family", "layers", "width", "count"), [("sd15", 12, 768, 72), ("sd2", 23, 1024, 138)])
 def test_a_text_encoder_has_six_layers_to_a_block(family: str, layers: int, width: int, count: int):
     config = CLIPTextConfig(
@@ -137,6 +138,7 @@ def test_no_two_layers_share_a_name(family: str):
 
 
 @pytest.mark.parity
+@pytest.mark.versions
 def test_diffusers_finds_the_attention_of_sdxl_by_these_names():
     plan = PLANS["sdxl"]
     paths = [path for path in unet_layers(plan) if ".attentions." in path]

@@ -45,6 +45,7 @@ def test_every_tensor_is_half_precision_safetensors(part: str):
     assert {tensor.dtype for tensor in tensors.values()} <= {"F16", "I64"}
 
 
+@pytest.mark.versions
 def test_every_word_of_the_world_is_one_token(base: DiffusionModel):
     tokenizer = base.parts.wordings[0].tokenizer  # pyright: ignore[reportAttributeAccessIssue]
     words = [word for word in vocabulary() if word.isalpha()]

@@ -162,6 +162,7 @@ def test_the_embedded_base_knows_its_own_words_and_not_a_made_up_one() -> None:
     assert check_trigger("zokz", tongue).is_good
 
 
+@pytest.mark.versions
 def test_a_tokenizer_of_two_files_is_read_too(base: Path) -> None:
     assert not (base / "tokenizer" / "tokenizer.json").exists()
     tongue = open_tongue(BaseConfig(path=str(base)))

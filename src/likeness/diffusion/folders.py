@@ -23,6 +23,9 @@ __all__ = ["read_folder", "read_vae_folder"]
 PICKLES = (".bin", ".ckpt", ".pt")
 STEM = "diffusion_pytorch_model"  # of diffusers' weights; transformers' are "model"
 
+NESTED = {r"^(embeddings|encoder|final_layer_norm)\.": r"text_model.\1."}
+"""From transformers' names of a text encoder's tensors since 5.6 to those before, which every version reads."""
+
 
 def read_folder(path: Path, layout: Layout, *, dtype: torch.dtype, config: BaseConfig) -> Networks:
     """The networks in a folder that diffusers wrote; only safetensors are read, and only from that folder.
@@ -98,7 +101,8 @@ def _load_part(kind: Any, folder: Path, weights: Path, dtype: torch.dtype) -> An
         CheckpointError: where the configuration is missing, or the weights are not all that it asks for.
     """
     present(folder / "config.json")
-    options: dict[str, Any] = {"dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype": dtype}
+    is_text = issubclass(kind, PreTrainedModel)
+    options: dict[str, Any] = {"dtype": dtype, "key_mapping": NESTED} if is_text else {"torch_dtype": dtype}
     options["variant"] = "fp16" if ".fp16." in weights.name else None
     try:
         with _no_bar():

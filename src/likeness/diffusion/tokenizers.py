@@ -3,10 +3,11 @@
 All of Stable Diffusion 1.x, 2.x and XL splits words by the vocabulary of CLIP; a single file does not hold it.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
-from likeness.diffusion.identity import present
+from likeness.diffusion.identity import present, read_table
 from likeness.errors import CheckpointError
 
 __all__ = ["BRING", "open_tokenizer", "vocabulary_files", "vocabulary_folder"]
@@ -23,7 +24,7 @@ CACHED = (
 )
 """Repositories of the hub that hold it, and where in them."""
 
-END = "<|endoftext|>"
+START, END = "<|startoftext|>", "<|endoftext|>"
 
 
 def vocabulary_folder(base: Path, told: str = "", part: str = "tokenizer") -> Path:
@@ -85,14 +86,26 @@ def open_tokenizer(folder: Path, *, words: int, longest: int, zero: bool) -> tup
     Raises:
         CheckpointError: where the folder's files are missing, or are of another vocabulary than the encoder's.
     """
-    from transformers import CLIPTokenizer
+    # transformers 4 has a slow one too; 5 has only this, by both names
+    from transformers import CLIPTokenizerFast  # pyright: ignore[reportAttributeAccessIssue]
 
     vocabulary_files(folder)
     own: dict[str, Any] = {"pad_token": END, "added_tokens_decoder": {}} if zero else {}
-    tokenizer: Any = CLIPTokenizer.from_pretrained(folder, local_files_only=True, model_max_length=longest, **own)
+    if zero and (whole := folder / "tokenizer.json").is_file():
+        own["tokenizer_object"] = _without_filling(whole)
+    tokenizer: Any = CLIPTokenizerFast.from_pretrained(folder, local_files_only=True, model_max_length=longest, **own)
     if len(tokenizer) > words:
         raise CheckpointError(
             f"The tokenizer in {folder} knows {len(tokenizer)} words, and the base's text encoder {words}: they do not "
             "belong together. Set base.tokenizer to the folder that comes with this base."
         )
     return tokenizer, 0 if zero else tokenizer.pad_token_id
+
+
+def _without_filling(whole: Path) -> Any:
+    """The tokenizer in one file, where only the start and the end of a prompt are no words of it."""
+    from tokenizers import Tokenizer
+
+    told = read_table(whole)
+    added = [token for token in told.get("added_tokens", ()) if token["content"] in (START, END)]
+    return Tokenizer.from_str(json.dumps(told | {"added_tokens": added}))

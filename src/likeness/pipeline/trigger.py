@@ -84,11 +84,12 @@ def open_tongue(base: BaseConfig) -> Tongue:
 
             fast = Tokenizer.from_str(_json(whole))
             return Tongue(lambda text: fast.encode(text, add_special_tokens=False).tokens, fast.get_vocab())
-        from transformers import CLIPTokenizer
+        # transformers 4 has a slow one too; 5 has only this, by both names
+        from transformers import CLIPTokenizerFast  # pyright: ignore[reportAttributeAccessIssue]
     except ModuleNotFoundError as missing:
         raise MissingExtra(missing.name or "tokenizers", "train", why="to see how the base reads words") from missing
     _json(folder / "vocab.json")
-    clip = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    clip = CLIPTokenizerFast.from_pretrained(folder, local_files_only=True)
     return Tongue(clip.tokenize, clip.get_vocab())
 
 
