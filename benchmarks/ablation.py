@@ -12,7 +12,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import copyfile
@@ -30,6 +30,7 @@ from likeness.maquette.world import KINDS, TRAITS, character
 from likeness.pipeline import adapted, draw_pictures, newest_lora, open_base, open_reader, run
 from likeness.recipe import Recipe
 from likeness.seeds import seed_of
+from likeness.statistics import bootstrap_mean
 from likeness.workspace import Workspace
 
 SEEDS = tuple(range(101, 111))
@@ -75,7 +76,7 @@ def main() -> None:
     parser.add_argument("--page", action="store_true")
     chosen = parser.parse_args()
     if chosen.page:
-        PAGE.write_text(page(recorded(chosen.to)))
+        PAGE.write_text(page(PAGE.read_text(), recorded(chosen.to)))
         return
     torch.set_num_threads(1)
     for seed in chosen.seeds:
@@ -168,20 +169,37 @@ def recorded(folder: Path) -> dict[str, dict[str, Mapping[str, float]]]:
     return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
 
 
-Column = Callable[[Mapping[str, float], Mapping[str, float]], float]
-COLUMNS: Mapping[str, Column] = {
-    "identity": lambda told, _: told["identity"],
-    "adherence": lambda told, _: told["adherence"],
-    "others kept": lambda told, _: told["others"],
-    "drift": lambda told, _: told["drift"],
-    "file, kB": lambda told, _: told.get("bytes", 0) / 1000,
-    "time": lambda told, reference: told.get("seconds", 0) / reference["seconds"],
-}
+AXES = {"identity": "identity", "adherence": "adherence", "others": "others kept", "drift": "drift"}
+MARKS = ("<!-- table -->\n", "<!-- end -->\n")
 
 
-def page(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
-    """docs/ablation.md."""
-    raise NotImplementedError
+def page(text: str, found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """The page with the table of the characters whose every arm is on record."""
+    whole = {name: told for name, told in found.items() if all(arm.name in told for arm in ARMS)}
+    lines = [f"| adapter | {' | '.join(AXES.values())} | file, kB | time |", "|---" * (len(AXES) + 3) + "|"]
+    base = [fmean(told["base"][axis] for told in whole.values()) for axis in AXES]
+    lines.append(f"| none | {' | '.join(f'{value:.3f}' for value in base)} | | |")
+    lines += [_row(arm.name, list(whole.values())) for arm in ARMS]
+    before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
+    table = f"Characters {', '.join(whole)}:\n\n" + "\n".join(lines) + "\n"
+    return before + MARKS[0] + table + MARKS[1] + after
+
+
+def _row(arm: str, rows: Sequence[Mapping[str, Mapping[str, float]]]) -> str:
+    cells = [_cell([row[arm][axis] for row in rows], [row[REFERENCE][axis] for row in rows]) for axis in AXES]
+    size = fmean(row[arm]["bytes"] for row in rows) / 1000
+    seconds = fmean(row[arm]["seconds"] / row[REFERENCE]["seconds"] for row in rows)
+    return f"| {arm} | {' | '.join(cells)} | {size:,.0f} | {seconds:.2f} |"
+
+
+def _cell(values: Sequence[float], reference: Sequence[float]) -> str:
+    """The mean, and the interval of its difference."""
+    mean = f"{fmean(values):.3f}"
+    if list(values) == list(reference):
+        return mean
+    gap = bootstrap_mean([value - other for value, other in zip(values, reference, strict=True)], seed=0)
+    shown = f"{mean} ({gap.low:+.3f} to {gap.high:+.3f})"
+    return f"**{shown}**" if gap.low > 0 or gap.high < 0 else shown
 
 
 if __name__ == "__main__":

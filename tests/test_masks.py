@@ -1,6 +1,7 @@
 """Masks, mirror images and class pictures: from files and readings, through the cache, into a batch and its loss."""
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,20 +11,22 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny import tiny_sd15
-from tiny_data import FRONT, tiny_pictures
+from tiny_data import FRONT, NOTES, tiny_pictures
 
 from likeness.cache.encode import encode
 from likeness.diffusion import load_model
 from likeness.diffusion.family import DiffusionModel
-from likeness.errors import PictureError, RecipeError
+from likeness.errors import Interrupted, PictureError, RecipeError
+from likeness.events import Event, silent
 from likeness.images import fit, open_pixels, save_png, sha256_of
 from likeness.recipe import EncodeConfig, TrainConfig
-from likeness.records import Box, Reading
+from likeness.records import Box, PictureLoss, Reading, read_records
 from likeness.training.batches import Batch, draw
 from likeness.training.buckets import planned
 from likeness.training.data import DataSet, load_data, refuse_held_out
 from likeness.training.noise import Noising
 from likeness.training.objective import denoising_loss
+from likeness.training.train import train
 
 
 @pytest.fixture(scope="module")
@@ -211,3 +214,27 @@ def test_class_pictures_need_a_class_and_are_refused_where_they_are_held_out(des
             front=FRONT[:1],
             to=desk.folder / "cache",
         )
+
+
+def test_a_run_over_buckets_masks_twins_and_class_goes_on_as_if_it_had_never_stopped(desk: Desk) -> None:
+    wide(desk, 1)
+    desk.see(0, face=Box(left=0, top=0, right=20, bottom=18), view="back")
+    add_class_pictures(desk)
+    desk.encode(size=64, mirror=True, masks="face", class_pictures=3)
+    config = TrainConfig(steps=8, batch=2, accumulate=2, rank=2, learning_rate=1e-2, preserve=0.25, save_every=0)
+
+    def trained(name: str, report: Any = silent) -> bytes:
+        run = desk.folder / name
+        run.mkdir(exist_ok=True)
+        train(desk.folder / "cache", config, model=desk.model, to=run, seed=7, metadata=NOTES, report=report)
+        assert all(not row.path.startswith("class/") for row in read_records(run / "pictures.jsonl", PictureLoss))
+        return (run / "mira.safetensors").read_bytes()
+
+    def stop(event: Event) -> None:
+        if event.done == 5:
+            signal.raise_signal(signal.SIGTERM)
+
+    whole = trained("0001")
+    with pytest.raises(Interrupted):
+        trained("0002", stop)
+    assert trained("0002") == whole
