@@ -143,7 +143,10 @@ def test_a_caption_that_names_a_side_is_never_learnt_from_a_mirror_image(desk: D
     ("traits", "said"),
     [
         ({"mark": "left scar"}, "mark: left scar"),
-        ({"left_eye": "blue", "right_eye": "green"}, "left_eye: blue, right_eye: green"),
+        ({"mark": "Left scar"}, "mark: left scar"),
+        ({"left_eye": "blue", "right_eye": "green"}, "left_eye: blue; right_eye: green"),
+        ({"eyes": "heterochromia"}, "eyes: heterochromia"),
+        ({"left_arm": "tattoo"}, "left_arm: tattoo"),
     ],
 )
 def test_a_character_with_sides_is_not_mirrored(desk: Desk, traits: dict[str, str], said: str) -> None:

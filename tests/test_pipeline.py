@@ -165,11 +165,22 @@ def test_missing_class_pictures_are_drawn_once_with_the_captions_without_the_tri
     save_png(workspace.class_pictures / "mine.png", numpy.zeros((36, 40, 3), numpy.uint8))
     run(workspace, own, TO_ENCODE)
     drawn = sorted(path.name for path in workspace.class_pictures.iterdir())
-    assert drawn == ["drawn-0001.png", "drawn-0001.txt", "drawn-0002.png", "drawn-0002.txt", "mine.png"]
-    assert "mira" not in (workspace.class_pictures / "drawn-0001.txt").read_text()
+    assert [name.partition("-")[2][:4] + name[-4:] for name in drawn[:4]] == [
+        "0001.png",
+        "0001.txt",
+        "0002.png",
+        "0002.txt",
+    ]
+    assert drawn[4:] == ["mine.png"]
+    assert "mira" not in (workspace.class_pictures / drawn[1]).read_text()
     assert fresh_steps(workspace, own, TO_ENCODE)["encode"]
     (workspace.class_pictures / "mine.txt").write_text("fox, black")
     assert not fresh_steps(workspace, own, TO_ENCODE)["encode"]
+    assert sorted(path.name for path in workspace.class_pictures.iterdir())[:4] == drawn[:4]
+    run(workspace, changed(own, "sample", seed=5, steps=3), TO_ENCODE)
+    anew = {path.name for path in workspace.class_pictures.iterdir()}
+    assert len(anew) == 6
+    assert not anew & {*drawn[:4]}  # drawn otherwise, they are other pictures
 
 
 def test_a_deleted_cache_is_made_again(done: Workspace, recipe: Recipe):

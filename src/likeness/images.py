@@ -60,11 +60,11 @@ _MEAN_TABLE = 3688  # sum of the standard luminance table, at quality 50; ITU-T 
 _pillow = threading.Lock()
 
 
-def open_pixels(path: Path) -> Pixels:
+def open_pixels(path: Path, *, ground: str = "white") -> Pixels:
     """The picture in a file as a viewer shows it, in sRGB; the file is only read.
 
     It is turned as its EXIF block says and converted from its ICC profile (one that is broken counts as absent, as in
-    browsers). 16 bits are scaled to 8. What is transparent is laid on white. Of an animation it is the first frame.
+    browsers). 16 bits are scaled to 8. What is transparent is laid on `ground`. Of an animation it is the first frame.
 
     Raises:
         PictureError: where the file is missing, no picture of one of `FORMATS`, damaged, or of over `MAX_PIXELS`, which
@@ -77,7 +77,7 @@ def open_pixels(path: Path) -> Pixels:
             if image.width * image.height > MAX_PIXELS:  # a plugin whose size is known only after its own check
                 raise Image.DecompressionBombError
             image.load()
-            return numpy.array(_turned_upright(image, _flattened(image)))
+            return numpy.array(_turned_upright(image, _flattened(image, ground)))
     except Image.DecompressionBombError as bomb:
         raise PictureError(
             f"{path} has more than {MAX_PIXELS // 1_000_000} megapixels, enough to fill the memory; it is not decoded. "
@@ -136,7 +136,7 @@ def _formats() -> list[str]:
     return [name for name in FORMATS if name in Image.OPEN]  # a Pillow built without AVIF or WebP has fewer
 
 
-def _flattened(image: Image.Image) -> Image.Image:
+def _flattened(image: Image.Image, ground: str) -> Image.Image:
     """The picture as opaque 8-bit sRGB."""
     if image.mode == "F":
         raise ValueError("it holds floating-point numbers; save it with 8 or 16 bits a channel")
@@ -147,7 +147,7 @@ def _flattened(image: Image.Image) -> Image.Image:
         return _to_srgb(image)
     seen = _with_profile_of(image, image.convert("RGBA"))
     alpha, colours = seen.getchannel("A"), _with_profile_of(image, seen.convert("RGB"))
-    return Image.composite(_to_srgb(colours), Image.new("RGB", image.size, "white"), alpha)
+    return Image.composite(_to_srgb(colours), Image.new("RGB", image.size, ground), alpha)
 
 
 def _with_profile_of(source: Image.Image, image: Image.Image) -> Image.Image:

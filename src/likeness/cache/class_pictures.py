@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from likeness.errors import RecipeError
+from likeness.errors import PictureError, RecipeError
 from likeness.images import open_pixels, sha256_of
 from likeness.records import Caption, Picture
 
-__all__ = ["KINDS", "class_pictures"]
+__all__ = ["class_pictures", "is_class_picture"]
 
 KINDS = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -27,14 +27,23 @@ def class_pictures(folder: Path, class_words: Sequence[str]) -> list[tuple[Pictu
             "encode.class_pictures asks for pictures of the character's class, and character.class_words says no "
             "class. Say one ('1girl', 'fox'), or set encode.class_pictures = 0."
         )
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in KINDS)
+    paths = sorted(path for path in folder.rglob("*") if is_class_picture(path))
     return [_record(path, folder, class_words) for path in paths]
+
+
+def is_class_picture(path: Path) -> bool:
+    """Whether a file is a picture, and not what a system keeps beside it."""
+    return path.suffix.lower() in KINDS and not path.name.startswith(".")
 
 
 def _record(path: Path, folder: Path, class_words: Sequence[str]) -> tuple[Picture, Caption]:
     height, width = open_pixels(path).shape[:2]
     said = path.with_suffix(".txt")
-    text = said.read_text("utf-8").strip() if said.is_file() else ", ".join(class_words)
+    try:
+        text = said.read_text("utf-8-sig").strip() if said.is_file() else ""
+    except UnicodeDecodeError as fault:
+        raise PictureError(f"{said} is not text in UTF-8. Save it as that.") from fault
+    text = text or ", ".join(class_words)
     picture = Picture(
         id=sha256_of(path),
         path=path.relative_to(folder).as_posix(),

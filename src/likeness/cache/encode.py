@@ -15,7 +15,7 @@ from likeness.cache.mirroring import may_be_mirrored, refuse_one_sided
 from likeness.cache.wordings import Variant, variants
 from likeness.cache.writer import FORMAT, Writer
 from likeness.diffusion.family import DiffusionModel
-from likeness.errors import PictureError, WorkspaceError
+from likeness.errors import PictureError, RecipeError, WorkspaceError
 from likeness.events import Event, Report, silent
 from likeness.recipe import EncodeConfig
 from likeness.records import Caption, Picture, make_folder, write_atomically
@@ -84,7 +84,7 @@ def encode(
     every = [shared, *(example.wordings for example in (*own, *of_class))]
     make_folder(to)
     writer = Writer(to, model, chunks=max(model.count_chunks(told.text) for some in every for told in some))
-    side = config.size or model.native_size[0]
+    side = max((config.size or model.native_size[0]) // model.side_step, 1) * model.side_step
     shapes = shapes_of(side, model.side_step) if config.shape == "buckets" else [(side, side)]
     common, entries = writer.texts(shared), []
     for done, example in enumerate((*own, *of_class), start=1):
@@ -128,15 +128,27 @@ def _own(
     chosen = _chosen(pictures)
     if config.mirror:
         refuse_one_sided([picture.reading for picture in chosen if picture.reading])
+    masks = [None if config.masks == "none" else mask_of(one, config.masks, images.parent / "masks") for one in chosen]
+    if config.masks != "none" and not any(masks):
+        raise RecipeError(
+            f"encode.masks = {config.masks!r}, but none of {len(chosen)} pictures has a mask. "
+            + (
+                f"Put masks/{Path(chosen[0].path).with_suffix('.png')} beside images/, in the size of {chosen[0].path}"
+                if config.masks == "files"
+                else f"The reader told no {config.masks}: set perception.reader to one that does"
+            )
+            + "; or set encode.masks = 'none'."
+        )
+    told = zip(chosen, _captions_of(chosen, captions), masks, strict=True)
     return [
         _Example(
             picture,
             images,
             variants(caption, config, front),
             is_mirrored=config.mirror and may_be_mirrored(caption),
-            mask=None if config.masks == "none" else mask_of(picture, config.masks, images.parent / "masks"),
+            mask=mask,
         )
-        for picture, caption in zip(chosen, _captions_of(chosen, captions), strict=True)
+        for picture, caption, mask in told
     ]
 
 

@@ -25,10 +25,11 @@ class Mask:
     Args:
         said: all that decides it, for the name of its file in the cache.
         pixels_HW: 0 to 255, of what is trained on (the picture, or its crop) before it is resized.
+        is_drawn: whether a person drew it.
     """
 
-    def __init__(self, said: str, pixels_HW: numpy.ndarray) -> None:
-        self.said, self._pixels_HW = said, pixels_HW
+    def __init__(self, said: str, pixels_HW: numpy.ndarray, *, is_drawn: bool) -> None:
+        self.said, self._pixels_HW, self.is_drawn = said, pixels_HW, is_drawn
 
     def within(self, frame: Frame, pixels_per_latent: int) -> numpy.ndarray:
         """The share of each latent's place that counts, float32, (h, w), in [0, 1]."""
@@ -48,7 +49,7 @@ def mask_of(picture: Picture, source: Source, folder: Path) -> Mask | None:
     Args:
         picture: with its reading.
         source: whether it is a file, or a box that the reader saw.
-        folder: of the files. White counts, black does not, grey does in part.
+        folder: of the files. White counts, black and what is transparent do not, grey does in part.
 
     Raises:
         PictureError: for a mask that is not as large as its picture.
@@ -59,7 +60,7 @@ def mask_of(picture: Picture, source: Source, folder: Path) -> Mask | None:
         path = mask_file(folder, picture)
         if not path.is_file():
             return None
-        whole = open_pixels(path).max(axis=2)
+        whole = open_pixels(path, ground="black").max(axis=2)
         if whole.shape != (picture.height, picture.width):
             raise PictureError(
                 f"The mask {path} is {whole.shape[1]} x {whole.shape[0]} px, and its picture {picture.path} is "
@@ -73,4 +74,4 @@ def mask_of(picture: Picture, source: Source, folder: Path) -> Mask | None:
         whole = numpy.zeros((picture.height, picture.width), numpy.uint8)
         whole[max(box.top, 0) : max(box.bottom, 0), max(box.left, 0) : max(box.right, 0)] = 255
         said = box.model_dump_json()
-    return Mask(said, whole[top : max(crop.bottom, 0), left : max(crop.right, 0)])
+    return Mask(said, whole[top : max(crop.bottom, 0), left : max(crop.right, 0)], is_drawn=source == "files")

@@ -1,30 +1,43 @@
 """Mirroring: which pictures may be learnt from their mirror image too."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from likeness.errors import RecipeError
 from likeness.records import Caption, Reading
 
 __all__ = ["may_be_mirrored", "one_sided", "refuse_one_sided"]
 
-SIDES = {"left", "right"}
+OTHER = {"left": "right", "right": "left"}
+SIDES = OTHER.keys()
+NOTHING = ("none", "no", "")
 
 
 def one_sided(readings: Sequence[Reading]) -> list[str]:
-    """The traits, in words, that would be on the wrong side of a mirror image: a value that names its side in most
-    readings that show it ("mark: left scar"), or a pair that differs ("left_eye: blue, right_eye: green")."""
+    """The traits, in words, that would be on the wrong side of a mirror image: one that names a side in most readings
+    that show it, by its name or its value ("mark: left scar"), but for pairs that are alike on both; and eyes of two
+    colours."""
     counted: dict[str, Counter[str]] = defaultdict(Counter)
     for reading in readings:
         for name, value in reading.traits.items():
-            counted[name][value] += 1
+            counted[name.lower()][value.lower()] += 1
     usual = {name: values.most_common(1)[0][0] for name, values in counted.items()}
-    found = [f"{name}: {value}" for name, value in usual.items() if SIDES & set(value.split())]
-    for name, value in usual.items():
-        twin = name.replace("left_", "right_", 1) if name.startswith("left_") else ""
-        if twin in usual and usual[twin] != value:
-            found.append(f"{name}: {value}, {twin}: {usual[twin]}")
-    return found
+    return [
+        f"{name}: {value}"
+        for name, value in usual.items()
+        if SIDES & set(_words(value)) or "heterochromia" in value or _is_alone(name, value, usual)
+    ]
+
+
+def _is_alone(name: str, value: str, usual: Mapping[str, str]) -> bool:
+    """Whether a trait's name has a side on the other of which it is not the same: "left_eye" unlike "right_eye"."""
+    words = _words(name)
+    twin = "_".join(OTHER.get(word, word) for word in words)
+    return bool(SIDES & set(words)) and value not in NOTHING and usual.get(twin) != value
+
+
+def _words(text: str) -> list[str]:
+    return "".join(letter if letter.isalpha() else " " for letter in text.lower()).split()
 
 
 def refuse_one_sided(readings: Sequence[Reading]) -> None:
@@ -43,5 +56,4 @@ def refuse_one_sided(readings: Sequence[Reading]) -> None:
 
 def may_be_mirrored(caption: Caption) -> bool:
     """Whether the caption is as true of the mirror image: it says neither left nor right."""
-    words = " ".join((caption.text, caption.sentence, *caption.tags)).lower()
-    return not SIDES & set("".join(letter if letter.isalpha() else " " for letter in words).split())
+    return not SIDES & set(_words(" ".join((caption.text, caption.sentence, *caption.tags))))

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy
 import torch
 from safetensors.torch import save
 from torch import Tensor
@@ -61,10 +62,10 @@ class Writer:
         return self._key("latents", inputs, ("mean", "std"), make)
 
     def mask(self, picture: Picture, mask: Mask, frame: Frame) -> str:
-        """The key of how much each latent's place counts.
+        """The key of how much each latent's place counts: all alike where what the reader saw is outside of the frame.
 
         Raises:
-            PictureError: where nothing does.
+            PictureError: where a person's mask leaves nothing.
         """
         inputs = {"mask": mask.said, "size": (picture.width, picture.height), **_placed(picture, frame)}
         return self._key("mask", inputs, ("mask",), partial(self._mask, picture, mask, frame))
@@ -93,6 +94,8 @@ class Writer:
 
     def _mask(self, picture: Picture, mask: Mask, frame: Frame) -> dict[str, Tensor]:
         share_hw = mask.within(frame, self.model.pixels_per_latent)
+        if not share_hw.any() and not mask.is_drawn:
+            share_hw = numpy.ones_like(share_hw)
         if not share_hw.any():
             raise PictureError(
                 f"The mask of {picture.path} leaves nothing of what is trained on: white counts, black does not. "

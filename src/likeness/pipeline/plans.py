@@ -29,5 +29,5 @@ def plan_training(workspace: Workspace, recipe: Recipe, *, report: Report = sile
         from likeness.training.plan import plan
 
         refuse_held_out(workspace.cache, read_seal(workspace.held_out_json))
-        model = Bench(workspace, recipe, report).model
-        return plan(workspace.cache, recipe.train, model=model, seed=recipe.seed, report=report)
+        bench = Bench(workspace, recipe, report)  # its recipe is the one that is trained: presets are in it
+        return plan(workspace.cache, bench.recipe.train, model=bench.model, seed=bench.recipe.seed, report=report)

@@ -38,6 +38,7 @@ def _encode_inputs(bench: Bench) -> dict[str, str]:
         "captions.jsonl": bench.digest(workspace.captions_jsonl),
         "masks": pool_digest(workspace.masks),
         "class": pool_digest(workspace.class_pictures, without=DRAWN),
+        "class is drawn with": bench.recipe.sample.digest if bench.recipe.encode.class_pictures else "",
         "[encode]": bench.recipe.encode.digest,
         "front": ", ".join(bench.front),
         "base": bench.base_digest,
@@ -48,10 +49,11 @@ def _encode(bench: Bench) -> list[Path]:
     recipe, workspace, model = bench.recipe, bench.workspace, bench.model
     from likeness.cache.encode import cached_files, encode
 
-    captions = read_records(workspace.captions_jsonl, Caption)
-    draw_class_pictures(bench, captions)
+    captions, pictures = read_records(workspace.captions_jsonl, Caption), read_records(workspace.images_jsonl, Picture)
+    learnt = {picture.id for picture in pictures if picture.use == "train"}
+    draw_class_pictures(bench, [caption for caption in captions if caption.picture in learnt])
     encode(
-        read_records(workspace.images_jsonl, Picture),
+        pictures,
         captions,
         recipe.encode,
         model=model,

@@ -41,14 +41,17 @@ SAME: Mapping[str, str] = {
 }
 """The same thing by another name."""
 
+CLASS = "class pictures: put them in class/, set encode.class_pictures to their number, and train.class_share"
+
 BY_HAND: Mapping[str, str] = {
     "flip_aug": "mirrored pictures: set encode.mirror, and only for a character without a left and a right",
-    "masked_loss": "masks: set encode.masks",
-    "alpha_mask": "masks: set encode.masks",
-    "conditioning_data_dir": "masks: set encode.masks",
-    "is_reg": "class pictures: set train.class_share",
-    "reg_data_dir": "class pictures: set train.class_share",
-    "prior_loss_weight": "class pictures: set train.class_share",
+    "fp8_base": "a byte a weight: set base.quantise = 'fp8'",
+    "masked_loss": "masks: put them in masks/ and set encode.masks = 'files'",
+    "alpha_mask": "masks: put them in masks/ and set encode.masks = 'files'",
+    "conditioning_data_dir": "masks: put them in masks/ and set encode.masks = 'files'",
+    "is_reg": CLASS,
+    "reg_data_dir": CLASS,
+    "prior_loss_weight": CLASS,
 }
 """There is something like it here, which is not taken over: a person decides."""
 
@@ -72,12 +75,10 @@ NOT_NEEDED: Mapping[str, str] = {
         ),
         CACHED,
     ),
-    **dict.fromkeys(
-        ("enable_bucket", "bucket_no_upscale", "bucket_reso_steps", "min_bucket_reso", "max_bucket_reso"), BUCKETS
-    ),
+    **dict.fromkeys(("bucket_no_upscale", "bucket_reso_steps", "min_bucket_reso", "max_bucket_reso"), BUCKETS),
     **dict.fromkeys(("xformers", "sdpa", "mem_eff_attn", "diffusers_xformers"), FAST),
-    "gradient_checkpointing": "it changes memory and time, and no result",
-    **dict.fromkeys(("lowram", "highvram", "fp8_base", "fused_backward_pass"), MEMORY),
+    "gradient_checkpointing": "no result hangs on it; train.checkpointing is taken to where memory runs out",
+    **dict.fromkeys(("lowram", "highvram", "fused_backward_pass"), MEMORY),
     **dict.fromkeys(("max_data_loader_n_workers", "persistent_data_loader_workers"), "no worker processes are used"),
     "max_token_length": TEXTS,
     **dict.fromkeys(

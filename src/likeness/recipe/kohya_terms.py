@@ -128,6 +128,7 @@ def _batch(desk: Desk) -> None:
             desk.take(name, "train.batch", desk.value(name) or 1)
     if not desk.entries("batch_size", "train_batch_size"):
         desk.take("train_batch_size", "train.batch", 1)
+    desk.take("num_repeats", "train.balance", "none", "each picture is shown as often")
 
 
 def _length(desk: Desk, images: int | None) -> int | None:
@@ -200,6 +201,8 @@ def _captions(desk: Desk) -> None:
     if desk.value("resolution"):
         side = _side(desk.value("resolution"))
         desk.take("resolution", "encode.size", side, "the side of the square with as many pixels")
+    in_buckets = bool(desk.value("enable_bucket"))
+    desk.take("enable_bucket", "encode.shape", "buckets" if in_buckets else "square", "off, unless it is asked for")
     desk.take("shuffle_caption", "encode.shuffle", shuffles)
     if desk.entries("keep_tokens"):
         kept = desk.figure("keep_tokens") or 0

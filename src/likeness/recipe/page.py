@@ -131,8 +131,8 @@ class EncodeConfig(Section):
     )
     shape: Literal["buckets", "square"] = Field(
         default="buckets",
-        description="buckets: each picture in the shape nearest to its own, from 1:2 to 2:1, of no more pixels than "
-        "the square; square: what reaches over it is cut off. Neither cuts into the subject where it need not.",
+        description="buckets: each picture in the shape nearest to its own, of no more pixels than the "
+        "square; square: what reaches over it is cut off. Neither cuts into the subject where it need not.",
     )
     mirror: bool = Field(
         default=False,

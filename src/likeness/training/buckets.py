@@ -78,7 +78,7 @@ class Turn:
 def planned(buckets: Sequence[Bucket], batches: int, *, class_share: float) -> list[Turn]:
     """The turn of each batch of a run: of two plans, the longer begins as the shorter.
 
-    A bucket has as large a share of the batches as of the pictures, at any time to within one batch.
+    A bucket has as large a share of the batches as of the pictures, at any time to within a batch or two.
 
     Args:
         class_share: of the batches, which those of the class have, where there are any.

@@ -15,7 +15,10 @@ __all__ = ["Ladder", "Rung", "is_out_of_memory", "rungs_of"]
 
 T = TypeVar("T")
 
-REFUSALS = ("can't allocate memory", "not enough memory")  # of torch's allocator for the CPU, on Linux and on Windows
+REFUSALS = (
+    *("can't allocate memory", "not enough memory"),  # of torch's allocator for the CPU, on Linux and on Windows
+    *("MPS backend out of memory", "CUBLAS_STATUS_ALLOC_FAILED"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,9 +107,10 @@ class Teacher:
         last = slice(-asked.own, None)
         told = self.data.conditioning[asked.told_B[last]]
         self.adapter.weight = 0.0
-        answer_BDhw = self.model.predict(asked.noisy_BDhw[last], asked.t_B[last], told, asked.sizes_B6[last])
-        self.adapter.weight = 1.0
-        return answer_BDhw
+        try:  # where memory runs out here, the step is repeated, with the adapter
+            return self.model.predict(asked.noisy_BDhw[last], asked.t_B[last], told, asked.sizes_B6[last])
+        finally:
+            self.adapter.weight = 1.0
 
     def _told(self, told_B: Tensor) -> Conditioning:
         """What the denoiser is told: as it was encoded, or anew by text encoders that learn."""

@@ -19,7 +19,7 @@ def checked_prediction(model: DiffusionModel, data: DataSet) -> Verdict:
     Raises:
         CheckpointError: where its answers contradict its schedule.
     """
-    first = data.buckets[0]
+    first = max(data.buckets, key=lambda bucket: (not bucket.is_class, len(bucket.pictures_P)))
     chosen_P = first.pictures_P[:ENOUGH]
     told_P, count = data.told_PV[chosen_P, 0], len(chosen_P)
     verdict = probe(model, first.mean_MDhw[:count], data.conditioning[told_P], first.sizes_M6[:count])
