@@ -6,8 +6,10 @@ Shapes: B batch, D h w latent, L tokens, E width.
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -64,6 +66,27 @@ class Case:
     folder: Path
     model: Any
     file: Path
+
+    @cached_property
+    def changes(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Of each layer of the file: its weight in the base, and what our adapter adds to it."""
+        targets = self.model.adapter_targets()
+        adapter = adapter_from(load_lora(self.file), targets)
+        adapter.detach()
+        return {
+            name: (targets[name].get_parameter("weight").detach(), layer.delta_weight().detach())
+            for name, layer in adapter.layers.items()
+        }
+
+    @cached_property
+    def layers(self) -> Any:
+        """What the file holds of each layer."""
+        return read_lora(self.file).layers()
+
+    @cached_property
+    def verdicts(self) -> dict[str, Any]:
+        """What we say that each program takes of the file."""
+        return {one.client: one for one in compat_of(self.file)}
 
 
 def built(root: Path, family: str, prediction: str) -> Any:
@@ -157,12 +180,12 @@ def digits(theirs: Tensor, exact: Tensor, moved: Tensor) -> int:
 def peft_digits(case: Case) -> int:
     """Of peft's answer, its adapters in the UNet and in the text encoders, to ours.
 
-    The base that is asked is loaded anew, as peft changes what it wraps.
+    What is asked is a copy of the base, as peft changes what it wraps.
     """
     exact, moved, _ = ours(case)
     out = case.file.with_suffix("")
     to_peft(read_lora(case.file), out)
-    model = cast("Any", load_model(case.folder, device="cpu", dtype="float32"))
+    model = deepcopy(case.model)
     names = {"unet": model.denoiser, "text_encoder": model.text_encoders[0], "text_encoder_2": model.text_encoders[-1]}
     for name, network in names.items():
         if (out / name).is_dir():
@@ -186,13 +209,9 @@ def renamed_for(network: Any, folder: Path) -> None:
 
 def formula_digits(case: Case, client: str) -> int:
     """Of the weights that a program's formula gives, to those that ours does, over all layers."""
-    targets, layers = case.model.adapter_targets(), read_lora(case.file).layers()
-    adapter = adapter_from(load_lora(case.file), targets)
-    adapter.detach()
     worst = 7
-    for name, parts in layers.items():
-        weight = targets[name].get_parameter("weight").detach().clone()
-        change = adapter.layers[name].delta_weight().detach()
+    for name, parts in case.layers.items():
+        weight, change = case.changes[name]
         theirs = FORMULAS[client](weight.clone(), parts)
         worst = min(worst, digits(theirs, weight + change, change.abs().max()))
     return worst
@@ -200,4 +219,4 @@ def formula_digits(case: Case, client: str) -> int:
 
 def verdict(case: Case, client: str) -> Any:
     """What we say that a program takes of the file."""
-    return next(one for one in compat_of(case.file) if one.client == client)
+    return case.verdicts[client]

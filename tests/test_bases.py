@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -42,6 +44,21 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Pat
     return {
         family: (folder, single_file(folder, root / f"{family}.safetensors", family)) for family, folder in made.items()
     }
+
+
+@pytest.fixture(scope="module")
+def plain(bases: dict[str, tuple[Path, Path]]) -> Callable[..., DiffusionModel]:
+    """Opens a base of `bases` as it is, once: its family, and 0 for the folder or 1 for the file."""
+    return cache(lambda family, form: opened(bases[family][form], tokenizer=str(bases[family][0] / "tokenizer")))
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base of other weights, with its VAE as a file beside it."""
+    root = tmp_path_factory.mktemp("other")
+    made = tiny_base(root / "base", "sdxl", seed=1)
+    save_file({name: t.contiguous() for name, t in vae_tensors(made / "vae").items()}, root / "vae.safetensors")
+    return made
 
 
 def opened(path: Path, **settings: Any) -> DiffusionModel:
@@ -129,16 +146,16 @@ def test_a_tokenizer_of_another_vocabulary_is_refused(bases: Any, tmp_path: Path
 
 
 @pytest.mark.parametrize("form", ["file", "folder", "folder of a base"])
-def test_a_vae_of_its_own_takes_the_place_of_the_checkpoints(bases: Any, tmp_path: Path, form: str) -> None:
-    other = tiny_base(tmp_path / "other", "sdxl", seed=1)
-    save_file({name: t.contiguous() for name, t in vae_tensors(other / "vae").items()}, tmp_path / "vae.safetensors")
-    path = {"file": tmp_path / "vae.safetensors", "folder": other / "vae", "folder of a base": other}[form]
-    own, theirs = (opened(at).encode_images(pictures(1)) for at in (bases["sdxl"][0], other))
-    for base in bases["sdxl"]:
+def test_a_vae_of_its_own_takes_the_place_of_the_checkpoints(
+    bases: Any, plain: Callable[..., DiffusionModel], other: Path, form: str
+) -> None:
+    path = {"file": other.parent / "vae.safetensors", "folder": other / "vae", "folder of a base": other}[form]
+    own, theirs = (model.encode_images(pictures(1)) for model in (plain("sdxl", 0), opened(other)))
+    for number, base in enumerate(bases["sdxl"]):
         model = opened(base, vae=str(path), tokenizer=str(bases["sdxl"][0] / "tokenizer"))
         assert torch.equal(model.encode_images(pictures(1)), theirs)
         assert not torch.allclose(model.encode_images(pictures(1)), own)
-        assert model.fingerprint != opened(base, tokenizer=str(bases["sdxl"][0] / "tokenizer")).fingerprint
+        assert model.fingerprint != plain("sdxl", number).fingerprint
 
 
 def test_what_is_no_vae_is_refused_as_one(bases: Any, tmp_path: Path) -> None:
@@ -159,9 +176,11 @@ def test_a_base_is_known_by_its_tensors_or_its_tables(bases: Any, family: str) -
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
-def test_the_side_is_told_without_loading_the_base(bases: Any, family: str, prediction: str) -> None:
+def test_the_side_is_told_without_loading_the_base(
+    bases: Any, plain: Callable[..., DiffusionModel], family: str, prediction: str
+) -> None:
     folder, file = bases[family]
-    assert native_side(folder, BaseConfig()) == opened(folder).native_size[0] == 32
+    assert native_side(folder, BaseConfig()) == plain(family, 0).native_size[0] == 32
     config: dict[str, Any] = {"prediction": prediction, "tokenizer": str(folder / "tokenizer")}
     assert native_side(file, BaseConfig(**config)) == opened(file, **config).native_size[0]
 
@@ -317,11 +336,13 @@ def test_a_pruned_unet_is_refused_by_the_first_layer_that_is_not_there(bases: An
 
 
 @pytest.mark.versions
-def test_old_merges_without_a_level_of_names_in_their_text_encoder_are_read(bases: Any, tmp_path: Path) -> None:
+def test_old_merges_without_a_level_of_names_in_their_text_encoder_are_read(
+    bases: Any, plain: Callable[..., DiffusionModel], tmp_path: Path
+) -> None:
     folder, file = bases["sd15"]
     old = {name.replace(".text_model.", "."): tensor for name, tensor in load_file(file).items()}
     save_file(old, tmp_path / "old.safetensors")
-    models = [opened(path, tokenizer=str(folder / "tokenizer")) for path in (file, tmp_path / "old.safetensors")]
+    models = [plain("sd15", 1), opened(tmp_path / "old.safetensors", tokenizer=str(folder / "tokenizer"))]
     assert torch.equal(*(model.encode_prompts(["fox"]).tokens_BLE for model in models))
 
 

@@ -15,12 +15,11 @@ from likeness.dataset.coverage import (
     _Worth,
     cell_of,
     choose,
-    phrase,
     shown,
     target,
-    wanted,
 )
 from likeness.dataset.labels import FRAMINGS, VIEWS
+from likeness.dataset.wants import phrase, wanted
 from likeness.records import Reading
 
 

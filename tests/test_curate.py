@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from likeness.dataset.coverage import cell_of
-from likeness.dataset.curate import Beforehand, Curation, candidates, curate, missing, summary
+from likeness.dataset.curate import Beforehand, Curation, curate
 from likeness.dataset.labels import Label
 from likeness.dataset.origins import Origin
 from likeness.dataset.screening import RULES, screen, strangers
+from likeness.dataset.summaries import candidates, missing, summary
 from likeness.errors import PictureError, RecipeError, WorkspaceError
 from likeness.events import Event
 from likeness.images import Pixels, open_pixels, sha256_of

@@ -14,11 +14,12 @@ from PIL import Image
 from likeness.dataset.chart import Chart, axis_bars, charted
 from likeness.dataset.copies import Copies, Copy
 from likeness.dataset.coverage import EXPRESSIONS, FRAMINGS, VIEWS
-from likeness.dataset.curate import Curation, coverage_of, missing
+from likeness.dataset.curate import Curation
 from likeness.dataset.faults import FAULTS
 from likeness.dataset.looks import Look, Looks
 from likeness.dataset.report import curation_page
 from likeness.dataset.screening import RULES
+from likeness.dataset.summaries import coverage_of, missing, untold
 from likeness.recipe import CurateConfig, ScreenConfig
 from likeness.records import Picture, Reading
 
@@ -276,6 +277,17 @@ def test_where_nothing_is_missing_it_says_so():
     found = curation([picture(f"{n}.png", seen=one) for n, one in enumerate(seen)])
     assert missing(found.pictures) == []
     assert "Nothing: every view and every framing and every expression" in page_of(found).text("missing")
+
+
+def test_an_axis_that_only_a_picture_held_out_tells_is_not_said_to_be_shown_often_enough():
+    seen = [reading(view) for view in VIEWS for _ in range(2)]
+    train = [picture(f"{n}.png", seen=one) for n, one in enumerate(seen)]
+    found = curation([*train, picture("x.png", "held-out", reading("front", "smile", "face"))])
+    assert missing(found.pictures) == []
+    assert "framing, expression nothing is known" in untold(found.pictures)[0]
+    text = page_of(found).text("missing")
+    assert "Of framing, expression nothing is known" in text
+    assert "every view is shown often enough" in text
 
 
 def test_notes_and_the_price_of_too_few_stand_before_all_else():

@@ -12,7 +12,9 @@ from safetensors.torch import load_file
 from tiny import tiny_base, tiny_sd15
 from tiny_data import FRONT, tiny_pictures
 
-from likeness.cache.encode import cached_files, encode, told_sizes, variants
+from likeness.cache.encode import cached_files, encode
+from likeness.cache.framing import frame_of
+from likeness.cache.wordings import variants
 from likeness.diffusion import load_model
 from likeness.diffusion.family import DiffusionModel
 from likeness.errors import PictureError, WorkspaceError
@@ -20,7 +22,7 @@ from likeness.events import Event
 from likeness.images import fit, open_pixels, save_png, sha256_of
 from likeness.recipe import EncodeConfig
 from likeness.records import Box, Caption, Picture
-from likeness.training.batches import load_data
+from likeness.training.data import load_data
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def test_latents_are_the_posterior_of_the_picture_fitted_to_the_bases_size(shelf
     pixels = torch.from_numpy(fit(open_pixels(shelf.images / "1.png"), 32, 32)).permute(2, 0, 1)[None] / 127.5 - 1
     with torch.no_grad():
         mean, std = shelf.model.encode_posterior(pixels)
-    assert (entry["path"], shelf.index["size"]) == ("1.png", 32)
+    assert (entry["path"], entry["sizes"][-2:]) == ("1.png", [32, 32])
     assert torch.equal(kept["mean"], mean[0])
     assert torch.equal(kept["std"], std[0])
     assert kept["mean"].dtype == torch.float32
@@ -225,7 +227,7 @@ def test_each_picture_is_kept_with_its_sizes(shelf: Shelf) -> None:
 )
 def test_what_a_square_cuts_off_is_told_in_its_own_pixels(width: int, height: int, sizes: tuple[int, ...]) -> None:
     picture = Picture(id="0" * 64, path="a.png", width=width, height=height, use="train", decided_by="person")
-    assert told_sizes(picture, 1024) == sizes
+    assert frame_of(picture, [(1024, 1024)]).sizes == sizes
 
 
 def test_the_vector_of_a_whole_prompt_goes_through_the_cache(tmp_path: Path) -> None:
@@ -252,7 +254,7 @@ def test_the_vector_of_a_whole_prompt_goes_through_the_cache(tmp_path: Path) -> 
     assert torch.equal(told_there[0], told.pooled_BE[entry["variants"][0][0]])
     assert torch.equal(bare[0], told.pooled_BE[entry["variants"][0][1]])
     torch.testing.assert_close(other, apart.pooled_BE)
-    assert data.sizes_P6.tolist() == [one["sizes"] for one in shelf.index["pictures"]]
+    assert data.buckets[0].sizes_M6.tolist() == [one["sizes"] for one in shelf.index["pictures"]]
 
 
 # -- wordings ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ Shapes: B batch, C H W picture, D h w latent, L tokens, E width.
 """
 
 import shutil
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -30,13 +31,12 @@ from likeness.recipe import BaseConfig
 
 PIPELINES = {"sd15": StableDiffusionPipeline, "sd2": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
 CASES = [(family, prediction) for family in PIPELINES for prediction in ("epsilon", "v")] + [("sdxl", "v, ztsnr")]
-BASES = [(*case, form) for case in CASES for form in ("folder", "file")]
-VERSIONS = (
-    ("sd15", "epsilon", "folder"),
-    ("sd2", "v", "file"),
-    ("sdxl", "epsilon", "file"),
-    ("sdxl", "v, ztsnr", "folder"),
-)
+FILE = "base.safetensors"
+PROMPTS, SEEDS = ["a blue fox", "big ears"], [11, 12]
+ASKED: list[dict[str, Any]] = [
+    {"width": 32, "height": height, "guidance_rescale": rescale} for rescale, height in ((0.0, 32), (0.7, 48))
+]
+VERSIONS = (("sd15", "epsilon"), ("sd2", "v"), ("sdxl", "epsilon"), ("sdxl", "v, ztsnr"))
 """Those that other versions of the libraries are tested with."""
 LONG = ", ".join(["fox"] * 40)  # 79 tokens
 
@@ -64,18 +64,29 @@ def built(root: Path, family: str, prediction: str, form: str) -> Base:
     told: Any = "v_prediction" if is_v else "epsilon"
     folder = tiny_base(root / "folder", family, prediction=told, zero_terminal=is_zero)
     keys = [*(["v_pred"] if is_v else []), *(["ztsnr"] if is_zero else [])]
-    file = single_file(folder, root / "base.safetensors", family, keys=keys)
-    config = BaseConfig(tokenizer=str(folder / "tokenizer")) if form == "file" else BaseConfig()
-    return Base(family, prediction, folder, file if form == "file" else folder, config)
+    single_file(folder, root / FILE, family, keys=keys)
+    base = Base(family, prediction, folder, folder, BaseConfig())
+    return in_a_file(base) if form == "file" else base
+
+
+def in_a_file(base: Base) -> Base:
+    return base._replace(path=base.folder.parent / FILE, config=BaseConfig(tokenizer=str(base.folder / "tokenizer")))
 
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(case, marks=[pytest.mark.versions] if case in VERSIONS else []) for case in BASES],
+    params=[pytest.param(case, marks=[pytest.mark.versions] if case in VERSIONS else []) for case in CASES],
     ids=lambda case: " ".join(case),
 )
-def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Base:
-    return built(tmp_path_factory.mktemp("base"), *request.param)
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Base:
+    """A base as a folder, with its single file beside it."""
+    family, prediction = request.param
+    return built(tmp_path_factory.mktemp("base"), family, prediction, "folder")
+
+
+@pytest.fixture(scope="module", params=["folder", "file"])
+def base(request: pytest.FixtureRequest, folder: Base) -> Base:
+    return folder if request.param == "folder" else in_a_file(folder)
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +95,29 @@ def model(base: Base) -> DiffusionModel:
 
 
 @pytest.fixture(scope="module")
-def pipeline(base: Base) -> Any:
-    return base.pipeline()
+def skipping(base: Base, model: DiffusionModel) -> Mapping[int, DiffusionModel]:
+    """The base, loaded with each clip skip that it takes."""
+    return {1: model, **{skip: base.load(clip_skip=skip) for skip in (2, 3)}}
+
+
+@pytest.fixture(scope="module")
+def pipeline(folder: Base) -> Any:
+    """diffusers' own, of the folder: the single file is to answer alike."""
+    return folder.pipeline()
+
+
+@pytest.fixture(scope="module")
+def drawn(folder: Base, pipeline: Any) -> list[numpy.ndarray]:
+    """What the pipeline draws each time that it is asked as in `ASKED`."""
+    zero: dict[str, Any] = {"timestep_spacing": "trailing"} if "ztsnr" in folder.prediction else {}
+    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, **zero)
+    more: dict[str, Any] = {"num_inference_steps": 5, "guidance_scale": 4.0, "output_type": "np"}
+
+    def draw(asked: Mapping[str, Any]) -> numpy.ndarray:
+        generators = [torch.Generator().manual_seed(seed) for seed in SEEDS]
+        return pipeline(PROMPTS, negative_prompt=["", ""], generator=generators, **more, **asked).images
+
+    return [draw(asked) for asked in ASKED]
 
 
 def pictures(count: int, side: int = 32) -> torch.Tensor:
@@ -155,8 +187,10 @@ def test_latents_are_the_scaled_posterior_of_the_vae(base: Base, model: Diffusio
 
 @pytest.mark.parity
 @pytest.mark.parametrize("skip", [1, 2, 3])
-def test_a_prompt_that_fits_is_encoded_as_diffusers_does(base: Base, pipeline: Any, skip: int) -> None:
-    model = base.load(clip_skip=skip)
+def test_a_prompt_that_fits_is_encoded_as_diffusers_does(
+    base: Base, skipping: Mapping[int, DiffusionModel], pipeline: Any, skip: int
+) -> None:
+    model = skipping[skip]
     for prompt in ("", "a blue fox, big ears", "Blue  FOX"):
         theirs = told_by(pipeline, base.family, prompt, None if skip == 1 else skip - 1)
         with torch.no_grad():
@@ -179,9 +213,11 @@ def told_by(pipeline: Any, family: str, prompt: str, skip: int | None) -> tuple[
     return pipeline.encode_prompt(prompt, "cpu", 1, False, clip_skip=skip)[0], None
 
 
-def test_clip_skip_changes_what_is_told_but_for_sdxl_which_has_its_own(base: Base, model: DiffusionModel) -> None:
-    skipped = told(base.load(clip_skip=2), ["fox"])
-    assert torch.equal(skipped, told(model, ["fox"])) is (base.family == "sdxl")
+def test_clip_skip_changes_what_is_told_but_for_sdxl_which_has_its_own(
+    base: Base, skipping: Mapping[int, DiffusionModel]
+) -> None:
+    whole, skipped = (told(skipping[skip], ["fox"]) for skip in (1, 2))
+    assert torch.equal(skipped, whole) is (base.family == "sdxl")
 
 
 def test_clip_skip_past_the_first_layer_is_refused(base: Base) -> None:
@@ -238,23 +274,9 @@ def test_an_exclamation_mark_stays_a_word(model: DiffusionModel) -> None:
 
 
 @pytest.mark.parity
-def test_our_picture_is_the_pipelines(base: Base, model: DiffusionModel, pipeline: Any) -> None:
-    zero: dict[str, Any] = {"timestep_spacing": "trailing"} if "ztsnr" in base.prediction else {}
-    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, **zero)
-    prompts, seeds = ["a blue fox", "big ears"], [11, 12]
-    for rescale, height in ((0.0, 32), (0.7, 48)):
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        asked: dict[str, Any] = {"width": 32, "height": height, "guidance_rescale": rescale}
-        theirs = pipeline(
-            prompts,
-            negative_prompt=["", ""],
-            generator=generators,
-            num_inference_steps=5,
-            guidance_scale=4.0,
-            output_type="np",
-            **asked,
-        ).images
-        ours = sample(model, prompts, seeds=seeds, steps=5, guidance=4.0, **asked)
+def test_our_picture_is_the_pipelines(model: DiffusionModel, drawn: list[numpy.ndarray]) -> None:
+    for asked, theirs in zip(ASKED, drawn, strict=True):
+        ours = sample(model, PROMPTS, seeds=SEEDS, steps=5, guidance=4.0, **asked)
         apart = [numpy.abs(a - (b * 255).round()).max() for a, b in zip(ours, theirs, strict=True)]
         assert max(apart) <= 1
         assert ours[0].std() > 5
@@ -359,12 +381,12 @@ def test_a_full_sized_file_is_read_as_what_was_published(family: str) -> None:
 
 
 def test_a_fingerprint_is_of_what_is_in_a_base_and_not_of_where_it_lies(
-    base: Base, model: DiffusionModel, tmp_path: Path
+    base: Base, skipping: Mapping[int, DiffusionModel], tmp_path: Path
 ) -> None:
     copy = shutil.copytree if base.path.is_dir() else shutil.copy
     moved = base._replace(path=Path(copy(base.path, tmp_path / f"elsewhere{base.path.suffix}")))
-    assert moved.load().fingerprint == model.fingerprint
-    assert base.load(clip_skip=2).fingerprint != model.fingerprint
+    assert moved.load().fingerprint == skipping[1].fingerprint
+    assert skipping[2].fingerprint != skipping[1].fingerprint
 
 
 @pytest.mark.parametrize("form", ["folder", "file"])
@@ -379,7 +401,8 @@ def test_other_weights_have_another_fingerprint(family: str, form: str, tmp_path
 
 @pytest.mark.parametrize("family", PIPELINES)
 def test_a_file_draws_what_the_folder_draws_that_it_was_made_of(family: str, tmp_path: Path) -> None:
-    folder, file = (built(tmp_path / form, family, "v", form).load() for form in ("folder", "file"))
+    base = built(tmp_path, family, "v", "folder")
+    folder, file = base.load(), in_a_file(base).load()
     asked: dict[str, Any] = {"seeds": [1], "steps": 4, "guidance": 3.0, "width": 32, "height": 32}
     for sampler in ("ddim", "dpm++", "euler"):
         ours, theirs = (sample(model, [LONG], sampler=sampler, **asked)[0] for model in (folder, file))
@@ -393,7 +416,9 @@ def test_a_file_draws_what_the_folder_draws_that_it_was_made_of(family: str, tmp
 def test_diffusers_reads_our_single_files_too(family: str, tmp_path: Path) -> None:
     """The files of these tests are what the published ones are, as far as diffusers can tell."""
     base = built(tmp_path, family, "epsilon", "file")
-    kind: Any = type(base.load().denoiser)
+    ours = base.load().denoiser
+    kind: Any = type(ours)
     theirs = kind.from_single_file(str(base.path), config=str(base.folder), subfolder="unet", local_files_only=True)
-    for name, tensor in base.load().denoiser.state_dict().items():
-        assert torch.equal(tensor, theirs.state_dict()[name])
+    found = theirs.state_dict()
+    for name, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, found[name])

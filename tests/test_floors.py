@@ -47,6 +47,15 @@ def room_of(path: Path) -> str:
     return inside.parts[0].removesuffix(".py") if inside.name != "__init__.py" or len(inside.parts) > 1 else ""
 
 
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def names_in(path: Path) -> list[str]:
+    """What a file calls itself, its folders, and its public functions and classes."""
+    return [path.stem, *path.relative_to(ROOT).parts[:-1], *public_names(tree_of(path))]
+
+
 def imports_of(tree: ast.AST, path: Path) -> Iterator[tuple[str, int]]:
     """Every module that a file imports, with its line, those inside functions too, as an absolute name."""
     package = ("likeness", *path.relative_to(ROOT).parts[:-1])
@@ -110,40 +119,40 @@ def test_every_file_lies_in_a_room_of_the_plan():
     assert {room_of(path) for path in SOURCES} - {""} <= FLOOR_OF.keys()
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-class TestFile:
-    def test_it_imports_only_from_floors_below(self, path: Path):
-        tree = ast.parse(path.read_text())
-        assert room_of(path) == "" or upward_imports(tree, path) == []
+class TestFiles:
+    """Each rule over all files at once: a test of each file would cost more than what it looks at."""
 
-    def test_it_is_light_unless_its_room_is_about_tensors(self, path: Path):
-        assert heavy_imports(ast.parse(path.read_text()), path) == []
+    def test_they_import_only_from_floors_below(self):
+        assert [fault for path in SOURCES if room_of(path) for fault in upward_imports(tree_of(path), path)] == []
 
-    def test_no_word_in_it_says_nothing(self, path: Path):
-        names = [path.stem, *path.relative_to(ROOT).parts[:-1], *public_names(ast.parse(path.read_text()))]
-        assert {name: found for name in names if (found := forbidden_words(name))} == {}
+    def test_they_are_light_unless_their_room_is_about_tensors(self):
+        assert [fault for path in SOURCES for fault in heavy_imports(tree_of(path), path)] == []
 
-    def test_it_is_short_enough_to_be_read_at_once(self, path: Path):
-        assert len(path.read_text().splitlines()) <= 400
+    def test_no_word_in_them_says_nothing(self):
+        named = [(path, name) for path in SOURCES for name in names_in(path)]
+        assert [(path, name, found) for path, name in named if (found := forbidden_words(name))] == []
 
-    def test_each_function_is_short_enough_to_be_read_at_once(self, path: Path):
-        functions = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]
-        assert [f.name for f in functions if (f.end_lineno or 0) - f.lineno >= 80] == []
+    def test_they_are_short_enough_to_be_read_at_once(self):
+        assert {path: lines for path in SOURCES if (lines := len(path.read_text().splitlines())) > 400} == {}
 
-    def test_nothing_in_it_is_pickled(self, path: Path):
-        called = {name for name, _ in imports_of(ast.parse(path.read_text()), path)}
-        assert not called & {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
-        assert not re.search(r"torch\.(save|load)\(", path.read_text())
+    def test_their_functions_are_short_enough_to_be_read_at_once(self):
+        functions = [(path, n) for path in SOURCES for n in ast.walk(tree_of(path)) if isinstance(n, ast.FunctionDef)]
+        assert [(path, f.name) for path, f in functions if (f.end_lineno or 0) - f.lineno >= 80] == []
+
+    def test_nothing_in_them_is_pickled(self):
+        picklers = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
+        imported = [(path, name) for path in SOURCES for name, _ in imports_of(tree_of(path), path)]
+        assert [(path, name) for path, name in imported if name in picklers] == []
+        assert [path for path in SOURCES if re.search(r"torch\.(save|load)\(", path.read_text())] == []
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in SOURCES if room_of(p) in STAGES], ids=lambda p: p.relative_to(ROOT).as_posix()
-)
-def test_a_stage_gets_its_section_and_never_the_recipe(path: Path):
-    tree = ast.parse(path.read_text())
-    assert "likeness.recipe.Recipe" not in {name for name, _ in imports_of(tree, path)}
-    assert "Recipe" not in {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    assert "Recipe" not in {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+def test_a_stage_gets_its_section_and_never_the_recipe():
+    for path in SOURCES:
+        if room_of(path) in STAGES:
+            tree = tree_of(path)
+            assert "likeness.recipe.Recipe" not in {name for name, _ in imports_of(tree, path)}, path
+            assert "Recipe" not in {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}, path
+            assert "Recipe" not in {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}, path
 
 
 @pytest.mark.parametrize("modules", ["likeness, likeness.cli, likeness.pipeline", "likeness.perception, likeness.demo"])

@@ -1,5 +1,8 @@
 """One file, one picture: ours, diffusers' with the file loaded, and peft's; and other programs' by their formulas."""
 
+from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +30,16 @@ def marked(case: tuple[str, str]) -> Any:
 LOADED = ("LoRA", "LoCon", "rsLoRA")  # what diffusers and peft compute as our files mean it
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], tuple[Path, Any]]:
+    """Makes the base of a family and a prediction, once; none of them is changed."""
+    return cache(lambda family, prediction: parities.built(tmp_path_factory.mktemp("base"), family, prediction))
+
+
 @pytest.fixture(scope="module", params=[marked(case) for case in CASES], ids=lambda case: " ".join(case))
-def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Any]:
+def base(request: pytest.FixtureRequest, built: Callable[[str, str], tuple[Path, Any]]) -> tuple[str, Path, Any]:
     family, prediction = request.param
-    return family, *parities.built(tmp_path_factory.mktemp("base"), family, prediction)
+    return family, *built(family, prediction)
 
 
 def case_of(base: tuple[str, Path, Any], variant: str) -> Case:
@@ -63,9 +72,9 @@ def test_pefts_answer_is_ours(family_base: tuple[str, Path, Any], variant: str):
 
 
 @pytest.fixture(scope="module", params=PREDICTIONS)
-def family_base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Any]:
+def family_base(request: pytest.FixtureRequest, built: Callable[[str, str], tuple[Path, Any]]) -> tuple[str, Path, Any]:
     """One base of each family: what a formula makes of weights has nothing to do with what is predicted."""
-    return request.param, *parities.built(tmp_path_factory.mktemp("base"), request.param, "epsilon")
+    return request.param, *built(request.param, "epsilon")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -81,9 +90,12 @@ def test_other_programs_change_weights_as_we_do(family_base: tuple[str, Path, An
 
 
 @pytest.mark.parametrize("family", ["sd15", "sdxl"])
-def test_diffusers_computes_an_output_axis_dora_as_merging_does(tmp_path: Path, family: str):
+def test_diffusers_computes_an_output_axis_dora_as_merging_does(
+    built: Callable[[str, str], tuple[Path, Any]], tmp_path: Path, family: str
+):
     """Under its own names alone: under kohya-ss's it throws the lengths away."""
-    folder, model = parities.built(tmp_path, family, "epsilon")
+    folder, model = built(family, "epsilon")
+    model = deepcopy(model)  # its weights are added to
     case = parities.case_of(folder, model, family, "LoRA")
     targets, lora = model.adapter_targets(), read_lora(case.file)
     tensors = dict(lora.tensors)

@@ -40,15 +40,35 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_sd15(tmp_path_factory.mktemp("base"))
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    made = Workspace.create(tmp_path / "mira")
+def workspace_in(folder: Path) -> Workspace:
+    made = Workspace.create(folder / "mira")
     for number in range(3):
         save_png(made.images / f"{number}.png", numpy.full((32, 32, 3), 60 * number, numpy.uint8))
     return made
 
 
 @pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return workspace_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> Workspace:
+    """A workspace in which all steps were done; for `done` alone."""
+    made = workspace_in(tmp_path_factory.mktemp("finished"))
+    run(made, recipe)
+    return made
+
+
+@pytest.fixture
+def done(finished: Workspace, recipe: Recipe, tmp_path: Path) -> Workspace:
+    """A workspace in which all steps were done: a copy, whose pictures are looked at anew and nothing else."""
+    copy = Workspace(shutil.copytree(finished.root, tmp_path / "mira"))
+    assert [outcome.step for outcome in run(copy, recipe) if outcome.is_fresh] == ["encode", "train", "sample"]
+    return copy
+
+
+@pytest.fixture(scope="module")
 def recipe(base: Path) -> Recipe:
     return Recipe.model_validate(
         {
@@ -64,8 +84,8 @@ def recipe(base: Path) -> Recipe:
 
 
 def changed(recipe: Recipe, section: str, **values: object) -> Recipe:
-    before = recipe.model_dump()
-    return Recipe.model_validate({**before, section: {**before[section], **values}})
+    before = recipe.model_dump(exclude_unset=True)  # what was left open stays open, for the preset
+    return Recipe.model_validate({**before, section: {**before.get(section, {}), **values}})
 
 
 def fresh_steps(workspace: Workspace, recipe: Recipe, steps: Sequence[str]) -> dict[str, bool]:
@@ -103,61 +123,70 @@ def test_what_has_not_changed_is_skipped_and_nothing_is_written(workspace: Works
         ("character", {"kind": "fictional"}, set()),
         ("train", {"sample_every": 2, "sample_prompts": ("a fox",)}, set()),
         ("character", {"name": "Vix"}, {"train", "sample"}),
-        ("train", {"learning_rate": 2e-4}, {"train", "sample"}),
+        ("train", {"learning_rate": 3e-4}, {"train", "sample"}),
         ("encode", {"variants": 3}, {"encode", "train", "sample"}),
         ("caption", {"add": ("drawing",)}, {"caption", "encode", "train", "sample"}),
     ],
 )
 def test_a_changed_section_makes_its_own_step_and_those_after_it_stale(
-    workspace: Workspace, recipe: Recipe, section: str, values: dict[str, object], stale: set[str]
+    done: Workspace, recipe: Recipe, section: str, values: dict[str, object], stale: set[str]
 ):
-    run(workspace, recipe)
-    again = fresh_steps(workspace, changed(recipe, section, **values), tuple(pipeline.STEPS))
+    again = fresh_steps(done, changed(recipe, section, **values), tuple(pipeline.STEPS))
     assert {step for step, is_fresh in again.items() if not is_fresh} == stale
 
 
-def test_an_edited_picture_is_seen_and_only_it_is_encoded_again(workspace: Workspace, recipe: Recipe):
-    run(workspace, recipe, TO_ENCODE)
-    files = set(workspace.cache.glob("*.safetensors"))
-    save_png(workspace.images / "1.png", numpy.full((32, 32, 3), 255, numpy.uint8))
-    assert not any(fresh_steps(workspace, recipe, TO_ENCODE).values())
-    assert len(set(workspace.cache.glob("*.safetensors")) - files) == 2, "its latents and its texts"
+def test_an_edited_picture_is_seen_and_only_it_is_encoded_again(done: Workspace, recipe: Recipe):
+    files = set(done.cache.glob("*.safetensors"))
+    save_png(done.images / "1.png", numpy.full((32, 32, 3), 255, numpy.uint8))
+    assert not any(fresh_steps(done, recipe, TO_ENCODE).values())
+    assert len(set(done.cache.glob("*.safetensors")) - files) == 2, "its latents and its texts"
 
 
-def test_what_a_person_decided_about_a_picture_reaches_the_cache(workspace: Workspace, recipe: Recipe):
-    run(workspace, recipe, TO_ENCODE)
-    first, *others = read_records(workspace.images_jsonl, Picture)
+def test_what_a_person_decided_about_a_picture_reaches_the_cache(done: Workspace, recipe: Recipe):
+    first, *others = read_records(done.images_jsonl, Picture)
     rejected = first.model_copy(update={"use": "rejected", "decided_by": "person", "reason": "another character"})
-    write_records(workspace.images_jsonl, [rejected, *others])
-    run(workspace, recipe, TO_ENCODE)
-    index = json.loads((workspace.cache / "index.json").read_text())
+    write_records(done.images_jsonl, [rejected, *others])
+    run(done, recipe, TO_ENCODE)
+    index = json.loads((done.cache / "index.json").read_text())
     assert [entry["path"] for entry in index["pictures"]] == ["1.png", "2.png"]
 
 
-def test_a_caption_file_is_read_when_it_appears(workspace: Workspace, recipe: Recipe):
-    run(workspace, recipe, TO_ENCODE)
-    (workspace.images / "0.txt").write_text("a red scarf")
-    run(workspace, recipe, TO_ENCODE)
-    assert read_records(workspace.captions_jsonl, Caption)[0].tags == ("mirachar", "1girl", "a red scarf")
+def test_a_caption_file_is_read_when_it_appears(done: Workspace, recipe: Recipe):
+    (done.images / "0.txt").write_text("a red scarf")
+    run(done, recipe, TO_ENCODE)
+    assert read_records(done.captions_jsonl, Caption)[0].tags == ("mirachar", "1girl", "a red scarf")
 
 
-def test_a_deleted_cache_is_made_again(workspace: Workspace, recipe: Recipe):
-    run(workspace, recipe, TO_ENCODE)
-    shutil.rmtree(workspace.cache)
-    assert fresh_steps(workspace, recipe, TO_ENCODE) == {"curate": True, "caption": True, "encode": False}
+def test_missing_class_pictures_are_drawn_once_with_the_captions_without_the_trigger(
+    workspace: Workspace, recipe: Recipe
+):
+    own = changed(recipe, "encode", class_pictures=3)
+    workspace.class_pictures.mkdir()
+    save_png(workspace.class_pictures / "mine.png", numpy.zeros((36, 40, 3), numpy.uint8))
+    run(workspace, own, TO_ENCODE)
+    drawn = sorted(path.name for path in workspace.class_pictures.iterdir())
+    assert drawn == ["drawn-0001.png", "drawn-0001.txt", "drawn-0002.png", "drawn-0002.txt", "mine.png"]
+    assert "mira" not in (workspace.class_pictures / "drawn-0001.txt").read_text()
+    assert fresh_steps(workspace, own, TO_ENCODE)["encode"]
+    (workspace.class_pictures / "mine.txt").write_text("fox, black")
+    assert not fresh_steps(workspace, own, TO_ENCODE)["encode"]
+
+
+def test_a_deleted_cache_is_made_again(done: Workspace, recipe: Recipe):
+    shutil.rmtree(done.cache)
+    assert fresh_steps(done, recipe, TO_ENCODE) == {"curate": True, "caption": True, "encode": False}
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut"])
-def test_a_cache_that_lost_a_file_or_part_of_one_is_mended(workspace: Workspace, recipe: Recipe, damage: str):
-    run(workspace, recipe, TO_ENCODE)
-    index = json.loads((workspace.cache / "index.json").read_text())
-    file = workspace.cache / f"{index['shared']['texts']}.safetensors"
+def test_a_cache_that_lost_a_file_or_part_of_one_is_mended(done: Workspace, recipe: Recipe, damage: str):
+    index = json.loads((done.cache / "index.json").read_text())
+    file = done.cache / f"{index['shared']['texts']}.safetensors"
     whole = file.read_bytes()
     if damage == "gone":
         file.unlink()
     else:
         file.write_bytes(whole[:-1])
-    assert fresh_steps(workspace, recipe, TO_ENCODE) == {"curate": True, "caption": True, "encode": False}
+    assert fresh_steps(done, recipe, TO_ENCODE) == {"curate": True, "caption": True, "encode": False}
     assert file.read_bytes() == whole
 
 
@@ -184,12 +213,11 @@ def test_an_empty_folder_says_what_to_do(tmp_path: Path, recipe: Recipe):
         run(Workspace.create(tmp_path / "empty"), recipe, TO_ENCODE)
 
 
-def test_a_second_training_with_another_setting_is_a_run_of_its_own(workspace: Workspace, recipe: Recipe):
-    run(workspace, recipe, TO_TRAIN)
-    first = newest_lora(workspace).read_bytes()
-    run(workspace, changed(recipe, "train", rank=1), TO_TRAIN)
-    assert newest_lora(workspace).parent.name == "0002"
-    assert (workspace.runs / "0001" / "Mira.safetensors").read_bytes() == first
+def test_a_second_training_with_another_setting_is_a_run_of_its_own(done: Workspace, recipe: Recipe):
+    first = newest_lora(done).read_bytes()
+    run(done, changed(recipe, "train", rank=1), TO_TRAIN)
+    assert newest_lora(done).parent.name == "0002"
+    assert (done.runs / "0001" / "Mira.safetensors").read_bytes() == first
 
 
 def interrupted_after(step: int) -> Report:
@@ -256,12 +284,11 @@ def test_a_run_that_was_killed_before_it_was_on_record_is_not_trained_again(
     assert outcomes[0].made[-1] == "runs/0001/Mira.safetensors"
 
 
-def test_a_run_that_lost_a_file_or_is_not_this_one_is_not_taken_for_it(workspace: Workspace, recipe: Recipe):
-    run(workspace, recipe, TO_TRAIN)
-    (workspace.runs / "0001" / "step-000002.safetensors").unlink()
-    assert run(workspace, recipe, TO_TRAIN)[-1].made[-1] == "runs/0002/Mira.safetensors"
+def test_a_run_that_lost_a_file_or_is_not_this_one_is_not_taken_for_it(done: Workspace, recipe: Recipe):
+    (done.runs / "0001" / "step-000002.safetensors").unlink()
+    assert run(done, recipe, TO_TRAIN)[-1].made[-1] == "runs/0002/Mira.safetensors"
     exact = changed(recipe, "train", save_dtype="float32")
-    assert run(workspace, exact, TO_TRAIN)[-1].made[-1] == "runs/0003/Mira.safetensors"
+    assert run(done, exact, TO_TRAIN)[-1].made[-1] == "runs/0003/Mira.safetensors"
 
 
 def test_a_damaged_state_has_one_cure(workspace: Workspace, recipe: Recipe):
@@ -297,11 +324,11 @@ def test_a_sample_says_how_it_was_made(workspace: Workspace, recipe: Recipe):
     )
 
 
-def test_other_settings_leave_earlier_samples_as_they_are(workspace: Workspace, recipe: Recipe):
-    made = [run(workspace, changed(recipe, "sample", guidance=guidance))[-1].made for guidance in (2.0, 3.0, 2.0)]
+def test_other_settings_leave_earlier_samples_as_they_are(done: Workspace, recipe: Recipe):
+    made = [run(done, changed(recipe, "sample", guidance=guidance))[-1].made for guidance in (2.0, 3.0, 2.0)]
     assert made[0] == made[2]
     assert not set(made[0]) & set(made[1])
-    assert all((workspace.root / path).exists() for path in (*made[0], *made[1]))
+    assert all((done.root / path).exists() for path in (*made[0], *made[1]))
 
 
 def test_what_was_drawn_before_a_stop_is_kept(workspace: Workspace, recipe: Recipe, monkeypatch: pytest.MonkeyPatch):

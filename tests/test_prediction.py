@@ -23,7 +23,7 @@ from likeness.maquette.draw import draw
 from likeness.maquette.world import random_identity, random_scene, scene_tags, trait_tags
 from likeness.recipe import BaseConfig, EncodeConfig
 from likeness.seeds import stream
-from likeness.training.batches import load_data
+from likeness.training.data import load_data
 from likeness.training.verdict import checked_prediction
 
 MAQUETTE = Path(str(files("likeness.maquette"))) / "base"

@@ -41,25 +41,29 @@ def unexplained(module: ModuleType) -> list[str]:
     return missing
 
 
-@pytest.mark.parametrize("name", module_names())
-class TestModule:
-    def test_it_explains_itself(self, name: str):
-        assert (importlib.import_module(name).__doc__ or "").strip()
+@pytest.fixture(scope="module")
+def modules() -> list[ModuleType]:
+    return [importlib.import_module(name) for name in module_names()]
 
-    def test_it_says_what_it_offers_once(self, name: str):
-        offered = importlib.import_module(name).__all__
-        assert len(offered) == len(set(offered))
 
-    def test_all_that_it_offers_is_there(self, name: str):
-        module = importlib.import_module(name)
-        assert [missing for missing in module.__all__ if not hasattr(module, missing)] == []
+class TestModules:
+    """Each rule over all modules at once: a test of each module would cost more than what it looks at."""
 
-    def test_what_it_defines_is_offered_or_has_an_underscore(self, name: str):
-        module = importlib.import_module(name)
-        assert defined_here(module) - set(module.__all__) == set()
+    def test_they_explain_themselves(self, modules: list[ModuleType]):
+        assert [one.__name__ for one in modules if not (one.__doc__ or "").strip()] == []
 
-    def test_all_that_it_offers_is_explained(self, name: str):
-        assert unexplained(importlib.import_module(name)) == []
+    def test_they_say_what_they_offer_once(self, modules: list[ModuleType]):
+        assert [one.__name__ for one in modules if len(one.__all__) != len(set(one.__all__))] == []
+
+    def test_all_that_they_offer_is_there(self, modules: list[ModuleType]):
+        offered = [(one, name) for one in modules for name in one.__all__]
+        assert [f"{one.__name__}.{name}" for one, name in offered if not hasattr(one, name)] == []
+
+    def test_what_they_define_is_offered_or_has_an_underscore(self, modules: list[ModuleType]):
+        assert {one.__name__: kept for one in modules if (kept := defined_here(one) - set(one.__all__))} == {}
+
+    def test_all_that_they_offer_is_explained(self, modules: list[ModuleType]):
+        assert {one.__name__: missing for one in modules if (missing := unexplained(one))} == {}
 
 
 def test_the_version_is_the_one_that_is_installed():

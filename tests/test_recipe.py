@@ -141,7 +141,7 @@ def test_a_new_recipe_explains_every_field_and_sets_few(tmp_path: Path):
         assert f"# {description}" in lines, address
     written_out = [line.split(" = ")[0] for line in lines if line and line[0] not in "#["]
     assert written_out == [
-        *("name", "trigger", "class_words", "kind", "path", "steps", "learning_rate", "rank", "prompts"),
+        *("name", "trigger", "class_words", "kind", "path", "prompts"),
     ]
 
 
@@ -232,8 +232,8 @@ def test_all_faults_are_listed_at_once_with_field_value_and_what_is_allowed(file
         ("[trian]\nsteps = 3", "trian: no such field; did you mean train?"),
         (
             "[base]\nzzz = 1",
-            "base.zzz: no such field; use one of path, device, dtype, prediction, zero_terminal, clip_skip, vae, "
-            "vae_dtype, tokenizer",
+            "base.zzz: no such field; use one of path, device, dtype, quantise, prediction, zero_terminal, clip_skip, "
+            "vae, vae_dtype, tokenizer",
         ),
         (
             "[train]\nsets = [{ blocks = 'a', rnk = 1, rank = 1 }]",

@@ -41,7 +41,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return tiny_sd15(tmp_path_factory.mktemp(request.param), prediction=request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model(folder: Path) -> DiffusionModel:
     return load_model(folder)
 

@@ -28,7 +28,8 @@ from likeness.errors import CheckpointError, Diverged, RecipeError, WorkspaceErr
 from likeness.events import Event
 from likeness.recipe import EncodeConfig, TrainConfig
 from likeness.records import Checkpoint, PictureLoss, read_records
-from likeness.training.batches import DataSet, draw, load_data
+from likeness.training.batches import draw
+from likeness.training.data import DataSet, load_data
 from likeness.training.noise import Noising
 from likeness.training.train import train
 
@@ -370,9 +371,10 @@ def plain(model: DiffusionModel) -> Noising:
 
 def taken(data: DataSet, model: DiffusionModel, count: int, step: int) -> list[int]:
     """Which pictures a step sees, told from their latents."""
-    sharp = replace(data, std_PDhw=torch.zeros_like(data.std_PDhw))
+    (bucket,) = data.buckets
+    sharp = replace(data, buckets=(replace(bucket, std_MDhw=torch.zeros_like(bucket.std_MDhw)),))
     clean_BDhw = draw(sharp, plain(model), count, seed=3, number=step).clean_BDhw
-    return [[torch.equal(clean, mean) for mean in data.mean_PDhw].index(True) for clean in clean_BDhw]
+    return [[torch.equal(clean, mean) for mean in bucket.mean_MDhw].index(True) for clean in clean_BDhw]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 7])
@@ -395,7 +397,8 @@ def test_a_step_draws_the_same_whatever_was_drawn_before(data: DataSet, model: D
 
 
 def test_latents_are_drawn_from_their_posterior(data: DataSet, model: DiffusionModel) -> None:
-    wide = replace(data, mean_PDhw=torch.full((5, 4, 8, 8), 3.0), std_PDhw=torch.full((5, 4, 8, 8), 2.0))
+    mean_MDhw, std_MDhw = torch.full((5, 4, 8, 8), 3.0), torch.full((5, 4, 8, 8), 2.0)
+    wide = replace(data, buckets=(replace(data.buckets[0], mean_MDhw=mean_MDhw, std_MDhw=std_MDhw),))
     clean = draw(wide, plain(model), 64, seed=0, number=0).clean_BDhw
     assert clean.mean().item() == pytest.approx(3, abs=0.1)
     assert clean.std().item() == pytest.approx(2, abs=0.1)

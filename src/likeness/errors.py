@@ -16,6 +16,7 @@ __all__ = [
     "Interrupted",
     "LikenessError",
     "MissingExtra",
+    "OutOfMemory",
     "PictureError",
     "RecipeError",
     "ResumeError",
@@ -61,6 +62,10 @@ class CheckpointError(LikenessError):
 
 class Diverged(LikenessError):
     """Training whose loss is no longer a finite number."""
+
+
+class OutOfMemory(LikenessError):
+    """Training that does not fit into the device's memory, whatever was tried."""
 
 
 class ResumeError(LikenessError):

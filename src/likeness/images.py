@@ -215,13 +215,18 @@ def sha256_of(path: Path) -> str:
         raise WorkspaceError.of(path, fault) from fault
 
 
-def fit(pixels: Pixels, width: int, height: int) -> Pixels:
-    """The largest centred part of a picture with the shape width : height, resized to it without aliasing (Lanczos)."""
-    rows, columns = pixels.shape[:2]
-    scale = min(columns / width, rows / height)
-    left, top = (columns - width * scale) / 2, (rows - height * scale) / 2
-    box = (left, top, min(left + width * scale, columns), min(top + height * scale, rows))
-    return numpy.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, box=box))
+def fit(pixels: Pixels, width: int, height: int, *, window: tuple[float, float, float, float] | None = None) -> Pixels:
+    """A part of a picture, resized to `width` and `height` without aliasing (Lanczos).
+
+    Args:
+        window: left, top, right and bottom of the part, px; by default the largest centred one of that shape.
+    """
+    if window is None:
+        rows, columns = pixels.shape[:2]
+        scale = min(columns / width, rows / height)
+        left, top = (columns - width * scale) / 2, (rows - height * scale) / 2
+        window = (left, top, min(left + width * scale, columns), min(top + height * scale, rows))
+    return numpy.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, box=window))
 
 
 def save_png(path: Path, pixels: Pixels, text: Mapping[str, str] | None = None) -> None:

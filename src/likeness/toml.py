@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from likeness.errors import RecipeError, WorkspaceError
 
-__all__ = ["commented_toml", "plain_toml", "read_toml"]
+__all__ = ["commented_toml", "faults_of", "plain_toml", "read_toml"]
 
 Model = TypeVar("Model", bound=BaseModel)
 UNKNOWN_DEFAULT = "default_factory_not_called"  # a default that depends on a field at fault: that fault is told already
@@ -32,16 +32,16 @@ def read_toml(path: Path, model: type[Model], overrides: Sequence[str] = ()) -> 
     except ValueError as fault:  # TOMLDecodeError and UnicodeDecodeError; both say where
         raise RecipeError(f"{path} is not valid TOML: {fault}. Text needs quotes, a list needs brackets.") from fault
     slips = [fault for override in overrides if (fault := _lay_over(data, override))]
-    faults = _faults(model, data)
+    faults = faults_of(model, data)
     if slips or faults:
-        alone = _faults(model, tomllib.loads(text))
+        alone = faults_of(model, tomllib.loads(text))
         slips += [f"--set {fault}" for fault in faults if fault not in alone]
         raise RecipeError(_listed(path, [fault for fault in faults if fault in alone], slips))
     return model.model_validate(data)
 
 
-def _faults(model: type[BaseModel], data: Mapping[str, Any]) -> list[str]:
-    """All that is wrong with `data` as `model`, in words."""
+def faults_of(model: type[BaseModel], data: Mapping[str, Any]) -> list[str]:
+    """All that is wrong with `data` as `model`, in words: field, value and what is allowed."""
     try:
         model.model_validate(data)
     except ValidationError as invalid:
@@ -135,31 +135,33 @@ def plain_toml(model: BaseModel) -> str:
     return tomli_w.dumps(model.model_dump(exclude_none=True))
 
 
-def commented_toml(model: BaseModel, main: Collection[str]) -> str:
+def commented_toml(model: Model, main: Collection[str], *, shown: Model | None = None) -> str:
     """`model` as a page to edit: each field under its description; what is neither in `main` nor set is a comment.
 
     Args:
         main: addresses of the fields that are always written out, as in "train.rank".
+        shown: has the values that are written where `model` sets none; `model` itself, where it is left out.
     """
-    return "\n".join(_page(model, main, "")).strip() + "\n"
+    return "\n".join(_page(model, shown or model, main, "")).strip() + "\n"
 
 
-def _page(model: BaseModel, main: Collection[str], prefix: str) -> Iterator[str]:
+def _page(model: BaseModel, values: BaseModel, main: Collection[str], prefix: str) -> Iterator[str]:
     """The lines of one section, inner sections last: in TOML, what follows a header belongs to that header."""
-    inner: list[tuple[str, BaseModel, bool]] = []
+    inner: list[tuple[str, BaseModel, BaseModel, bool]] = []
     for name, field in type(model).model_fields.items():
-        value, section = getattr(model, name), _section(field.annotation)
+        value, section = getattr(values, name), _section(field.annotation)
         if section and not isinstance(value, tuple):
-            inner.append((name, value or section(), value is not None))
+            mine = getattr(model, name)
+            inner.append((name, mine or section(), value or section(), value is not None))
             continue
         shown = value is not None and (prefix + name in main or name in model.model_fields_set)
         if value is None:
             value = (field.examples or [""])[0]
         yield f"# {field.description}"
         yield f"{'' if shown else '# '}{name} = {_toml(value)}"
-    for name, value, is_set in inner:
+    for name, mine, value, is_set in inner:
         yield from ["", f"# {type(model).model_fields[name].description}"]
-        lines = [f"[{prefix}{name}]", *_page(value, main, f"{prefix}{name}.")]
+        lines = [f"[{prefix}{name}]", *_page(mine, value, main, f"{prefix}{name}.")]
         yield from lines if is_set else [line if line.startswith("#") else f"# {line}" for line in lines]
 
 

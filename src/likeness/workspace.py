@@ -112,6 +112,16 @@ class Workspace:
         return self.root / "images"
 
     @property
+    def masks(self) -> Path:
+        """What counts in each picture, where a person drew it: `masks/front.png` for `images/front.jpg`."""
+        return self.root / "masks"
+
+    @property
+    def class_pictures(self) -> Path:
+        """Pictures of the character's class."""
+        return self.root / "class"
+
+    @property
     def images_jsonl(self) -> Path:
         """A `Picture` record per original."""
         return self.root / "images.jsonl"

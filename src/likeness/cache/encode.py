@@ -1,78 +1,45 @@
-"""Encoding: pictures to latents and captions to text embeddings, kept in files that are named by what went in.
+"""Encoding: pictures to latents and captions to text embeddings, kept in files that are named by what went in."""
 
-Shapes: C H W picture, D h w latent, N prompts, L tokens, E width.
-"""
-
-import hashlib
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
-from torch import Tensor
 
-from likeness.diffusion.checkpoints import read_header
+from likeness.cache.class_pictures import class_pictures
+from likeness.cache.framing import frame_of, shapes_of
+from likeness.cache.masks import Mask, mask_of
+from likeness.cache.mirroring import may_be_mirrored, refuse_one_sided
+from likeness.cache.wordings import Variant, variants
+from likeness.cache.writer import FORMAT, Writer
 from likeness.diffusion.family import DiffusionModel
-from likeness.errors import CheckpointError, PictureError, WorkspaceError
+from likeness.errors import PictureError, WorkspaceError
 from likeness.events import Event, Report, silent
-from likeness.images import cropped, fit, sha256_of
 from likeness.recipe import EncodeConfig
 from likeness.records import Caption, Picture, make_folder, write_atomically
-from likeness.seeds import stream
 
-__all__ = ["Variant", "cached_files", "encode", "told_sizes", "variants"]
-
-FORMAT = 2  # of the files and the index: with another number, every older file is a stranger
+__all__ = ["cached_files", "encode"]
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
-    """One wording of a caption, and the same with the trigger left out."""
+class _Example:
+    """A picture to be learnt from.
 
-    text: str
-    without_trigger: str
-
-
-def variants(caption: Caption, config: EncodeConfig, front: Sequence[str]) -> list[Variant]:
-    """The wordings of a caption that training sees: first as it stands, then shuffled and thinned, each once.
-
-    They depend on the caption and the config alone. Of a short caption there are fewer than `config.variants`. Where
-    the caption has a sentence too, every second wording is that sentence; one that is sentences alone is left whole.
-
-    Args:
-        caption: with or without `front` among its tags.
-        config: how many, and what may change.
-        front: the trigger, then the class words: they are never left out, and lead unless `config` shuffles them too.
+    Attributes:
+        picture: its record.
+        folder: that the record's path starts from.
+        wordings: of its caption.
+        is_mirrored: whether its mirror image is learnt from too.
+        mask: what counts in it; None: all of it.
     """
-    spoken = Variant(caption.sentence, _without_trigger(caption.sentence, front))
-    if caption.sentence and caption.text == caption.sentence:
-        return [spoken]
-    rest = [tag for tag in caption.tags if tag not in front]
-    wordings = [[*front, *rest]]
-    for number in range(1, config.variants):
-        drawn = stream(0, "caption variant", caption.picture, number)
-        kept = [tag for tag in rest if drawn.random() >= config.tag_dropout]
-        led, loose = (list(front), kept) if config.trigger_first else ([], [*front, *kept])
-        wordings.append(
-            led + [loose[at] for at in drawn.permutation(len(loose))] if config.shuffle else [*front, *kept]
-        )
-    told = (Variant(", ".join(tags), ", ".join(tag for tag in tags if tag not in front[:1])) for tags in wordings)
-    several = list(dict.fromkeys(told))
-    if not caption.sentence:
-        return several
-    in_turn = [wording for some in several for wording in (some, spoken)]
-    return in_turn[: max(config.variants, 2)]
 
-
-def _without_trigger(sentence: str, front: Sequence[str]) -> str:
-    """A sentence about the class instead: "a girl is shown" or "a photo of 1girl"."""
-    trigger, *classes = front
-    rest = sentence.removeprefix(f"{trigger}, ")
-    return re.sub(rf"(?<!\w){re.escape(trigger)}(?!\w)", lambda _: ", ".join(classes), rest).strip(" ,")
+    picture: Picture
+    folder: Path
+    wordings: list[Variant]
+    is_mirrored: bool = False
+    mask: Mask | None = None
 
 
 @torch.no_grad()
@@ -99,36 +66,38 @@ def encode(
         captions: one for each of these.
         config: of this stage.
         model: the base.
-        images: the folder that the records' paths start from.
+        images: the folder that the records' paths start from. Beside it lie `masks/` and `class/`, where there are any.
         front: the tags that every caption begins with, the trigger first.
         to: the cache folder.
         report: told of each picture, and how many files had to be made so far.
 
     Raises:
-        PictureError: where no picture is for training, a file is not the one of its record, or a crop leaves
+        PictureError: where no picture is for training, a file is not the one of its record, or a crop or mask leaves
             nothing of it.
+        RecipeError: where mirror images are asked for of a character that has sides, or class pictures of no class.
         WorkspaceError: where a caption is missing, or `to` cannot be written.
     """
-    chosen = _chosen(pictures)
-    wordings = [variants(caption, config, front) for caption in _captions_of(chosen, captions)]
+    own, of_class = _own(pictures, captions, config, images=images, front=front), []
+    if config.class_pictures:
+        of_class = _of_class(images.parent / "class", front[1:])
     shared = [Variant("", ""), Variant(", ".join(front), ", ".join(front[1:]))]
-    chunks = max(model.count_chunks(told.text) for some in (shared, *wordings) for told in some)
+    every = [shared, *(example.wordings for example in (*own, *of_class))]
     make_folder(to)
-    writer = _Writer(to, model, config.size or model.native_size[0], chunks)
+    writer = Writer(to, model, chunks=max(model.count_chunks(told.text) for some in every for told in some))
+    side = config.size or model.native_size[0]
+    shapes = shapes_of(side, model.side_step) if config.shape == "buckets" else [(side, side)]
     common, entries = writer.texts(shared), []
-    for done, (picture, some) in enumerate(zip(chosen, wordings, strict=True), start=1):
-        named = {"path": picture.path, "picture": picture.id}
-        sizes = told_sizes(picture, writer.side)
-        entries.append({**named, "sizes": sizes, "latents": writer.latents(picture, images), **writer.texts(some)})
-        report(Event(stage="encode", done=done, total=len(chosen), numbers={"made": writer.made}))
+    for done, example in enumerate((*own, *of_class), start=1):
+        entries.append(_entry(writer, example, shapes))
+        report(Event(stage="encode", done=done, total=len(every) - 1, numbers={"made": writer.made}))
     index = {
         "format": FORMAT,
-        "model": model.fingerprint,
+        "model": model.encodes_as,
         "dtype": str(model.dtype),
-        "size": writer.side,
         "caption_dropout": config.caption_dropout,
         "shared": common,
-        "pictures": entries,
+        "pictures": entries[: len(own)],
+        "class": entries[len(own) :],
     }
     write_atomically(to / "index.json", json.dumps(index, indent=1, ensure_ascii=False) + "\n")
     return to
@@ -142,97 +111,54 @@ def cached_files(cache: Path) -> list[Path]:
     """
     path = cache / "index.json"
     index = json.loads(path.read_bytes())
-    keys = [index["shared"]["texts"], *(entry[kind] for entry in index["pictures"] for kind in ("latents", "texts"))]
+    entries = [index["shared"], *index["pictures"], *index["class"]]
+    keys = [entry[kind] for entry in entries for kind in ("latents", "mirrored", "mask", "texts") if kind in entry]
     return [*(cache / f"{key}.safetensors" for key in dict.fromkeys(keys)), path]
 
 
-def told_sizes(picture: Picture, side: int) -> tuple[int, int, int, int, int, int]:
-    """What a base that is told of sizes is told of a picture, px: height and width of what is trained on, before it is
-    resized; what the square leaves out at its top and left, once it is; height and width of the square.
-
-    A crop counts as a picture of its own: its caption says what is in it, and a base that is told of another picture
-    around it would learn that it belongs there.
-
-    Source: Podell et al. 2023, https://arxiv.org/abs/2307.01952, section 2.2.
-    """
-    box = picture.crop
-    width = min(box.right, picture.width) - max(box.left, 0) if box else picture.width
-    height = min(box.bottom, picture.height) - max(box.top, 0) if box else picture.height
-    scale = min(width, height) / side
-    top, left = (round((length / scale - side) / 2) if scale else 0 for length in (height, width))
-    return height, width, top, left, side, side
-
-
-class _Writer:
-    """Makes the files that are not there yet.
-
-    Args:
-        folder: where they go.
-        model: the base.
-        side: of the square that is trained on, px.
-        chunks: windows of text per prompt; alike in all files, so that their rows stack.
-    """
-
-    def __init__(self, folder: Path, model: DiffusionModel, side: int, chunks: int) -> None:
-        self.folder, self.model, self.side, self.chunks = folder, model, side, chunks
-        self.made = 0
-
-    def latents(self, picture: Picture, images: Path) -> str:
-        """The key of a picture's latents."""
-        if sha256_of(images / picture.path) != picture.id:
-            raise PictureError(
-                f"{images / picture.path} is not the picture that its record is about: it was changed since. Repeat "
-                "the command; pictures are curated anew first."
-            )
-        crop = picture.crop.model_dump() if picture.crop else None
-        inputs = {"picture": picture.id, "crop": crop, "side": self.side}
-        return self._key("latents", inputs, ("mean", "std"), lambda: self._posterior(picture, images))
-
-    def texts(self, wordings: Sequence[Variant]) -> dict[str, Any]:
-        """The key of some wordings' embeddings, the prompts in its rows, and for each wording its two rows."""
-        prompts = list(dict.fromkeys(text for told in wordings for text in (told.text, told.without_trigger)))
-        names = ("tokens", "pooled") if self.model.pooled_width else ("tokens",)
-        key = self._key("texts", self._said(prompts), names, lambda: self._embeddings(prompts))
-        rows = [(prompts.index(told.text), prompts.index(told.without_trigger)) for told in wordings]
-        return {"texts": key, "prompts": prompts, "variants": rows}
-
-    def _said(self, prompts: Sequence[str]) -> dict[str, Any]:
-        return {"prompts": list(prompts), "chunks": self.chunks, "dtype": str(self.model.dtype)}
-
-    def _posterior(self, picture: Picture, images: Path) -> dict[str, Tensor]:
-        pixels_HWC = torch.from_numpy(fit(cropped(images / picture.path, picture.crop), self.side, self.side))
-        pixels_CHW = pixels_HWC.permute(2, 0, 1).float() / 127.5 - 1
-        # One picture at a time: its latents are the same bits whichever others are encoded with it.
-        mean_1Dhw, std_1Dhw = self.model.encode_posterior(pixels_CHW[None])
-        if not (torch.isfinite(mean_1Dhw).all() and torch.isfinite(std_1Dhw).all()):
-            raise CheckpointError(f"The base's VAE answers {picture.path} with numbers that are not finite.")
-        return {"mean": mean_1Dhw[0], "std": std_1Dhw[0]}
-
-    def _embeddings(self, prompts: Sequence[str]) -> dict[str, Tensor]:
-        told = self.model.encode_prompts(prompts, chunks=self.chunks)
-        return {"tokens": told.tokens_BLE} | ({} if told.pooled_BE is None else {"pooled": told.pooled_BE})
-
-    def _key(
-        self, kind: str, inputs: Mapping[str, Any], names: Sequence[str], make: Callable[[], Mapping[str, Tensor]]
-    ) -> str:
-        """The name of the file for `inputs`, which is there afterwards and holds the tensors `names`."""
-        said = {"format": FORMAT, "kind": kind, "model": self.model.fingerprint, **inputs}
-        key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-        path = self.folder / f"{key}.safetensors"
-        if not _is_sound(path, names):
-            tensors = {name: tensor.cpu().contiguous() for name, tensor in make().items()}
-            write_atomically(path, save(tensors))
-            self.made += 1
-        return key
+def _own(
+    pictures: Sequence[Picture],
+    captions: Sequence[Caption],
+    config: EncodeConfig,
+    *,
+    images: Path,
+    front: Sequence[str],
+) -> list[_Example]:
+    """The pictures of the character."""
+    chosen = _chosen(pictures)
+    if config.mirror:
+        refuse_one_sided([picture.reading for picture in chosen if picture.reading])
+    return [
+        _Example(
+            picture,
+            images,
+            variants(caption, config, front),
+            is_mirrored=config.mirror and may_be_mirrored(caption),
+            mask=None if config.masks == "none" else mask_of(picture, config.masks, images.parent / "masks"),
+        )
+        for picture, caption in zip(chosen, _captions_of(chosen, captions), strict=True)
+    ]
 
 
-def _is_sound(path: Path, names: Sequence[str]) -> bool:
-    if not path.is_file():
-        return False
-    try:
-        return read_header(path).tensors.keys() == set(names)
-    except CheckpointError:  # cut short, by a full disk or a hand: it is made again
-        return False
+def _of_class(folder: Path, class_words: Sequence[str]) -> list[_Example]:
+    """The pictures of the character's class."""
+    told = class_pictures(folder, class_words)
+    return [_Example(picture, folder, [Variant(caption.text, caption.text)]) for picture, caption in told]
+
+
+def _entry(writer: Writer, example: _Example, shapes: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """What the index says of a picture, when its files are there."""
+    picture, folder, frame = example.picture, example.folder, frame_of(example.picture, shapes)
+    entry: dict[str, Any] = {"path": picture.path, "picture": picture.id, "sizes": frame.sizes}
+    if picture.reading and picture.reading.view:
+        entry["view"] = picture.reading.view
+    entry["latents"] = writer.latents(picture, folder, frame)
+    if example.is_mirrored:
+        entry |= {"mirrored": writer.latents(picture, folder, frame, mirrored=True)}
+        entry |= {"mirrored_sizes": frame.mirrored.sizes}
+    if example.mask:
+        entry["mask"] = writer.mask(picture, example.mask, frame)
+    return {**entry, **writer.texts(example.wordings)}
 
 
 def _chosen(pictures: Sequence[Picture]) -> list[Picture]:

@@ -7,16 +7,29 @@ import gc
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likeness.cli import files, models
+from likeness.cli import files, models, recipes
+from likeness.cli.answers import opened, run_steps, tell, tell_plan
+from likeness.cli.options import (
+    AsJson,
+    DemoFolder,
+    File,
+    Folder,
+    Licence,
+    NewFolder,
+    NoDraw,
+    PlanOnly,
+    Seed,
+    Settings,
+    Source,
+    Sources,
+    ToFolder,
+    Why,
+    Words,
+)
 from likeness.errors import LikenessError
-
-if TYPE_CHECKING:
-    from likeness.recipe import Recipe
-    from likeness.workspace import Workspace
 
 __all__ = [
     "add",
@@ -50,37 +63,9 @@ app = typer.Typer(
 )
 app.add_typer(models.app)
 app.add_typer(files.app)
+app.add_typer(recipes.app)
 
-NewFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The character's folder.", show_default=False)]
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The character's folder.", show_default="here")]
-File = Annotated[Path, typer.Argument(metavar="FILE", help="A .safetensors file.", show_default=False)]
-DemoFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the demo keeps its files.")]
-Seed = Annotated[int, typer.Option(metavar="NUMBER", min=0, help="Which character: each number is another one.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="SECTION.FIELD=VALUE",
-        help="A value instead of the recipe's, as in train.rank=8. May be repeated.",
-    ),
-]
-Why = Annotated[str, typer.Option(metavar="PICTURE", help="Only say why this picture is in or out, as last curated.")]
-Source = Annotated[str, typer.Option(metavar="WORDS", help="Where pictures came from of which nobody said so yet.")]
-Licence = Annotated[str, typer.Option(metavar="WORDS", help="The permission they are used under, likewise.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, JSON events on stderr.")]
-NoDraw = Annotated[bool, typer.Option("--no-draw", help="Only look at the word: load no base, draw nothing.")]
-Sources = Annotated[
-    list[Path], typer.Argument(metavar="SOURCE", help="Folders, zip files and pictures.", show_default=False)
-]
-Words = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[PICTURE... KEY=VALUE...]", help="As in '012.png view=back use=train'; 'raw/*.png' is many."
-    ),
-]
-ToFolder = Annotated[Path, typer.Argument(metavar="TO", help="The folder to make.", show_default=False)]
 HERE = Path()
-WIDTH_OF_A_LOG = 120  # columns, where there is no terminal to ask
 
 
 @app.command()
@@ -90,7 +75,7 @@ def init(folder: NewFolder, settings: Settings = None, as_json: AsJson = False) 
     from likeness.cli.invocation import typed
 
     workspace = begin(folder, settings or ())
-    _tell(
+    tell(
         as_json,
         {"workspace": str(workspace.root), "recipe": str(workspace.recipe), "images": str(workspace.images)},
         f"Put all the pictures that you have of the character into {workspace.images}, with captions beside them where "
@@ -107,10 +92,10 @@ def curate(
     from likeness.cli.curation import answered
     from likeness.cli.progress import reporting
 
-    workspace, recipe = _opened(folder, settings)
+    workspace, recipe = opened(folder, settings)
     with reporting(as_json) as report:
         told, table, fault = answered(workspace, recipe, why, said=(source, licence), report=report)
-    _tell(as_json, told, table)
+    tell(as_json, told, table)
     if fault:
         raise fault
 
@@ -127,7 +112,7 @@ def add(
     workspace = Workspace(folder)
     with reporting(as_json) as report:
         intake = add_pictures(workspace, sources, (source, licence), report)
-    _tell(as_json, intake_facts(workspace, intake), intake_table(intake))
+    tell(as_json, intake_facts(workspace, intake), intake_table(intake))
 
 
 @app.command()
@@ -137,7 +122,7 @@ def label(folder: NewFolder, words: Words = None, as_json: AsJson = False) -> No
     from likeness.workspace import Workspace
 
     labels = label_pictures(Workspace(folder), words or ())
-    _tell(as_json, {"labels": [one.model_dump(exclude_defaults=True) for one in labels.values()]}, label_table(labels))
+    tell(as_json, {"labels": [one.model_dump(exclude_defaults=True) for one in labels.values()]}, label_table(labels))
 
 
 @app.command()
@@ -148,12 +133,12 @@ def caption(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = 
     from likeness.cli.progress import reporting
     from likeness.pipeline.captions import audit_captions, read_plan
 
-    workspace, recipe = _opened(folder, settings)
+    workspace, recipe = opened(folder, settings)
     with reporting(as_json) as report:
         pipeline.run(workspace, recipe, ("curate", "caption"), report=report)
     plan, findings = read_plan(workspace), audit_captions(workspace, recipe)
     told = {"plan": plan.model_dump(), "findings": [finding.model_dump() for finding in findings]}
-    _tell(as_json, {"workspace": str(workspace.root), **told}, plan_table(plan))
+    tell(as_json, {"workspace": str(workspace.root), **told}, plan_table(plan))
 
 
 @app.command()
@@ -162,9 +147,9 @@ def audit(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = Fa
     from likeness.cli.captions import findings_table
     from likeness.pipeline.captions import audit_captions
 
-    workspace, recipe = _opened(folder, settings)
+    workspace, recipe = opened(folder, settings)
     findings = audit_captions(workspace, recipe)
-    _tell(as_json, {"findings": [finding.model_dump() for finding in findings]}, findings_table(findings))
+    tell(as_json, {"findings": [finding.model_dump() for finding in findings]}, findings_table(findings))
 
 
 @app.command()
@@ -173,10 +158,10 @@ def export_dataset(folder: NewFolder, to: ToFolder, settings: Settings = None, a
     from likeness.cli import pictures
     from likeness.cli.progress import reporting
 
-    workspace, recipe = _opened(folder, settings)
+    workspace, recipe = opened(folder, settings)
     with reporting(as_json) as report:
         told = pictures.export_dataset(workspace, recipe, to, report)
-    _tell(as_json, told, pictures.exported_words(told))
+    tell(as_json, told, pictures.exported_words(told))
 
 
 @app.command()
@@ -186,34 +171,37 @@ def trigger(folder: Folder = HERE, settings: Settings = None, no_draw: NoDraw = 
     from likeness.cli.progress import reporting
     from likeness.pipeline.trigger import inspect_trigger
 
-    workspace, recipe = _opened(folder, settings)
+    workspace, recipe = opened(folder, settings)
     with reporting(as_json) as report:
         found = inspect_trigger(workspace, recipe, draw=not no_draw, report=report)
-    _tell(as_json, found.model_dump(), trigger_table(found))
+    tell(as_json, found.model_dump(), trigger_table(found))
 
 
 @app.command()
 def encode(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
     """Curate and caption the pictures, and encode both for training."""
-    _run(("curate", "caption", "encode"), folder, settings, as_json)
+    run_steps(("curate", "caption", "encode"), folder, settings, as_json)
 
 
 @app.command()
-def train(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
+def train(folder: Folder = HERE, plan: PlanOnly = False, settings: Settings = None, as_json: AsJson = False) -> None:
     """Train the LoRA, or go on with an interrupted run. What is new is encoded first."""
-    _run(("curate", "caption", "encode", "train"), folder, settings, as_json)
+    if plan:
+        tell_plan(folder, settings, as_json)
+        return
+    run_steps(("curate", "caption", "encode", "train"), folder, settings, as_json)
 
 
 @app.command()
 def sample(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
     """Draw pictures with the newest LoRA."""
-    _run(("sample",), folder, settings, as_json)
+    run_steps(("sample",), folder, settings, as_json)
 
 
 @app.command()
 def run(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
     """All of it: curate, caption, encode, train, sample. What is done and unchanged is skipped."""
-    _run(("curate", "caption", "encode", "train", "sample"), folder, settings, as_json)
+    run_steps(("curate", "caption", "encode", "train", "sample"), folder, settings, as_json)
 
 
 @app.command()
@@ -222,8 +210,8 @@ def show(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = Fal
     from likeness.cli.tables import state_table
     from likeness.cli.views import state_of
 
-    state = state_of(*_opened(folder, settings))
-    _tell(as_json, state, state_table(state))
+    state = state_of(*opened(folder, settings))
+    tell(as_json, state, state_table(state))
 
 
 @app.command()
@@ -233,7 +221,7 @@ def inspect(file: File, as_json: AsJson = False) -> None:
     from likeness.cli.views import facts_of
 
     facts = facts_of(file)
-    _tell(as_json, facts, file_table(facts))
+    tell(as_json, facts, file_table(facts))
 
 
 @app.command()
@@ -248,7 +236,7 @@ def demo(folder: DemoFolder = Path("demo"), seed: Seed = 1, settings: Settings =
 
     with reporting(as_json) as report:
         result = demo.demo(folder, seed, settings=settings or (), report=report)
-    _tell(as_json, result.summary(), demo_table(result))
+    tell(as_json, result.summary(), demo_table(result))
 
 
 @app.command()
@@ -258,7 +246,7 @@ def doctor(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = F
     from likeness.cli.tables import check_table
 
     checks = check_all(folder, settings or ())
-    _tell(as_json, {"checks": [check.model_dump() for check in checks]}, check_table(checks))
+    tell(as_json, {"checks": [check.model_dump() for check in checks]}, check_table(checks))
     if any(check.is_missing for check in checks):
         raise typer.Exit(1)
 
@@ -279,34 +267,3 @@ def _spare_the_last_look() -> None:
     """Leaves all that is in memory to the system: a process that ends looks through it for garbage once more, which
     takes a tenth of a short command. Only for `main`: in a program that goes on, what is garbage would stay."""
     gc.freeze()
-
-
-def _opened(folder: Path, settings: list[str] | None) -> tuple["Workspace", "Recipe"]:
-    from likeness.recipe import load_recipe
-    from likeness.workspace import Workspace
-
-    workspace = Workspace(folder)
-    return workspace, load_recipe(workspace.recipe, settings or ())
-
-
-def _run(steps: tuple[str, ...], folder: Path, settings: list[str] | None, as_json: bool) -> None:
-    from likeness import pipeline
-    from likeness.cli.progress import reporting
-    from likeness.cli.tables import outcome_table
-
-    workspace, recipe = _opened(folder, settings)
-    with reporting(as_json) as report:
-        outcomes = pipeline.run(workspace, recipe, steps, report=report)
-    steps_told = [outcome.model_dump() for outcome in outcomes]
-    _tell(as_json, {"workspace": str(workspace.root), "steps": steps_told}, outcome_table(workspace, outcomes))
-
-
-def _tell(as_json: bool, result: dict[str, Any], words: Any) -> None:
-    """The result on stdout: as one line of JSON for a program, or as words or a table for a person."""
-    if as_json:
-        typer.echo(json.dumps(result, ensure_ascii=False))
-        return
-    from rich.console import Console
-
-    width = None if sys.stdout.isatty() else WIDTH_OF_A_LOG
-    Console(width=width).print(words, markup=False, highlight=False, crop=False, soft_wrap=isinstance(words, str))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from likeness.pipeline.settings import settings_of
 from likeness.recipe import CharacterConfig, Recipe, load_recipe, write_recipe
 from likeness.workspace import Workspace
 
@@ -22,7 +23,7 @@ def begin(folder: Path, settings: Sequence[str] = ()) -> Workspace:
     """
     recipe = draft(Workspace(folder), settings)
     workspace = Workspace.create(folder)
-    write_recipe(workspace.recipe, recipe)
+    write_recipe(workspace.recipe, recipe, settings_of(recipe))
     return workspace
 
 

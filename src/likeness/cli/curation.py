@@ -13,8 +13,8 @@ from likeness import pipeline
 from likeness.cli.invocation import typed
 from likeness.cli.names import pictures_meant
 from likeness.cli.tables import SHOWN, add_row, facts_table, fault_words, plain_table, unbroken
-from likeness.dataset.curate import candidates, missing, summary, untold
 from likeness.dataset.origins import PICTURES
+from likeness.dataset.summaries import candidates, missing, summary, untold
 from likeness.errors import LikenessError, TooFewPictures, WorkspaceError
 from likeness.events import Report
 from likeness.messages import listed

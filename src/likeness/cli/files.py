@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from likeness.cli.answers import tell
+from likeness.cli.options import AsJson
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -22,17 +25,15 @@ To = Annotated[str, typer.Option("--to", metavar="TOOL", help="kohya, diffusers 
 Base = Annotated[Path | None, typer.Option(help="A base, a folder or a file, to merge into.", show_default=False)]
 Rank = Annotated[int | None, typer.Option(metavar="NUMBER", help="Of every layer, at most.", show_default=False)]
 Keep = Annotated[float, typer.Option(metavar="SHARE", help="Of each layer's change to keep, as 0.95.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, JSON events on stderr.")]
 
 
 @app.command()
 def compat(file: File, as_json: AsJson = False) -> None:
     """Would other tools take this LoRA: ComfyUI, A1111, Forge, InvokeAI, diffusers, kohya? What mends it?"""
-    from likeness.cli import _tell
     from likeness.pipeline.files import check_file
 
     verdicts = check_file(file)
-    _tell(as_json, {"file": str(file), "clients": verdicts}, verdict_table(verdicts))
+    tell(as_json, {"file": str(file), "clients": verdicts}, verdict_table(verdicts))
     if any(verdict["is_fault"] for verdict in verdicts):
         raise typer.Exit(1)
 
@@ -40,34 +41,31 @@ def compat(file: File, as_json: AsJson = False) -> None:
 @app.command()
 def convert(file: File, out: Out, to: To, as_json: AsJson = False) -> None:
     """Write a LoRA under another tool's names: kohya (for nearly all), diffusers, or peft (a folder)."""
-    from likeness.cli import _tell
     from likeness.pipeline.files import convert_file
 
     told = convert_file(file, out, to)
     left = f" Left out, as it is no part of a LoRA: {', '.join(told['left_out'])}." if told["left_out"] else ""
-    _tell(as_json, told, f"{told['file']}: {told['layers']} layers, for {to}.{left}")
+    tell(as_json, told, f"{told['file']}: {told['layers']} layers, for {to}.{left}")
 
 
 @app.command()
 def merge(out: Out, files: Files, base: Base = None, rank: Rank = None, as_json: AsJson = False) -> None:
     """Put several LoRAs together into one, or merge them into a base."""
-    from likeness.cli import _tell
     from likeness.cli.progress import reporting
     from likeness.pipeline.files import merge_files
 
     with reporting(as_json) as report:
         told = merge_files(out, files, base=base, rank=rank, report=report)
-    _tell(as_json, told, _kept_table(told))
+    tell(as_json, told, _kept_table(told))
 
 
 @app.command()
 def resize(file: File, out: Out, rank: Rank = None, keep: Keep = 1.0, as_json: AsJson = False) -> None:
     """Make a LoRA smaller, and say how much of each block is left."""
-    from likeness.cli import _tell
     from likeness.pipeline.files import resize_file
 
     told = resize_file(file, out, rank=rank, keep=keep)
-    _tell(as_json, told, _kept_table(told))
+    tell(as_json, told, _kept_table(told))
 
 
 def verdict_table(verdicts: Sequence[dict[str, Any]]) -> "RenderableType":

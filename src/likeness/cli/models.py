@@ -5,6 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from likeness.cli.answers import tell
+from likeness.cli.options import AsJson
+
 __all__ = ["app", "fetch_models", "list_models", "path_of_model"]
 
 app = typer.Typer(
@@ -16,24 +19,21 @@ app = typer.Typer(
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Models, or a reader for all that it needs.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A model.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, JSON events on stderr.")]
 
 
 @app.command("list")
 def list_models(as_json: AsJson = False) -> None:
     """Every model: task, licence, size, and whether it is here."""
-    from likeness.cli import _tell
     from likeness.perception.models import MODELS, models_folder
 
     folder = models_folder()
     rows = [_row(name) for name in MODELS]
-    _tell(as_json, {"folder": str(folder), "models": rows}, _table(rows, folder))
+    tell(as_json, {"folder": str(folder), "models": rows}, _table(rows, folder))
 
 
 @app.command("fetch")
 def fetch_models(names: Names, as_json: AsJson = False) -> None:
     """Download models, each compared with its sha256."""
-    from likeness.cli import _tell
     from likeness.cli.progress import reporting
     from likeness.perception.downloads import fetch
     from likeness.perception.models import models_folder, models_named
@@ -42,17 +42,16 @@ def fetch_models(names: Names, as_json: AsJson = False) -> None:
     with reporting(as_json) as report:
         found = {model.name: fetch(model, folder, report=report) for model in models}
     rows = [{"name": name, "path": str(path), "sha256": sha256} for name, (path, sha256) in found.items()]
-    _tell(as_json, {"models": rows}, "\n".join(row["path"] for row in rows))
+    tell(as_json, {"models": rows}, "\n".join(row["path"] for row in rows))
 
 
 @app.command("path")
 def path_of_model(name: Name, as_json: AsJson = False) -> None:
     """Where a model lies, after its sha256 was compared."""
-    from likeness.cli import _tell
     from likeness.perception.models import checked, models_folder
 
     for found, (path, sha256) in checked([name], models_folder(), why="this command").items():
-        _tell(as_json, {"name": found, "path": str(path), "sha256": sha256}, str(path))
+        tell(as_json, {"name": found, "path": str(path), "sha256": sha256}, str(path))
 
 
 def _row(name: str) -> dict[str, Any]:

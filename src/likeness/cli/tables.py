@@ -27,6 +27,7 @@ __all__ = [
     "file_table",
     "outcome_table",
     "plain_table",
+    "setting_words",
     "state_table",
     "unbroken",
 ]
@@ -57,7 +58,10 @@ def state_table(state: dict[str, Any]) -> RenderableType:
         ("pictures", _counts(state["pictures"]) or "not curated yet"),
         ("captions", _counts(state["captions"], "by ") or "none yet"),
     ]
-    parts: list[RenderableType] = [facts_table(facts)]
+    settings = plain_table("setting", "value", "said by")
+    for address, setting in state["settings"].items():
+        add_row(settings, address, setting_words(setting["value"]), setting["by"])
+    parts: list[RenderableType] = [facts_table(facts), *([settings] if state["settings"] else [])]
     if state["faults"]:
         rejected = plain_table("rejected", "files", "")
         for fault, paths in sorted(state["faults"].items(), key=lambda pair: -len(pair[1])):
@@ -146,6 +150,11 @@ def facts_table(pairs: Sequence[tuple[str, str]], heading: str = "") -> Table:
 def fault_words(fault: str) -> str:
     """What a picture was rejected for, as it is told to the person who may have done it."""
     return "by you" if fault == "person" else fault
+
+
+def setting_words(value: Any) -> str:
+    """A value of the recipe as it is written there, or nearly so."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def unbroken(words: str) -> Text:

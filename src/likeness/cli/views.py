@@ -8,14 +8,16 @@ from typing import Any
 
 from likeness.cli.invocation import typed
 from likeness.dataset.choice import LEFT_OVER
-from likeness.dataset.curate import FEW, summary
+from likeness.dataset.curate import FEW
 from likeness.dataset.origins import PICTURES
+from likeness.dataset.summaries import summary
 from likeness.errors import CheckpointError, MissingExtra
 from likeness.events import read_events, silent
 from likeness.messages import counted
 from likeness.pipeline import STEPS, newest_lora
 from likeness.pipeline.bench import Bench
-from likeness.recipe import Recipe
+from likeness.pipeline.settings import settings_of
+from likeness.recipe import PRESETS, Recipe
 from likeness.records import Caption, Picture, read_records
 from likeness.workspace import Run, Workspace
 
@@ -34,6 +36,7 @@ def state_of(workspace: Workspace, recipe: Recipe) -> dict[str, Any]:
         "workspace": str(workspace.root),
         "character": recipe.character.model_dump(mode="json", exclude={"consent"}),
         "base": recipe.base.path,
+        "settings": _settings(recipe),
         "reader": recipe.perception.reader,
         "pictures": dict(Counter(picture.use for picture in pictures)),
         "rejected": {picture.path: picture.reason for picture in pictures if picture.use == "rejected"},
@@ -42,6 +45,23 @@ def state_of(workspace: Workspace, recipe: Recipe) -> dict[str, Any]:
         "runs": [_run(run) for run in workspace.numbered_runs()],
         "next": _next(workspace, recipe, pictures),
     }
+
+
+def _settings(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """What is trained and sampled with, by address: each value and who says so. What nobody said is left out."""
+    found = settings_of(recipe)
+    by = {address: f"preset {name}" for name in found.presets for address in PRESETS[name]}
+    for section in ("encode", "train", "sample"):
+        said = getattr(recipe, section)
+        changed = {name for name, value in type(said)() if getattr(said, name) != value} & said.model_fields_set
+        by |= {f"{section}.{field}": "you" for field in sorted(changed)}
+    by |= found.left
+    return {address: {"value": _value(found.recipe, address), "by": by[address]} for address in by}
+
+
+def _value(recipe: Recipe, address: str) -> Any:
+    section, _, field = address.partition(".")
+    return getattr(recipe, section).model_dump(mode="json", include={field})[field]
 
 
 def _next(workspace: Workspace, recipe: Recipe, pictures: Sequence[Picture]) -> str:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from math import ceil
 
 from likeness.dataset.coverage import AXES, EXPRESSIONS, cell_of
-from likeness.dataset.curate import coverage_of
 from likeness.dataset.labels import FRAMINGS, VIEWS
+from likeness.dataset.summaries import coverage_of
 from likeness.records import Picture
 
-__all__ = ["Bar", "Chart", "Row", "Square", "axis_bars", "charted", "told_axes"]
+__all__ = ["Bar", "Chart", "Row", "Square", "axis_bars", "charted"]
 
 HEATS = 4  # colours that a person tells apart without a scale beside them
 
@@ -128,12 +128,6 @@ def _row(view: str, expressions: Iterable[str], there: dict[tuple[str, str], Squ
         for one in found
     )
     return Row(view, squares, sum(one.train for one in squares), sum(one.held_out for one in squares))
-
-
-def told_axes(pictures: Iterable[Picture]) -> list[str]:
-    """The axes of which something is known of some picture that was not rejected."""
-    readings = [one.reading for one in pictures if one.reading and one.use != "rejected"]
-    return [axis for axis in AXES if any(getattr(reading, axis) for reading in readings)]
 
 
 def axis_bars(pictures: Sequence[Picture], axis: str) -> list[Bar]:

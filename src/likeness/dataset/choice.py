@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy
 
-from likeness.dataset.coverage import Chosen, Problem, choose, embedding_rows, phrase, shown
+from likeness.dataset.coverage import Chosen, Problem, choose, embedding_rows, shown
 from likeness.dataset.holdout import LEAST, how_many, pick
+from likeness.dataset.wants import phrase
 from likeness.errors import WorkspaceError
 from likeness.messages import counted
 from likeness.recipe import CurateConfig

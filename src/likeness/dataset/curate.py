@@ -9,12 +9,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from likeness.dataset.choice import LEFT_OVER, choose_pictures
+from likeness.dataset.choice import choose_pictures
 from likeness.dataset.collect import LABELLED, collect
 from likeness.dataset.copies import Copies, find_copies
-from likeness.dataset.coverage import AXES, Coverage, Want, wanted
 from likeness.dataset.labels import Label, labelled
 from likeness.dataset.looks import Look, Looks, look_at
 from likeness.dataset.origins import Origin, origins
@@ -26,24 +24,10 @@ from likeness.perception import Reader
 from likeness.recipe import CurateConfig
 from likeness.records import Picture
 
-__all__ = ["FEW", "Beforehand", "Curation", "candidates", "coverage_of", "curate", "missing", "summary", "untold"]
+__all__ = ["FEW", "Beforehand", "Curation", "curate"]
 
 FEW = 20
 """Usable pictures below which a character LoRA learns its pictures instead of its character."""
-
-_MENDABLE = {
-    "blur",
-    "heavy JPEG",
-    "noise",
-    "too small",
-    "too dark",
-    "blown out",
-    "flat",
-    "text",
-    "letterbox",
-    "not needed",
-}
-"""Faults that a person may accept for the sake of what a picture shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,56 +246,3 @@ def _price(usable: int) -> str:
         f"Only {counted(usable, 'picture is', 'pictures are')} usable, and {FEW} are wanted. With fewer, a LoRA "
         "learns its pictures by heart: poses and backgrounds come back, and views that are missing stay unlike."
     )
-
-
-def missing(pictures: Sequence[Picture]) -> list[Want]:
-    """What the pictures to train on show too seldom."""
-    train = [one for one in pictures if one.use == "train"]
-    return wanted((one.reading for one in train), len(train))
-
-
-def untold(pictures: Sequence[Picture]) -> list[str]:
-    """A sentence about the axes of which no picture to train on tells anything; none where all are told."""
-    seen = [one.reading for one in pictures if one.use == "train"]
-    axes = [axis for axis in AXES if not any(getattr(reading, axis) for reading in seen if reading)]
-    if not axes or not seen:
-        return []
-    return [f"of {', '.join(axes)} nothing is known: label pictures, or have a reader look that tells them"]
-
-
-def candidates(pictures: Sequence[Picture], want: Want) -> list[Picture]:
-    """Pictures of the pool that would fill a gap, if a person accepted their fault."""
-    return [one for one in pictures if one.fault in _MENDABLE and want.is_met_by(one.reading)]
-
-
-def coverage_of(pictures: Sequence[Picture]) -> Coverage:
-    """What the pictures to train on show, of what all usable ones do."""
-    usable = [one for one in pictures if one.use != "rejected" or one.fault in LEFT_OVER]
-    return Coverage.of([one.reading for one in usable if one.use == "train"], [one.reading for one in usable])
-
-
-def summary(pictures: Sequence[Picture]) -> dict[str, Any]:
-    """What became of a pool, as plain data: counts, paths by use and by fault, coverage, and what is missing in words.
-
-    Args:
-        pictures: the records, as `curate` made them or as `images.jsonl` holds them.
-    """
-    uses = Counter(one.use for one in pictures)
-    rejected: dict[str, list[str]] = {}
-    for one in pictures:
-        if one.use == "rejected":
-            rejected.setdefault(one.fault or "person", []).append(one.path)
-    found = coverage_of(pictures)
-    return {
-        "counts": {
-            "pool": len(pictures),
-            "train": uses["train"],
-            "held_out": uses["held-out"],
-            "rejected": uses["rejected"],
-        },
-        "rejected": rejected,
-        "train": [one.path for one in pictures if one.use == "train"],
-        "held_out": [one.path for one in pictures if one.use == "held-out"],
-        "coverage": {"cells": found.cells, "reachable": found.reachable, "covered": found.covered},
-        "missing": [*untold(pictures), *(want.words for want in missing(pictures))],
-    }

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from likeness.dataset.chart import Bar, Chart, axis_bars, charted, told_axes
-from likeness.dataset.coverage import AXES, Coverage, Want
-from likeness.dataset.curate import Curation, candidates, coverage_of, missing, summary
+from likeness.dataset.chart import Bar, Chart, axis_bars, charted
+from likeness.dataset.coverage import AXES, Coverage
+from likeness.dataset.curate import Curation
 from likeness.dataset.duplicates import COPY
 from likeness.dataset.faults import FAULTS
+from likeness.dataset.summaries import candidates, coverage_of, missing, summary, told_axes, untold_axes
+from likeness.dataset.wants import Want
 from likeness.perception.models import PROFILES, Model, models_named
 from likeness.recipe import CurateConfig
 from likeness.recipe.values import Section
@@ -151,7 +153,7 @@ def _page(found: Curation, config: CurateConfig, name: str) -> _Page:
         chooses_all=config.choose == "all",
         wishes=[_wish(want, found) for want in missing(pictures)],
         told=told,
-        untold=[axis for axis in AXES if axis not in told],
+        untold=untold_axes(pictures),
         chart=chart,
         bars={axis: axis_bars(pictures, axis) for axis in beside},
         chosen=_used(pictures, shown, "train"),

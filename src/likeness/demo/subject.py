@@ -11,7 +11,7 @@ from likeness.evaluation.prompts import prompt_of, unseen_scenes
 from likeness.maquette.pool import make_pool
 from likeness.maquette.world import Drawing, Identity, Scene, random_identity, random_scene, visible_traits
 from likeness.pipeline import quick_dtype
-from likeness.recipe import CharacterConfig, Recipe
+from likeness.recipe import PRESETS, CharacterConfig, Recipe
 from likeness.seeds import seed_of, stream
 from likeness.workspace import Workspace
 
@@ -22,21 +22,20 @@ PRESERVED = 48  # prompts of others to which the base's answers are kept
 OTHERS = 24  # of other characters: enough for intervals of about 6 points
 SIDE = 64  # px, the embedded base's own
 
+
+def _preset(section: str) -> dict[str, Any]:
+    """What the embedded base's preset says in a section."""
+    said = PRESETS["maquette"].items()
+    return {address.partition(".")[2]: choice.value for address, choice in said if address.startswith(f"{section}.")}
+
+
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "perception": {"reader": "maquette"},
-    "train": {
-        "steps": 310,
-        "batch": 8,
-        "learning_rate": 2e-3,
-        "weighting": "none",
-        "blocks": "attention-ff",
-        "rank": 32,
-        "preserve": 0.3,
-        "save_every": 0,
-    },
-    "sample": {"steps": 15, "guidance": 2.0, "sampler": "dpm++", "count": 2},
+    "encode": _preset("encode"),
+    "train": {**_preset("train"), "balance": "none", "save_every": 0},
+    "sample": {**_preset("sample"), "sampler": "dpm++", "count": 2},
 }
-"""What the demo's recipe says beside the defaults, which are for Stable Diffusion 1.5; found on the embedded base."""
+"""What the demo's recipe says: the embedded base's preset, written out, and what is the demo's alone."""
 
 
 @dataclass(frozen=True, slots=True)

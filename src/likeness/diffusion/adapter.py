@@ -28,12 +28,14 @@ class Adapter(nn.Module):
     Attributes:
         weight: strength; at 0 the base answers bit for bit as without an adapter.
         layers: by the name that other tools give them in a file.
+        targets: the frozen layers that they stand beside, by the same names.
     """
 
     def __init__(self, layers: Mapping[str, AdapterLayer], targets: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.weight = 1.0
         self.layers = dict(layers)
+        self.targets = {name: targets[name] for name in layers}
         self._hooks = []
         for name, layer in self.layers.items():
             self.add_module(name, layer)

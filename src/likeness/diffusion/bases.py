@@ -11,6 +11,7 @@ from torch import nn
 from likeness.diffusion.folders import read_folder, read_vae_folder
 from likeness.diffusion.parts import Layout, Networks, Parts
 from likeness.diffusion.prompts import Wording
+from likeness.diffusion.quantised import quantise
 from likeness.diffusion.schedule import Schedule
 from likeness.diffusion.single_file import read_single_file, read_vae_file
 from likeness.diffusion.statements import settled
@@ -35,7 +36,7 @@ def open_parts(
 
     Raises:
         CheckpointError: where a part is missing, is a pickle, or is not a sound file, or parts do not fit together.
-        RecipeError: where the recipe contradicts the base.
+        RecipeError: where the recipe contradicts the base, or asks for numbers that the device does not have.
     """
     read = read_single_file if path.is_file() else read_folder
     networks = read(path, layout, dtype=dtype, config=config)
@@ -50,6 +51,8 @@ def open_parts(
     scheduler, settings = _scheduler(networks, config)
     for network in (networks.unet, vae, *networks.text_encoders):
         network.eval().requires_grad_(False)
+    if config.quantise != "none":  # before it is on its device, which never holds it whole
+        quantise(networks.unet, config.quantise, device=torch.device(device))
     unet, vae = cast("Any", networks.unet), cast("Any", vae)  # diffusers types `to` as a function of no class
     return Parts(
         unet=unet.to(device),
@@ -60,6 +63,7 @@ def open_parts(
         clip_skip=config.clip_skip,
         files=files,
         settings=settings,
+        quantised=config.quantise,
     )
 
 

@@ -89,6 +89,7 @@ class DiffusionModel(Protocol):
 
     name: str
     pixels_per_latent: int
+    side_step: int  # px of which both sides of what is trained on are a multiple
     schedule: Schedule
     denoiser: nn.Module
     text_encoders: tuple[nn.Module, ...]
@@ -117,6 +118,11 @@ class DiffusionModel(Protocol):
     @property
     def fingerprint(self) -> str:
         """sha256 of all that decides what the base draws: its weights, configurations and vocabulary."""
+        ...
+
+    @property
+    def encodes_as(self) -> str:
+        """The same, but for how the denoiser is quantised: what is encoded for one such base is for all."""
         ...
 
     def encode_posterior(self, pixels_BCHW: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,14 +6,14 @@ No library is needed for that, and no tensor is loaded.
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from likeness.diffusion.checkpoints import Header, Kind, kind_of, read_header
-from likeness.diffusion.statements import said_in_file, settled
+from likeness.diffusion.statements import said_in_file, said_in_scheduler, settled
 from likeness.errors import CheckpointError
 from likeness.recipe import BaseConfig
 
-__all__ = ["FAMILIES", "family_of", "latent_side", "native_side", "present", "read_table"]
+__all__ = ["FAMILIES", "family_of", "latent_side", "native_side", "present", "read_table", "schedule_of"]
 
 KNOWN = "Stable Diffusion 1.x, 2.x and SDXL, with what was made of them, are read."
 
@@ -84,6 +84,18 @@ def _refuse(path: Path, kind: Kind) -> NoReturn:
         raise CheckpointError(f"base.path = {path} is no base: none of its tensors is known. {KNOWN}")
     article = "an" if kind.startswith(("SDXL", "inpainting")) else "a"
     raise CheckpointError(f"base.path = {path} is {article} {kind}, and no base. {ADVICE.get(kind, KNOWN)}")
+
+
+def schedule_of(path: Path, config: BaseConfig) -> tuple[Literal["epsilon", "v"], bool]:
+    """What a base predicts, and whether its schedule is zero-terminal; told without loading it.
+
+    Raises:
+        CheckpointError: for a file that is not sound, or a prediction that is not known.
+        RecipeError: where the recipe contradicts what the base says.
+    """
+    if path.is_file():
+        return settled(said_in_file(read_header(path)), config)
+    return settled(said_in_scheduler(_said(path / "scheduler" / "scheduler_config.json")), config)
 
 
 def latent_side(family: str, prediction: str) -> int:

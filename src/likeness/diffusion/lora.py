@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from likeness.diffusion.products import low_rank
+from likeness.diffusion.quantised import QuantisedLinear
 from likeness.errors import CheckpointError
 
 __all__ = ["AdapterLayer", "Dropout", "Init", "LoraLayer", "weight_of"]
@@ -38,9 +40,9 @@ class Dropout:
 
 def weight_of(frozen: nn.Module) -> Tensor:
     """The weights of a frozen layer, float32; of a quantised one, what it multiplies with."""
-    weight = frozen.get_parameter("weight").detach()
-    plain = weight if type(weight) in (Tensor, nn.Parameter) else weight.dequantize()
-    return plain.float()
+    if isinstance(frozen, QuantisedLinear):
+        return frozen.whole().float()
+    return frozen.get_parameter("weight").detach().float()
 
 
 class AdapterLayer(nn.Module):
@@ -174,5 +176,4 @@ class LoraLayer(AdapterLayer):
 
     def delta_weight(self) -> Tensor:
         """`up @ down`, scaled."""
-        down, up = self.lora_down["weight"], self.lora_up["weight"]
-        return (up.flatten(1) @ down.flatten(1)).view(self.shape) * self.scale
+        return low_rank(dict(self.named_parameters())) * self.scale

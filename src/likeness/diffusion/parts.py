@@ -97,6 +97,7 @@ class Parts:
         clip_skip: the layer of the text encoder that is read, from the end.
         files: all that decides what the base draws, by a name that does not depend on where it lies.
         settings: what the recipe changes about it; empty where it leaves all as it is.
+        quantised: how the denoiser's weights are rounded; it changes nothing of how pictures and texts are encoded.
     """
 
     unet: UNet2DConditionModel
@@ -107,11 +108,17 @@ class Parts:
     clip_skip: int
     files: Mapping[str, Path]
     settings: tuple[str, ...]
+    quantised: str = "none"
 
     @property
     def pixels_per_latent(self) -> int:
         """px along a side."""
         return 2 ** (len(self.vae.config["block_out_channels"]) - 1)
+
+    @property
+    def side_step(self) -> int:
+        """px of which both sides of a picture must be a multiple: what the UNet halves, it must be able to double."""
+        return self.pixels_per_latent * 2 ** (len(self.unet.config["block_out_channels"]) - 1)
 
     @property
     def native_size(self) -> tuple[int, int]:

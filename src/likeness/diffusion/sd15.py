@@ -3,6 +3,7 @@
 Shapes: B batch, C H W picture, D h w latent, K windows, L tokens, E width.
 """
 
+import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +43,7 @@ class StableDiffusion15:
         self.device, self.dtype = parts.unet.device, parts.unet.dtype
         self.latent_channels: int = parts.unet.config["in_channels"]
         self.pixels_per_latent, self.native_size = parts.pixels_per_latent, parts.native_size
+        self.side_step: int = parts.side_step
 
     @classmethod
     def load(
@@ -68,6 +70,14 @@ class StableDiffusion15:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over all that decides what the base draws, wherever it lies."""
+        quantised = self.parts.quantised
+        if quantised == "none":
+            return self.encodes_as
+        return hashlib.sha256(f"{self.encodes_as} quantise={quantised}".encode()).hexdigest()
+
+    @cached_property
+    def encodes_as(self) -> str:
+        """sha256 over the same, but for how the denoiser is quantised: it neither sees pictures nor reads prompts."""
         return fingerprint_of(self.parts.files, self.parts.settings)
 
     def encode_posterior(self, pixels_BCHW: Tensor) -> tuple[Tensor, Tensor]:

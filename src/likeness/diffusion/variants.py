@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from likeness.diffusion.lora import AdapterLayer, Init, LoraLayer, weight_of
+from likeness.diffusion.products import hadamard, is_scaled, kronecker, lengths_of
+from likeness.diffusion.quantised import QuantisedLinear
 
 __all__ = ["PARTS", "DoraLayer", "LohaLayer", "LokrLayer", "layer_of", "variants"]
 
@@ -28,7 +30,7 @@ class DoraLayer(LoraLayer):
     def __init__(self, target: nn.Module, rank: int, alpha: float) -> None:
         super().__init__(target, rank, alpha)
         self._frozen = (target,)  # in a tuple, so that it does not become a part of the adapter
-        self.dora_scale = nn.Parameter(self._lengths(weight_of(target)))
+        self.dora_scale = nn.Parameter(lengths_of(weight_of(target)))
 
     @classmethod
     def of(cls, target: nn.Module, tensors: Mapping[str, Tensor]) -> Self:
@@ -44,8 +46,10 @@ class DoraLayer(LoraLayer):
         (target,) = self._frozen
         ratio = self._ratio()
         ratio = (ratio.flatten() if self.stride is None else ratio).to(x.dtype)
-        longer = self.applied(x * (ratio - 1), target.get_parameter("weight")) * weight
-        return longer + super().forward(x * ratio, weight)
+        more = x * (ratio - 1)
+        is_quantised = isinstance(target, QuantisedLinear)
+        longer = target.product(more) if is_quantised else self.applied(more, target.get_parameter("weight"))
+        return longer * weight + super().forward(x * ratio, weight)
 
     def delta_weight(self) -> Tensor:
         """`W' - W`."""
@@ -57,12 +61,8 @@ class DoraLayer(LoraLayer):
         """How much longer each input's weights are than those of `W + delta`."""
         (target,) = self._frozen
         with torch.no_grad():
-            lengths = self._lengths(weight_of(target) + super().delta_weight())
+            lengths = lengths_of(weight_of(target) + super().delta_weight())
         return self.dora_scale / lengths
-
-    @staticmethod
-    def _lengths(weight: Tensor) -> Tensor:
-        return weight.transpose(0, 1).flatten(1).norm(dim=1).view(1, -1, *(1,) * (weight.ndim - 2))
 
 
 class LohaLayer(AdapterLayer):
@@ -100,8 +100,7 @@ class LohaLayer(AdapterLayer):
 
     def delta_weight(self) -> Tensor:
         """`(w1_a @ w1_b) * (w2_a @ w2_b)`, scaled."""
-        product = (self.hada_w1_a @ self.hada_w1_b) * (self.hada_w2_a @ self.hada_w2_b)
-        return product.view(self.shape) * self.scale
+        return hadamard(dict(self.named_parameters())).view(self.shape) * self.scale
 
 
 class LokrLayer(AdapterLayer):
@@ -113,8 +112,7 @@ class LokrLayer(AdapterLayer):
     """
 
     def __init__(self, target: nn.Module, rank: int, alpha: float, *, factors: Mapping[str, tuple[int, ...]]) -> None:
-        is_scaled = any(name.endswith("_b") for name in factors)
-        super().__init__(target, rank, alpha if is_scaled else float(rank))
+        super().__init__(target, rank, alpha if is_scaled(factors) else float(rank))
         for name, shape in factors.items():
             self.register_parameter(name, nn.Parameter(torch.zeros(shape, device=self.place)))
 
@@ -150,7 +148,7 @@ class LokrLayer(AdapterLayer):
 
     def refresh(self) -> None:
         """Whole factors are never scaled, whatever their alpha: so does LyCORIS."""
-        if any(name.endswith("_b") for name, _ in self.named_parameters()):
+        if is_scaled(name for name, _ in self.named_parameters()):
             super().refresh()
 
     def delta_weight(self) -> Tensor:
@@ -158,15 +156,7 @@ class LokrLayer(AdapterLayer):
         return self._product() * self.scale
 
     def _product(self) -> Tensor:
-        small, large = self._factor("lokr_w1"), self._factor("lokr_w2")
-        if len(self.shape) > 2:
-            kernel = self.shape[2:]
-            small, large = small.view(*small.shape[:2], 1, 1), large.reshape(len(large), -1, *kernel)
-        return torch.kron(small, large.contiguous())
-
-    def _factor(self, name: str) -> Tensor:
-        own = dict(self.named_parameters())
-        return own[name] if name in own else own[f"{name}_a"] @ own[f"{name}_b"].flatten(1)
+        return kronecker(dict(self.named_parameters()), self.shape[2:])
 
 
 def _factors(number: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from likeness.pipeline.bench import Bench
 from likeness.pipeline.curation import curation_summary, note_origin
 from likeness.pipeline.instruments import adapted, base_folder, draw_pictures, open_base, open_reader, quick_dtype
 from likeness.pipeline.samples import newest_lora
+from likeness.pipeline.settings import settings_of
 from likeness.pipeline.steps import STEPS
 from likeness.recipe import Recipe, check_may_train
 from likeness.records import Record
@@ -27,6 +28,7 @@ __all__ = [
     "quick_dtype",
     "run",
     "run_locked",
+    "settings_of",
 ]
 
 

@@ -10,6 +10,7 @@ from likeness.captions.tags import front_tags
 from likeness.events import Report
 from likeness.images import sha256_of
 from likeness.pipeline.instruments import base_folder, named_path, open_base
+from likeness.pipeline.settings import settings_of
 from likeness.recipe import BaseConfig, Recipe
 from likeness.records import make_folder, write_atomically
 from likeness.workspace import Workspace
@@ -25,12 +26,17 @@ class Bench:
 
     Attributes:
         workspace: where all is read and written.
-        recipe: as it is for this command.
+        settings: the recipe for this command, with what suits its base laid under it.
         report: told of all that the steps tell.
     """
 
     def __init__(self, workspace: Workspace, recipe: Recipe, report: Report) -> None:
-        self.workspace, self.recipe, self.report = workspace, recipe, report
+        self.workspace, self.settings, self.report = workspace, settings_of(recipe), report
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe, with nothing left open: all that is made follows from it."""
+        return self.settings.recipe
 
     @cached_property
     def model(self) -> "DiffusionModel":
@@ -56,7 +62,7 @@ class Bench:
             for name in ("vae", "tokenizer")
             if getattr(settings, name)
         ]
-        usual, changed = BaseConfig(), ("prediction", "zero_terminal", "clip_skip", "vae_dtype")
+        usual, changed = BaseConfig(), ("prediction", "zero_terminal", "clip_skip", "vae_dtype", "quantise")
         told += [f"{name} {value}" for name in changed if (value := getattr(settings, name)) != getattr(usual, name)]
         return _digest([settings.device, settings.dtype, held, *told])
 

@@ -4,12 +4,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from likeness.dataset.curate import Beforehand, curate, summary
+from likeness.dataset.curate import Beforehand, curate
 from likeness.dataset.digests import digests_of
 from likeness.dataset.labels import Label, read_labels
 from likeness.dataset.origins import PICTURES, Origin, origins
 from likeness.dataset.report import curation_page
 from likeness.dataset.seal import read_seal, taken_back, write_seal
+from likeness.dataset.summaries import summary
 from likeness.diffusion.identity import native_side
 from likeness.errors import TooFewPictures
 from likeness.perception.models import PROFILES, models_folder
@@ -22,9 +23,14 @@ from likeness.workspace import Workspace
 __all__ = ["curate_pictures", "curation_inputs", "curation_summary", "note_origin", "pool_digest", "training_side"]
 
 
-def pool_digest(images: Path) -> str:
-    """Of all files with their sizes and times; a folder in which nothing was touched needs no second look."""
-    found = [(path.relative_to(images), path.lstat()) for path in sorted(images.rglob("*"))]  # a link may lead nowhere
+def pool_digest(images: Path, *, without: str | None = None) -> str:
+    """Of all files with their sizes and times; a folder in which nothing was touched needs no second look.
+
+    Args:
+        without: how the names of files begin that do not matter.
+    """
+    paths = [path for path in sorted(images.rglob("*")) if without is None or not path.name.startswith(without)]
+    found = [(path.relative_to(images), path.lstat()) for path in paths]  # a link may lead nowhere
     told = [f"{path} {facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns}" for path, facts in found]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 

@@ -12,6 +12,7 @@ from likeness.events import Event, EventLog
 from likeness.images import save_png
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.instruments import draw_pictures
+from likeness.recipe import TrainConfig
 from likeness.records import Caption, make_folder, read_records, write_atomically
 from likeness.workspace import Run
 
@@ -20,13 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = ["train_inputs", "train_lora"]
 
+LEFT_OUT = ("sample_every", "sample_prompts", "checkpointing", "microbatch")
+"""Fields of `[train]` that change nothing of what comes out."""
+
 
 def train_inputs(bench: Bench) -> dict[str, str]:
-    """Digests of all that training reads, and that its files say; strips are looked at on the way and left out."""
-    recipe = bench.recipe
+    """Digests of all that training reads, and that its files say. Strips, which are looked at on the way, and how a
+    step is made to fit into memory are left out."""
+    recipe, usual = bench.recipe, TrainConfig()
     return {
         "cache": bench.digest(bench.workspace.cache / "index.json"),
-        "[train]": recipe.train.model_copy(update={"sample_every": 0, "sample_prompts": ()}).digest,
+        "[train]": recipe.train.model_copy(update={name: getattr(usual, name) for name in LEFT_OUT}).digest,
         "name": recipe.character.name,
         "front": ", ".join(bench.front),
         "seed": str(recipe.seed),
@@ -40,7 +45,7 @@ def train_lora(bench: Bench) -> list[Path]:
     The last is the one that has the character's name.
     """
     recipe, workspace, model = bench.recipe, bench.workspace, bench.model
-    from likeness.training.batches import refuse_held_out
+    from likeness.training.data import refuse_held_out
     from likeness.training.train import train
 
     refuse_held_out(workspace.cache, read_seal(workspace.held_out_json))

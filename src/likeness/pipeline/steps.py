@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from likeness.pipeline.bench import Bench
+from likeness.pipeline.class_pictures import DRAWN, draw_class_pictures
 from likeness.pipeline.curation import curate_pictures, curation_inputs, pool_digest
 from likeness.pipeline.runs import train_inputs, train_lora
 from likeness.pipeline.samples import draw_samples, sample_inputs
@@ -35,6 +36,8 @@ def _encode_inputs(bench: Bench) -> dict[str, str]:
     return {
         "images.jsonl": bench.digest(workspace.images_jsonl),
         "captions.jsonl": bench.digest(workspace.captions_jsonl),
+        "masks": pool_digest(workspace.masks),
+        "class": pool_digest(workspace.class_pictures, without=DRAWN),
         "[encode]": bench.recipe.encode.digest,
         "front": ", ".join(bench.front),
         "base": bench.base_digest,
@@ -45,9 +48,11 @@ def _encode(bench: Bench) -> list[Path]:
     recipe, workspace, model = bench.recipe, bench.workspace, bench.model
     from likeness.cache.encode import cached_files, encode
 
+    captions = read_records(workspace.captions_jsonl, Caption)
+    draw_class_pictures(bench, captions)
     encode(
         read_records(workspace.images_jsonl, Picture),
-        read_records(workspace.captions_jsonl, Caption),
+        captions,
         recipe.encode,
         model=model,
         images=workspace.images,

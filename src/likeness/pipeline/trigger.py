@@ -20,6 +20,7 @@ from likeness.events import Report, silent
 from likeness.images import Pixels, save_png
 from likeness.perception import Reader
 from likeness.pipeline.instruments import base_folder, draw_pictures, open_base, open_reader
+from likeness.pipeline.settings import settings_of
 from likeness.recipe import BaseConfig, Recipe
 from likeness.records import Caption, Reading, Record, read_records
 from likeness.seeds import seed_of
@@ -173,7 +174,8 @@ def _drawn(workspace: Workspace, recipe: Recipe, report: Report) -> DrawnTrigger
     front = front_tags(named.trigger, named.class_words)
     seeds = [seed_of(recipe.seed, "trigger", number) for number in range(DRAWN)]
     prompts = [", ".join(front)] * DRAWN + [", ".join(front[1:])] * DRAWN
-    config = recipe.sample.model_copy(update={"steps": min(recipe.sample.steps, STEPS)})
+    settings = settings_of(recipe).recipe.sample
+    config = settings.model_copy(update={"steps": min(settings.steps, STEPS)})
     pictures = draw_pictures(model, prompts, config, seeds=[*seeds, *seeds], report=report)
     called, plain = pictures[:DRAWN], pictures[DRAWN:]
     strip = numpy.concatenate([numpy.concatenate(row, axis=1) for row in (called, plain)], axis=0)

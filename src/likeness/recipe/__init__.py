@@ -13,10 +13,12 @@ from likeness.recipe.page import (
     Recipe,
     SampleConfig,
 )
+from likeness.recipe.presets import PRESETS, Settled, settled
 from likeness.recipe.train import AdapterSet, TrainConfig
 from likeness.recipe.values import Section
 
 __all__ = [
+    "PRESETS",
     "AdapterSet",
     "BaseConfig",
     "CaptionConfig",
@@ -29,8 +31,10 @@ __all__ = [
     "SampleConfig",
     "ScreenConfig",
     "Section",
+    "Settled",
     "TrainConfig",
     "check_may_train",
     "load_recipe",
+    "settled",
     "write_recipe",
 ]

@@ -76,6 +76,11 @@ class BaseConfig(Section):
         default="auto",
         description="Number format of the base's weights; auto: float32 on a CPU, half of that on a GPU.",
     )
+    quantise: Literal["none", "int8", "fp8"] = Field(
+        default="none",
+        description="Linear layers of the denoiser in a byte a weight: half the memory of bfloat16, and slower. int8 "
+        "is nearer to the base than fp8. What a LoRA learns on one fits the whole base.",
+    )
     prediction: Literal["auto", "epsilon", "v"] = Field(
         default="auto",
         description="What the base predicts, where it does not say so itself; auto: as it says, else epsilon. Before "
@@ -123,6 +128,28 @@ class EncodeConfig(Section):
 
     size: int = Field(
         default=0, ge=0, le=2048, multiple_of=8, description="Side of the square trained on, px; 0: the base's own."
+    )
+    shape: Literal["buckets", "square"] = Field(
+        default="buckets",
+        description="buckets: each picture in the shape nearest to its own, from 1:2 to 2:1, of no more pixels than "
+        "the square; square: what reaches over it is cut off. Neither cuts into the subject where it need not.",
+    )
+    mirror: bool = Field(
+        default=False,
+        description="true: learnt from mirror images too, but for captions that say left or right. Only for characters "
+        "that are the same on both sides, and fewer than 20 pictures: others are refused where the reader can tell.",
+    )
+    masks: Literal["none", "files", "subject", "face"] = Field(
+        default="none",
+        description="What of a picture counts in full (train.outside: the rest). files: what is white in masks/, a PNG "
+        "of the picture's name; subject, face: the box that the reader saw.",
+    )
+    class_pictures: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="Pictures of the character's class in class/, against its traits becoming those of all others; "
+        "what is missing there is drawn by the base. 100 to 200 are usual; 0: none.",
     )
     variants: int = Field(
         default=8,

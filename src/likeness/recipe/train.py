@@ -28,7 +28,7 @@ class AdapterSet(Section):
 
 
 class TrainConfig(Section):
-    """How the adapter is trained. The defaults are for Stable Diffusion 1.5 and 20 to 50 pictures."""
+    """How the adapter is trained, with 20 to 50 pictures. What the preset of the base says goes before a default."""
 
     steps: int = Field(
         default=1000,
@@ -44,6 +44,18 @@ class TrainConfig(Section):
         ge=1,
         le=256,
         description="Batches to a step of the optimizer: 2 of 2 learn as 1 of 4, in less memory.",
+    )
+    microbatch: int = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="Pictures of a batch that are computed at once; a step still learns from all of them. 0: the whole "
+        "batch, and where memory runs out half of it, and so on.",
+    )
+    checkpointing: Literal["auto", "blocks", "none"] = Field(
+        default="auto",
+        description="Whether blocks of the base are computed anew for backward, which takes less memory and a third "
+        "more time and gives the same result. auto: where memory runs out; blocks: from the first step; none: never.",
     )
     optimizer: Literal["adamw", "adamw8bit", "prodigy", "adafactor", "schedule-free"] = Field(
         default="adamw",
@@ -166,6 +178,24 @@ class TrainConfig(Section):
     )
     sets: tuple[AdapterSet, ...] = Field(
         default=(), description="Several sets, each its own rank; instead of blocks, rank and alpha above."
+    )
+    balance: Literal["views", "none"] = Field(
+        default="views",
+        description="views: a round shows pictures of rare views twice or thrice, as far as the reader told views; "
+        "none: each picture once.",
+    )
+    outside: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="How much counts what lies outside of a mask (encode.masks). At 0 backgrounds are left to chance.",
+    )
+    class_share: float = Field(
+        default=0.3,
+        ge=0,
+        le=0.5,
+        description="Share of the batches that are of the character's class, where encode.class_pictures asks for any; "
+        "0.5 in the paper, which has no other guard.",
     )
     preserve: float = Field(
         default=0.0,

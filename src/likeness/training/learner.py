@@ -11,6 +11,7 @@ from torch import Tensor
 
 from likeness.diffusion.adapter import Adapter
 from likeness.diffusion.files.conversion import by_layer
+from likeness.training.ladder import Ladder
 from likeness.training.ledger import Ledger
 from likeness.training.optimizers import Average
 
@@ -29,6 +30,7 @@ class Learner:
         average: the running average of the adapter, where there is one.
         scaler: of losses, where they are computed in float16.
         ledger: of losses by picture.
+        ladder: how a step is made to fit into memory.
         sums: what is measured and not yet told, on the device.
     """
 
@@ -37,6 +39,7 @@ class Learner:
     average: Average | None
     scaler: torch.amp.GradScaler
     ledger: Ledger
+    ladder: Ladder
     sums: Tensor
 
     def tensors(self) -> dict[str, Tensor]:
@@ -55,6 +58,7 @@ class Learner:
                  for name, value in group.items()}  # fmt: skip
         named |= self._moments()
         named |= {f"scaler.{name}": value for name, value in self.scaler.state_dict().items()}
+        named |= {f"ladder.{name}": value for name, value in self.ladder.numbers().items()}
         return {name: value for name, value in named.items() if _is_kept(value)}
 
     def _moments(self) -> dict[str, Any]:
@@ -80,6 +84,8 @@ class Learner:
             average.copy_(of["average"][str(index)])
         if of.get("scaler"):
             self.scaler.load_state_dict(of["scaler"])
+        if of.get("ladder"):  # not in states of before there was one
+            self.ladder.load(of["ladder"])
         self.ledger.sums_2PL.copy_(tensors["ledger"])
         self.sums.copy_(tensors["sums"])
 

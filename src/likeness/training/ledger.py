@@ -41,12 +41,17 @@ class Ledger:
         self._sum_and_count = torch.arange(2, device=device)[:, None]
         self._last: list[tuple[int, Tensor, Tensor, Tensor]] = []
 
-    def note(self, step: int, pictures_B: Tensor, t_B: Tensor, losses_B: Tensor) -> None:
-        """Enters the unweighted losses of a batch; nothing waits for the device."""
+    def note(self, step: int, pictures_B: Tensor, t_B: Tensor, losses_B: Tensor, *, is_compared: bool = True) -> None:
+        """Enters the unweighted losses of a batch; nothing waits for the device.
+
+        Args:
+            is_compared: false for pictures that others are not to be compared with: those of the class are easier.
+        """
         levels_B = t_B * LEVELS // self._steps
         entered = torch.stack([losses_B, torch.ones_like(losses_B)])
         places = (self._sum_and_count, pictures_B[None], levels_B[None])
-        self.sums_2PL.index_put_(places, entered.nan_to_num(posinf=0.0, neginf=0.0), accumulate=True)
+        if is_compared:
+            self.sums_2PL.index_put_(places, entered.nan_to_num(posinf=0.0, neginf=0.0), accumulate=True)
         self._last.append((step, pictures_B, levels_B, losses_B))
         del self._last[: -self._recent]
 
@@ -86,6 +91,7 @@ class Ledger:
         rows = [
             PictureLoss(path=path, relative=round(value, 4), times=round(times), is_odd=times >= SEEN and value > ODD)
             for path, value, times in zip(self.paths, relative_P, times_P, strict=True)
+            if times or not path.startswith("class/")
         ]
         return sorted(rows, key=lambda row: (-row.relative, row.path))
 

@@ -76,6 +76,10 @@ class Logbook:
         self._first, self._started = self.step, time.perf_counter()
         self._saved_at = self._started
 
+    def say(self, words: str) -> None:
+        """Tells what happened, beside all numbers."""
+        self.report(Event(stage="train", done=self.step, total=self.config.steps, note=words))
+
     def note(self, loss: Tensor, norm: Tensor) -> None:
         """One step more is done. Its numbers stay on the device until they are told, so that nothing waits for it."""
         # In float16 a gradient may be infinite: the scaler leaves that step out, and tries a smaller scale.
@@ -125,7 +129,7 @@ class Logbook:
         write_records(self.run.pictures, losses)
         if odd := [f"{one.path} ({one.relative:.1f} times)" for one in losses if one.is_odd]:
             words = f"harder to learn than the others: {listed(odd)}; look whether picture and caption are right"
-            self.report(Event(stage="train", done=self.step, total=self.config.steps, note=words))
+            self.say(words)
 
     def _finite_sums(self) -> list[float]:
         """What was measured and not yet told, once it is known to be finite; this waits for the device."""
@@ -133,8 +137,7 @@ class Logbook:
         ledger = self.learner.ledger
         if finite == self.step:
             for step, path, times in ledger.spikes():
-                note = f"step {step}: the loss of {path} is {times:.0f} times that of others at its noise level"
-                self.report(Event(stage="train", done=self.step, total=self.config.steps, note=note))
+                self.say(f"step {step}: the loss of {path} is {times:.0f} times that of others at its noise level")
             ledger.forget_recent()
             return sums
         first = ledger.first_infinite()

@@ -22,12 +22,12 @@ from likeness.training.learner import Learner, Number
 __all__ = ["Origin", "Saved", "load_state", "read_state", "save_state", "stop_requests"]
 
 
-WAYS_OF_SAVING = {"save_every", "save_dtype", "sample_every", "sample_prompts"}
+FREE = {"save_every", "save_dtype", "sample_every", "sample_prompts", "checkpointing", "microbatch"}
 """Fields of `[train]` that change nothing of what is learnt, so that a run may go on with others."""
 
 
 class Origin(Record):
-    """What a run was started from; it cannot go on from anything else, but for `WAYS_OF_SAVING`.
+    """What a run was started from; it cannot go on from anything else, but for the fields that are `FREE`.
 
     Attributes:
         seed: of the recipe.
@@ -151,7 +151,7 @@ def _changes(old: Origin, new: Origin) -> list[str]:
     """Each value that differs, as "field: old -> new"."""
     named = {"seed": "seed", "base": "the base (fingerprint)", "data": "the pictures or captions (index of the cache)"}
     named |= {field: f"character.{field}" for field in ("name", "trigger", "class_words")}
-    learnt = [field for field in TrainConfig.model_fields if field not in WAYS_OF_SAVING]
+    learnt = [field for field in TrainConfig.model_fields if field not in FREE]
     pairs = [(words, getattr(old, field), getattr(new, field)) for field, words in named.items()]
     pairs += [(f"train.{field}", getattr(old.train, field), getattr(new.train, field)) for field in learnt]
     return [f"{name}: {_short(before)} -> {_short(after)}" for name, before, after in pairs if before != after]

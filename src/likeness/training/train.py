@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from likeness.diffusion.adapter import Adapter, attach
 from likeness.diffusion.blocks import BlockSet, assigned, select
+from likeness.diffusion.checkpointing import Checkpointing
 from likeness.diffusion.family import DiffusionModel
 from likeness.diffusion.files.metadata import LoraMetadata
 from likeness.diffusion.lora import Dropout
@@ -20,10 +22,12 @@ from likeness.errors import RecipeError
 from likeness.events import Report, silent
 from likeness.recipe import TrainConfig
 from likeness.records import Checkpoint
-from likeness.seeds import seed_of
-from likeness.training.batches import DataSet, draw, load_data
+from likeness.training.buckets import planned
+from likeness.training.data import DataSet, load_data
+from likeness.training.ladder import Ladder
 from likeness.training.learner import Learner
 from likeness.training.ledger import Ledger
+from likeness.training.lesson import Lesson
 from likeness.training.logbook import MOST_STEPS_UNTOLD, Logbook
 from likeness.training.noise import Noising
 from likeness.training.objective import loss_weights
@@ -33,7 +37,7 @@ from likeness.training.teacher import Teacher
 from likeness.training.verdict import checked_prediction
 from likeness.workspace import Run
 
-__all__ = ["train"]
+__all__ = ["prepared", "stepped", "train"]
 
 
 def train(
@@ -69,12 +73,11 @@ def train(
         WorkspaceError: where the cache is not whole, or `to` cannot be written.
         ResumeError: where the run was started from something else.
         Diverged: where the loss is no longer finite; the last good checkpoint is named.
+        OutOfMemory: where a step does not fit into memory however it is computed.
         Interrupted: on SIGINT or SIGTERM, when the state is saved.
     """
-    data = load_data(cache, model, others=config.preserve_prompts)
-    noising, weight_T = Noising.of(model.schedule, config), loss_weights(model.schedule, config)
-    verdict, precision = checked_prediction(model, data), _precision(config, model)
-    learner = _new_learner(config, model, data, seed)
+    lesson, verdict = prepared(cache, config, model=model, seed=seed)
+    learner, data = lesson.learner, lesson.teacher.data
     origin = Origin(
         seed=seed,
         base=model.fingerprint,
@@ -86,32 +89,37 @@ def train(
     )
     told = replace(metadata, training={**metadata.training, **_settings(origin, data, verdict)})
     book = Logbook(Run(to), origin, learner=learner, metadata=told, strip=strip, report=report)
-    teacher = Teacher(model, learner.adapter, data, config, weight_T.to(model.device))
     try:
         with stop_requests() as stopped:
             book.open()
-            learner.adapter.train()
             for step in range(book.step, config.steps):
-                if config.drops_out():
-                    torch.manual_seed(seed_of(seed, "dropout", step))
-                learner.optimizer.zero_grad()
-                loss = torch.zeros((), device=model.device)
-                for number in range(step * config.accumulate, (step + 1) * config.accumulate):
-                    batch = draw(data, noising, config.batch, seed=seed, number=number)
-                    kept = _kept(config, number)
-                    with torch.autocast(model.device.type, precision, enabled=precision is not None):
-                        losses_B, plain_B = teacher.losses(batch, kept=kept)
-                    part = losses_B.mean() / config.accumulate
-                    learner.scaler.scale(part).backward()
-                    loss += part.detach()
-                    count = config.batch - kept  # what is preserved is of no picture
-                    learner.ledger.note(step + 1, batch.pictures_B[:count], batch.t_B[:count], plain_B[:count].detach())
-                book.note(loss, _stepped(learner, config, step))
+                loss = learner.ladder.climbing(partial(lesson.gradient, step), book.say)
+                book.note(loss, stepped(learner, config, step))
                 book.do_what_is_due(stopping=stopped())
             book.close()
     finally:
         learner.adapter.detach()
     return book.checkpoints
+
+
+def prepared(cache: Path, config: TrainConfig, *, model: DiffusionModel, seed: int) -> tuple[Lesson, Verdict]:
+    """What the steps of a run are computed with, at its beginning, and what the base was seen to predict.
+
+    There is an adapter beside `model` now: detach it in the end.
+
+    Raises:
+        RecipeError: for a block, prediction or precision that this base cannot be trained in.
+        WorkspaceError: where the cache is not whole.
+    """
+    data = load_data(cache, model, others=config.preserve_prompts, is_balanced=config.balance == "views")
+    noising, weight_T = Noising.of(model.schedule, config), loss_weights(model.schedule, config)
+    verdict, precision = checked_prediction(model, data), _precision(config, model)
+    learner = _new_learner(config, model, data, seed)
+    learner.adapter.train()
+    teacher = Teacher(model, learner.adapter, data, config, weight_T.to(model.device))
+    cuts = Checkpointing.of(model.denoiser, learner.adapter)
+    turns = planned(data.buckets, config.steps * config.accumulate, class_share=config.class_share)
+    return Lesson(teacher, learner, noising, cuts, precision, seed, turns), verdict
 
 
 def _new_learner(config: TrainConfig, model: DiffusionModel, data: DataSet, seed: int) -> Learner:
@@ -128,12 +136,13 @@ def _new_learner(config: TrainConfig, model: DiffusionModel, data: DataSet, seed
         ledger=Ledger(
             data.paths, len(model.schedule), recent=MOST_STEPS_UNTOLD * config.accumulate, device=model.device
         ),
+        ladder=Ladder(config),
         sums=torch.zeros(4, device=model.device),
     )
 
 
-def _stepped(learner: Learner, config: TrainConfig, step: int) -> Tensor:
-    """The length of the gradient, when the optimizer has taken its step."""
+def stepped(learner: Learner, config: TrainConfig, step: int) -> Tensor:
+    """The length of the gradient, when the optimizer has taken its step, counted from 0."""
     learner.scaler.unscale_(learner.optimizer)
     parameters = [parameter for group in learner.optimizer.param_groups for parameter in group["params"]]
     norm = clip_grad_norm_(parameters, config.clip_norm or math.inf)
@@ -143,12 +152,6 @@ def _stepped(learner: Learner, config: TrainConfig, step: int) -> Tensor:
     if learner.average:
         learner.average.update(step)
     return norm
-
-
-def _kept(config: TrainConfig, step: int) -> int:
-    """How many places of a step's batch preserve the base: `config.preserve` of all, over any run of steps."""
-    share = config.batch * config.preserve
-    return math.floor((step + 1) * share) - math.floor(step * share)
 
 
 def _attached(config: TrainConfig, model: DiffusionModel, seed: int) -> tuple[Adapter, dict[str, float]]:
@@ -224,6 +227,8 @@ def _settings(origin: Origin, data: DataSet, verdict: Verdict) -> dict[str, Any]
         "gradient_accumulation_steps": config.accumulate,
         "total_batch_size": config.batch,
         "num_train_images": len(data),
+        "num_reg_images": len(data.paths) - len(data),
+        "enable_bucket": len(data.buckets) > 1,
         "caption_dropout_rate": data.caption_dropout,
         "min_snr_gamma": config.min_snr_gamma if config.weighting == "min-snr" else None,
         "debiased_estimation": config.weighting == "debiased",

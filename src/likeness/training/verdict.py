@@ -2,7 +2,7 @@
 
 from likeness.diffusion.family import DiffusionModel
 from likeness.diffusion.prediction import Verdict, probe, refuse_mismatch
-from likeness.training.batches import DataSet
+from likeness.training.data import DataSet
 
 __all__ = ["checked_prediction"]
 
@@ -19,7 +19,9 @@ def checked_prediction(model: DiffusionModel, data: DataSet) -> Verdict:
     Raises:
         CheckpointError: where its answers contradict its schedule.
     """
-    told_P = data.told_PV[:ENOUGH, 0]
-    verdict = probe(model, data.mean_PDhw[:ENOUGH], data.conditioning[told_P], data.sizes_P6[:ENOUGH])
+    first = data.buckets[0]
+    chosen_P = first.pictures_P[:ENOUGH]
+    told_P, count = data.told_PV[chosen_P, 0], len(chosen_P)
+    verdict = probe(model, first.mean_MDhw[:count], data.conditioning[told_P], first.sizes_M6[:count])
     refuse_mismatch(verdict)
     return verdict

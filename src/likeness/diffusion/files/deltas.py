@@ -5,10 +5,10 @@ Shapes: O out, I in (with the kernel, if any), r rank.
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from likeness.diffusion.files.conversion import rank_of
+from likeness.diffusion.products import hadamard, is_scaled, kronecker, lengths_of, low_rank
 from likeness.errors import CheckpointError
 
 __all__ = ["change_of", "factors_of", "shape_of"]
@@ -56,34 +56,22 @@ def change_of(parts: Mapping[str, Tensor], weight: Tensor) -> Tensor:
     added = added.reshape(weight.shape)
     if "dora_scale" not in parts:
         return added
-    lengths, before = parts["dora_scale"].float(), weight.float()
+    wanted, before = parts["dora_scale"].float(), weight.float()
     changed = before + added
-    axis = 1 if lengths.shape[0] == 1 else 0
-    others = [other for other in range(changed.ndim) if other != axis]
-    lengths = lengths.reshape([-1 if other == axis else 1 for other in range(changed.ndim)])
-    return changed * (lengths / changed.square().sum(others, keepdim=True).sqrt()) - before
+    lengths = lengths_of(changed, axis=1 if wanted.shape[0] == 1 else 0)
+    return changed * (wanted.reshape(lengths.shape) / lengths) - before
 
 
 def _product(parts: Mapping[str, Tensor]) -> Tensor:
     """The change that a layer's factors make together, scaled; of a DoRA before its lengths."""
+    exact = {name: tensor.float() for name, tensor in parts.items()}
     if "diff" in parts:
-        return parts["diff"].float()
+        return exact["diff"]
     if "hada_w1_a" in parts:
-        first, second = (
-            parts[f"{factor}_a"].float() @ parts[f"{factor}_b"].float().flatten(1) for factor in ("hada_w1", "hada_w2")
-        )
-        return first * second * _scale(parts)
+        return hadamard(exact) * _scale(parts)
     if "lora_down.weight" in parts:
-        up, down = parts["lora_up.weight"].float(), parts["lora_down.weight"].float()
-        return (up.flatten(1) @ down.flatten(1)).reshape(len(up), *down.shape[1:]) * _scale(parts)
-    small, large = _factor(parts, "lokr_w1"), _factor(parts, "lokr_w2")
-    small = small.reshape(*small.shape, *(1,) * (large.ndim - 2))
-    is_scaled = any(part.endswith("_b") for part in parts)  # whole factors never are: so does LyCORIS
-    return torch.kron(small, large.contiguous()) * (_scale(parts) if is_scaled else 1.0)
-
-
-def _factor(parts: Mapping[str, Tensor], name: str) -> Tensor:
-    return parts[name].float() if name in parts else parts[f"{name}_a"].float() @ parts[f"{name}_b"].float()
+        return low_rank(exact) * _scale(parts)
+    return kronecker(exact) * (_scale(parts) if is_scaled(parts) else 1.0)
 
 
 def _scale(parts: Mapping[str, Tensor]) -> float:

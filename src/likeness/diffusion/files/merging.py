@@ -22,7 +22,7 @@ from likeness.diffusion.files.deltas import change_of
 from likeness.diffusion.files.grammar import path_in_text, path_in_unet
 from likeness.diffusion.files.notations import Module, canonical_name
 from likeness.diffusion.files.streaming import copied_base, write_streaming
-from likeness.diffusion.identity import FAMILIES
+from likeness.diffusion.identity import FAMILIES, family_of
 from likeness.diffusion.plans import plan_in_file
 from likeness.errors import CheckpointError
 from likeness.events import Event, Report, silent
@@ -122,16 +122,10 @@ def _weights_of(base: Path) -> dict[Path, _Weights]:
         for folder, module in FOLDERS.items()
         for path in sorted((base / folder).glob("*.safetensors"))
     ]
-    shapes = [shape for _, module, header in headers if module == "unet" for shape in _projections(header)]
     if not any(module == "unet" for _, module, _ in headers):
         raise CheckpointError(f"{base} has no unet/*.safetensors, so it is no base as diffusers writes one.")
-    family = "sdxl" if (base / "text_encoder_2").is_dir() else "sd2" if any(len(s) == 2 for s in shapes) else "sd15"
+    family = family_of(base)
     return {path: _Weights(path, header, FOLDERS[path.parent.name], family, 3) for path, _, header in headers}
-
-
-def _projections(header: Header) -> list[tuple[int, ...]]:
-    """The shapes by which Stable Diffusion 2.x is told from 1.x, where they are convolutions of one pixel."""
-    return [one.shape for name, one in header.tensors.items() if name.endswith("attentions.0.proj_in.weight")]
 
 
 def _step(path: Path, header: Header) -> int:
