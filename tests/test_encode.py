@@ -25,11 +25,6 @@ from likeness.records import Box, Caption, Picture
 from likeness.training.data import load_data
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> DiffusionModel:
-    return load_model(tiny_sd15(tmp_path_factory.mktemp("sd15")), device="cpu", dtype="float32")
-
-
 class Shelf:
     """A folder of pictures with their records and captions, and the cache made of them."""
 

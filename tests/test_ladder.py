@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import tiny_sd15
 from tiny_data import NOTES, tiny_cache
 
-from likeness.diffusion import load_model
 from likeness.diffusion.family import DiffusionModel
 from likeness.errors import Interrupted, OutOfMemory, ResumeError
 from likeness.events import Event
@@ -22,11 +20,6 @@ from likeness.training.ladder import Ladder, is_out_of_memory
 from likeness.training.train import prepared, train
 
 QUICK = {"steps": 4, "batch": 4, "learning_rate": 1e-3, "rank": 2, "save_every": 2, "save_dtype": "float32"}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> DiffusionModel:
-    return load_model(tiny_sd15(tmp_path_factory.mktemp("sd15")), device="cpu", dtype="float32")
 
 
 @pytest.fixture(scope="module")

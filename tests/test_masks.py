@@ -10,11 +10,9 @@ import numpy
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import tiny_sd15
 from tiny_data import FRONT, NOTES, tiny_pictures
 
 from likeness.cache.encode import encode
-from likeness.diffusion import load_model
 from likeness.diffusion.family import DiffusionModel
 from likeness.errors import Interrupted, PictureError, RecipeError
 from likeness.events import Event, silent
@@ -27,11 +25,6 @@ from likeness.training.data import DataSet, load_data, refuse_held_out
 from likeness.training.noise import Noising
 from likeness.training.objective import denoising_loss
 from likeness.training.train import train
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> DiffusionModel:
-    return load_model(tiny_sd15(tmp_path_factory.mktemp("sd15")), device="cpu", dtype="float32")
 
 
 class Desk:

@@ -8,12 +8,10 @@ import numpy
 import pytest
 import torch
 from safetensors import safe_open
-from tiny import tiny_sd15
 from tiny_data import NOTES, tiny_cache
 from typer.testing import CliRunner, Result
 
 from likeness.cli import app
-from likeness.diffusion import load_model
 from likeness.diffusion.family import DiffusionModel
 from likeness.errors import OutOfMemory
 from likeness.images import save_png
@@ -23,16 +21,6 @@ from likeness.training.plan import plan
 from likeness.training.train import train
 
 MEGABYTE = 1_000_000
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_sd15(tmp_path_factory.mktemp("sd15"))
-
-
-@pytest.fixture(scope="module")
-def model(base: Path) -> DiffusionModel:
-    return load_model(base, device="cpu", dtype="float32")
 
 
 @pytest.fixture(scope="module")
@@ -117,15 +105,15 @@ def called(*words: str) -> Result:
 
 
 @pytest.fixture
-def mira(tmp_path: Path, base: Path) -> Path:
-    folder = tmp_path / "mira"
-    settings = ["character.class_words=1girl", f"base.path={base}", "base.device=cpu", "encode.variants=1"]
+def mira(tmp_path: Path, folder: Path) -> Path:
+    made = tmp_path / "mira"
+    settings = ["character.class_words=1girl", f"base.path={folder}", "base.device=cpu", "encode.variants=1"]
     settings += ["perception.reader=fake_reader:FakeReader", "train.steps=2", "train.batch=2", "train.rank=1"]
     settings += ["curate.choose=all"]
-    called("init", str(folder), *(part for setting in settings for part in ("--set", setting)))
+    called("init", str(made), *(part for setting in settings for part in ("--set", setting)))
     for number in range(3):
-        save_png(folder / "images" / f"{number}.png", numpy.full((32, 32, 3), 60 * number, numpy.uint8))
-    return folder
+        save_png(made / "images" / f"{number}.png", numpy.full((32, 32, 3), 60 * number, numpy.uint8))
+    return made
 
 
 def test_train_with_plan_begins_no_run(mira: Path) -> None:

@@ -47,11 +47,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_base(tmp_path_factory.mktemp("sdxl"))
 
 
-@pytest.fixture(scope="module")
-def model(folder: Path) -> DiffusionModel:
-    return load_model(folder, device="cpu", dtype="float32")
-
-
 def quantised(folder: Path, kind: Kind = "int8", dtype: str = "float32") -> DiffusionModel:
     return load_model(folder, device="cpu", dtype=dtype, config=BaseConfig(quantise=kind))
 

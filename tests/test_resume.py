@@ -133,11 +133,6 @@ def test_a_run_killed_at_any_moment_ends_bit_identical_to_one_never_killed(tmp_p
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> DiffusionModel:
-    return load_model(tiny_sd15(tmp_path_factory.mktemp("sd15")), device="cpu", dtype="float32")
-
-
-@pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory, model: DiffusionModel) -> Path:
     return tiny_cache(tmp_path_factory.mktemp("data"), model)
 

@@ -37,16 +37,6 @@ QUICK = {"steps": 6, "batch": 2, "learning_rate": 1e-2, "rank": 2, "save_every":
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_sd15(tmp_path_factory.mktemp("sd15"))
-
-
-@pytest.fixture(scope="module")
-def model(folder: Path) -> DiffusionModel:
-    return load_model(folder, device="cpu", dtype="float32")
-
-
-@pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory, model: DiffusionModel) -> Path:
     return tiny_cache(tmp_path_factory.mktemp("data"), model)
 

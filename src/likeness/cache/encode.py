@@ -77,9 +77,8 @@ def encode(
         RecipeError: where mirror images are asked for of a character that has sides, or class pictures of no class.
         WorkspaceError: where a caption is missing, or `to` cannot be written.
     """
-    own, of_class = _own(pictures, captions, config, images=images, front=front), []
-    if config.class_pictures:
-        of_class = _of_class(images.parent / "class", front[1:])
+    own = _own(pictures, captions, config, images=images, front=front)
+    of_class = _of_class(images.parent / "class", front[1:]) if config.class_pictures else []
     shared = [Variant("", ""), Variant(", ".join(front), ", ".join(front[1:]))]
     every = [shared, *(example.wordings for example in (*own, *of_class))]
     make_folder(to)
@@ -128,17 +127,7 @@ def _own(
     chosen = _chosen(pictures)
     if config.mirror:
         refuse_one_sided([picture.reading for picture in chosen if picture.reading])
-    masks = [None if config.masks == "none" else mask_of(one, config.masks, images.parent / "masks") for one in chosen]
-    if config.masks != "none" and not any(masks):
-        raise RecipeError(
-            f"encode.masks = {config.masks!r}, but none of {len(chosen)} pictures has a mask. "
-            + (
-                f"Put masks/{Path(chosen[0].path).with_suffix('.png')} beside images/, in the size of {chosen[0].path}"
-                if config.masks == "files"
-                else f"The reader told no {config.masks}: set perception.reader to one that does"
-            )
-            + "; or set encode.masks = 'none'."
-        )
+    masks = _masks(chosen, config, images.parent / "masks")
     told = zip(chosen, _captions_of(chosen, captions), masks, strict=True)
     return [
         _Example(
@@ -150,6 +139,23 @@ def _own(
         )
         for picture, caption, mask in told
     ]
+
+
+def _masks(chosen: Sequence[Picture], config: EncodeConfig, folder: Path) -> list[Mask | None]:
+    """The mask of each picture. Where none has one, though the recipe asks for masks, that is refused."""
+    if config.masks == "none":
+        return [None] * len(chosen)
+    masks = [mask_of(picture, config.masks, folder) for picture in chosen]
+    if not any(masks):
+        way = f"The reader told no {config.masks}: set perception.reader to one that does"
+        if config.masks == "files":
+            first = chosen[0].path
+            way = f"Put masks/{Path(first).with_suffix('.png')} beside images/, in the size of {first}"
+        raise RecipeError(
+            f"encode.masks = {config.masks!r}, but none of {len(chosen)} pictures has a mask. {way}; or set "
+            "encode.masks = 'none'."
+        )
+    return masks
 
 
 def _of_class(folder: Path, class_words: Sequence[str]) -> list[_Example]:
@@ -166,8 +172,8 @@ def _entry(writer: Writer, example: _Example, shapes: Sequence[tuple[int, int]])
         entry["view"] = picture.reading.view
     entry["latents"] = writer.latents(picture, folder, frame)
     if example.is_mirrored:
-        entry |= {"mirrored": writer.latents(picture, folder, frame, mirrored=True)}
-        entry |= {"mirrored_sizes": frame.mirrored.sizes}
+        entry["mirrored"] = writer.latents(picture, folder, frame, mirrored=True)
+        entry["mirrored_sizes"] = frame.mirrored.sizes
     if example.mask:
         entry["mask"] = writer.mask(picture, example.mask, frame)
     return {**entry, **writer.texts(example.wordings)}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from likeness.errors import PictureError
 from likeness.records import Box, Picture
 
-__all__ = ["Frame", "frame_of", "shapes_of"]
+__all__ = ["Frame", "frame_of", "part_of", "shapes_of"]
 
 RATIOS = (1 / 2, 2 / 3, 3 / 4)
 """Short side to long side of the shapes, beside the square: those in which people take and draw pictures. Few, so that
@@ -76,6 +76,27 @@ def shapes_of(side: int, step: int) -> list[tuple[int, int]]:
     return sorted(found, key=lambda shape: shape[0] / shape[1])
 
 
+def part_of(picture: Picture) -> Box:
+    """The part of a picture that is trained on before it is resized: its crop as far as the picture reaches, or all.
+
+    Raises:
+        PictureError: where the crop leaves nothing of it.
+    """
+    box = picture.crop or Box(left=0, top=0, right=picture.width, bottom=picture.height)
+    part = Box(
+        left=max(box.left, 0),
+        top=max(box.top, 0),
+        right=min(box.right, picture.width),
+        bottom=min(box.bottom, picture.height),
+    )
+    if min(part.right - part.left, part.bottom - part.top) <= 0:
+        raise PictureError(
+            f"The crop of {picture.path}, from {box.left},{box.top} to {box.right},{box.bottom}, leaves nothing of the "
+            f"picture, which is {picture.width} x {picture.height} px. Mend it in images.jsonl."
+        )
+    return part
+
+
 def frame_of(picture: Picture, shapes: Sequence[tuple[int, int]]) -> Frame:
     """The frame of a picture in the one of `shapes` that loses least of it.
 
@@ -85,14 +106,8 @@ def frame_of(picture: Picture, shapes: Sequence[tuple[int, int]]) -> Frame:
     Raises:
         PictureError: where the picture's crop leaves nothing of it.
     """
-    box = picture.crop or Box(left=0, top=0, right=picture.width, bottom=picture.height)
-    left, top = max(box.left, 0), max(box.top, 0)
-    source = min(box.right, picture.width) - left, min(box.bottom, picture.height) - top
-    if min(source) <= 0:
-        raise PictureError(
-            f"The crop of {picture.path}, from {box.left},{box.top} to {box.right},{box.bottom}, leaves nothing of the "
-            f"picture, which is {picture.width} x {picture.height} px. Mend it in images.jsonl."
-        )
+    trained = part_of(picture)
+    left, top, source = trained.left, trained.top, (trained.right - trained.left, trained.bottom - trained.top)
     ratio = source[0] / source[1]
     width, height = min(shapes, key=lambda shape: abs(math.log(ratio * shape[1] / shape[0])))
     scale = min(source[0] / width, source[1] / height)

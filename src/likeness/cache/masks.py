@@ -3,38 +3,41 @@
 Shapes: H W picture, h w latent.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy
 from PIL import Image
 
-from likeness.cache.framing import Frame
+from likeness.cache.framing import Frame, part_of
 from likeness.errors import PictureError
 from likeness.images import open_pixels, sha256_of
-from likeness.records import Box, Picture
+from likeness.records import Picture
 
 __all__ = ["Mask", "mask_file", "mask_of"]
 
 Source = Literal["files", "subject", "face"]
 
 
+@dataclass(frozen=True, slots=True)
 class Mask:
     """What counts in a picture.
 
-    Args:
+    Attributes:
         said: all that decides it, for the name of its file in the cache.
         pixels_HW: 0 to 255, of what is trained on (the picture, or its crop) before it is resized.
         is_drawn: whether a person drew it.
     """
 
-    def __init__(self, said: str, pixels_HW: numpy.ndarray, *, is_drawn: bool) -> None:
-        self.said, self._pixels_HW, self.is_drawn = said, pixels_HW, is_drawn
+    said: str
+    pixels_HW: numpy.ndarray
+    is_drawn: bool
 
     def within(self, frame: Frame, pixels_per_latent: int) -> numpy.ndarray:
         """The share of each latent's place that counts, float32, (h, w), in [0, 1]."""
         size = frame.width // pixels_per_latent, frame.height // pixels_per_latent
-        small = Image.fromarray(self._pixels_HW).resize(size, Image.Resampling.BOX, box=frame.window)
+        small = Image.fromarray(self.pixels_HW).resize(size, Image.Resampling.BOX, box=frame.window)
         return numpy.asarray(small, numpy.float32) / 255
 
 
@@ -52,10 +55,8 @@ def mask_of(picture: Picture, source: Source, folder: Path) -> Mask | None:
         folder: of the files. White counts, black and what is transparent do not, grey does in part.
 
     Raises:
-        PictureError: for a mask that is not as large as its picture.
+        PictureError: for a mask that is not as large as its picture, or a crop that leaves nothing of it.
     """
-    crop = picture.crop or Box(left=0, top=0, right=picture.width, bottom=picture.height)
-    left, top = max(crop.left, 0), max(crop.top, 0)
     if source == "files":
         path = mask_file(folder, picture)
         if not path.is_file():
@@ -74,4 +75,5 @@ def mask_of(picture: Picture, source: Source, folder: Path) -> Mask | None:
         whole = numpy.zeros((picture.height, picture.width), numpy.uint8)
         whole[max(box.top, 0) : max(box.bottom, 0), max(box.left, 0) : max(box.right, 0)] = 255
         said = box.model_dump_json()
-    return Mask(said, whole[top : max(crop.bottom, 0), left : max(crop.right, 0)], is_drawn=source == "files")
+    part = part_of(picture)
+    return Mask(said, whole[part.top : part.bottom, part.left : part.right], is_drawn=source == "files")

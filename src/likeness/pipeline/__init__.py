@@ -28,6 +28,7 @@ __all__ = [
     "quick_dtype",
     "run",
     "run_locked",
+    "run_on",
     "settings_of",
 ]
 
@@ -71,10 +72,14 @@ def run_locked(
     workspace: Workspace, recipe: Recipe, steps: Sequence[str] = tuple(STEPS), *, report: Report = silent
 ) -> list[Outcome]:
     """As `run`, for one who has locked the workspace, and keeps it for more than the steps."""
+    return run_on(Bench(workspace, recipe, report), steps)
+
+
+def run_on(bench: Bench, steps: Sequence[str]) -> list[Outcome]:
+    """As `run_locked`, for one who goes on with the bench, and the base that may be open on it."""
     assert set(steps) <= STEPS.keys(), f"steps are {tuple(STEPS)}"
     if "train" in steps:
-        check_may_train(recipe.character)
-    bench = Bench(workspace, recipe, report)
+        check_may_train(bench.recipe.character)
     return [_outcome(bench, step) for step in STEPS if step in steps]
 
 

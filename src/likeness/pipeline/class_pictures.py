@@ -7,16 +7,26 @@ from likeness.events import Event
 from likeness.images import save_png
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.instruments import draw_pictures
+from likeness.recipe import SampleConfig
 from likeness.records import Caption, make_folder, write_atomically
 from likeness.seeds import seed_of
 
-__all__ = ["DRAWN", "draw_class_pictures"]
+__all__ = ["DRAWN", "class_digest", "draw_class_pictures"]
 
 DRAWN = "drawn-"
 """How the names of what is drawn begin. Those files are the command's: what was drawn otherwise, by another base
 say, is removed. A person's own have other names, and are never touched."""
 
+LEFT_OUT = ("prompts", "count", "seed", "weight")  # of [sample]: what asks for samples, and not how they are drawn
+
 AT_ONCE = 8  # that are kept together: an interrupted command has no more than these to draw again
+
+
+def class_digest(bench: Bench) -> str:
+    """Of all that decides what is drawn, but for prompts: other prompts, counts or weights of samples do not."""
+    usual, recipe = SampleConfig(), bench.recipe
+    drawn = recipe.sample.model_copy(update={name: getattr(usual, name) for name in LEFT_OUT})
+    return hashlib.sha256("\n".join([bench.base_digest, drawn.digest, str(recipe.seed)]).encode()).hexdigest()
 
 
 def draw_class_pictures(bench: Bench, captions: Sequence[Caption]) -> None:
@@ -56,6 +66,5 @@ def draw_class_pictures(bench: Bench, captions: Sequence[Caption]) -> None:
 
 def _name(bench: Bench, number: int, prompt: str) -> str:
     """A name that tells by what a picture was drawn."""
-    told = [bench.base_digest, bench.recipe.sample.digest, str(bench.recipe.seed), prompt]
-    digest = hashlib.sha256("\n".join(told).encode()).hexdigest()
+    digest = hashlib.sha256(f"{class_digest(bench)}\n{prompt}".encode()).hexdigest()
     return f"{DRAWN}{number + 1:04d}-{digest[:8]}.png"

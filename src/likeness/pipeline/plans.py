@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from likeness.dataset.seal import read_seal
 from likeness.events import Report, silent
-from likeness.pipeline import run_locked
+from likeness.pipeline import run_on
 from likeness.pipeline.bench import Bench
 from likeness.recipe import Recipe, check_may_train
 from likeness.workspace import Workspace
@@ -24,10 +24,10 @@ def plan_training(workspace: Workspace, recipe: Recipe, *, report: Report = sile
     """
     check_may_train(recipe.character)
     with workspace.lock("likeness, at train --plan"):
-        run_locked(workspace, recipe, ("curate", "caption", "encode"), report=report)
+        bench = Bench(workspace, recipe, report)  # its recipe is the one that is trained: presets are in it
+        run_on(bench, ("curate", "caption", "encode"))
         from likeness.training.data import refuse_held_out
         from likeness.training.plan import plan
 
         refuse_held_out(workspace.cache, read_seal(workspace.held_out_json))
-        bench = Bench(workspace, recipe, report)  # its recipe is the one that is trained: presets are in it
         return plan(workspace.cache, bench.recipe.train, model=bench.model, seed=bench.recipe.seed, report=report)

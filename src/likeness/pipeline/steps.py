@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from likeness.pipeline.bench import Bench
-from likeness.pipeline.class_pictures import DRAWN, draw_class_pictures
+from likeness.pipeline.class_pictures import DRAWN, class_digest, draw_class_pictures
 from likeness.pipeline.curation import curate_pictures, curation_inputs, pool_digest
 from likeness.pipeline.runs import train_inputs, train_lora
 from likeness.pipeline.samples import draw_samples, sample_inputs
@@ -38,7 +38,7 @@ def _encode_inputs(bench: Bench) -> dict[str, str]:
         "captions.jsonl": bench.digest(workspace.captions_jsonl),
         "masks": pool_digest(workspace.masks),
         "class": pool_digest(workspace.class_pictures, without=DRAWN),
-        "class is drawn with": bench.recipe.sample.digest if bench.recipe.encode.class_pictures else "",
+        "class is drawn with": class_digest(bench) if bench.recipe.encode.class_pictures else "",
         "[encode]": bench.recipe.encode.digest,
         "front": ", ".join(bench.front),
         "base": bench.base_digest,

@@ -30,28 +30,28 @@ class Ledger:
         steps: timesteps of the base.
         recent: batches whose losses are kept one by one; as many as there are between two looks at them.
         device: where losses are.
+        own: how many of the pictures, the first ones, are compared; None: all. Those of the class are easier.
 
     Attributes:
         sums_2PL: of the losses, and how many they are.
     """
 
-    def __init__(self, paths: Sequence[str], steps: int, *, recent: int, device: torch.device) -> None:
+    def __init__(
+        self, paths: Sequence[str], steps: int, *, recent: int, device: torch.device, own: int | None = None
+    ) -> None:
         self.paths, self._steps, self._recent = list(paths), steps, recent
+        self._own = len(paths) if own is None else own
         self.sums_2PL = torch.zeros(2, len(paths), LEVELS, device=device)
         self._sum_and_count = torch.arange(2, device=device)[:, None]
         self._last: list[tuple[int, Tensor, Tensor, Tensor]] = []
 
-    def note(self, step: int, pictures_B: Tensor, t_B: Tensor, losses_B: Tensor, *, is_compared: bool = True) -> None:
-        """Enters the unweighted losses of a batch; nothing waits for the device.
-
-        Args:
-            is_compared: false for pictures that others are not to be compared with: those of the class are easier.
-        """
+    def note(self, step: int, pictures_B: Tensor, t_B: Tensor, losses_B: Tensor) -> None:
+        """Enters the unweighted losses of a batch; nothing waits for the device."""
         levels_B = t_B * LEVELS // self._steps
         entered = torch.stack([losses_B, torch.ones_like(losses_B)])
         places = (self._sum_and_count, pictures_B[None], levels_B[None])
-        if is_compared:
-            self.sums_2PL.index_put_(places, entered.nan_to_num(posinf=0.0, neginf=0.0), accumulate=True)
+        compared_2B = entered.nan_to_num(posinf=0.0, neginf=0.0) * (pictures_B < self._own)
+        self.sums_2PL.index_put_(places, compared_2B, accumulate=True)
         self._last.append((step, pictures_B, levels_B, losses_B))
         del self._last[: -self._recent]
 
@@ -90,8 +90,7 @@ class Ledger:
         times_P = counts_PL.sum(1).tolist()
         rows = [
             PictureLoss(path=path, relative=round(value, 4), times=round(times), is_odd=times >= SEEN and value > ODD)
-            for path, value, times in zip(self.paths, relative_P, times_P, strict=True)
-            if times or not path.startswith("class/")
+            for path, value, times in zip(self.paths[: self._own], relative_P, times_P, strict=False)
         ]
         return sorted(rows, key=lambda row: (-row.relative, row.path))
 

@@ -61,12 +61,9 @@ class Lesson:
                 part, plain_B = self._passed(batch, kept)
                 loss += part
                 count = len(plain_B) - kept  # what is preserved is of no picture
-                seen.append((batch, plain_B[:count]))
-        for batch, plain_B in seen:
-            count = len(plain_B)
-            self.learner.ledger.note(
-                step + 1, batch.pictures_B[:count], batch.t_B[:count], plain_B, is_compared=not batch.is_class
-            )
+                seen.append((batch.pictures_B[:count], batch.t_B[:count], plain_B[:count]))
+        for pictures_B, t_B, plain_B in seen:
+            self.learner.ledger.note(step + 1, pictures_B, t_B, plain_B)
         return loss
 
     def _passed(self, batch: Batch, kept: int) -> tuple[Tensor, Tensor]:

@@ -134,7 +134,11 @@ def _new_learner(config: TrainConfig, model: DiffusionModel, data: DataSet, seed
         average,
         scaler=torch.amp.GradScaler(model.device.type, enabled=config.dtype == "float16"),
         ledger=Ledger(
-            data.paths, len(model.schedule), recent=MOST_STEPS_UNTOLD * config.accumulate, device=model.device
+            data.paths,
+            len(model.schedule),
+            recent=MOST_STEPS_UNTOLD * config.accumulate,
+            device=model.device,
+            own=len(data),
         ),
         ladder=Ladder(config),
         sums=torch.zeros(4, device=model.device),
