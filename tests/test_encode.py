@@ -241,8 +241,10 @@ def test_the_vector_of_a_whole_prompt_goes_through_the_cache(tmp_path: Path) -> 
     assert torch.equal(kept["tokens"], told.tokens_BLE)
     assert torch.equal(kept["pooled"], told.pooled_BE)
     data = load_data(shelf.cache, model, others=["a fox, not mira"])
-    row = int(data.told_PV[1, 0])
-    told_there, bare, other = (data.conditioning[[at]].pooled_BE for at in (row, int(data.bare_PV[1, 0]), -1))
+    row = int(data.texts.told_PV[1, 0])
+    told_there, bare, other = (
+        data.texts.conditioning[[at]].pooled_BE for at in (row, int(data.texts.bare_PV[1, 0]), -1)
+    )
     assert told_there is not None
     assert bare is not None
     assert other is not None

@@ -39,6 +39,13 @@ ASKED: list[dict[str, Any]] = [
 VERSIONS = (("sd15", "epsilon"), ("sd2", "v"), ("sdxl", "epsilon"), ("sdxl", "v, ztsnr"))
 """Those that other versions of the libraries are tested with."""
 LONG = ", ".join(["fox"] * 40)  # 79 tokens
+of_each_family = pytest.mark.parametrize(
+    "folder",
+    [pytest.param((family, "epsilon"), marks=pytest.mark.versions) for family in PIPELINES],
+    ids=" ".join,
+    indirect=True,
+)
+"""For what has nothing to do with what a base predicts: its text encoders."""
 
 
 class Base(NamedTuple):
@@ -185,6 +192,7 @@ def test_latents_are_the_scaled_posterior_of_the_vae(base: Base, model: Diffusio
     torch.testing.assert_close(model.decode_latents(mean), drawn, atol=1e-5, rtol=1e-4)
 
 
+@of_each_family
 @pytest.mark.parity
 @pytest.mark.parametrize("skip", [1, 2, 3])
 def test_a_prompt_that_fits_is_encoded_as_diffusers_does(
@@ -213,6 +221,7 @@ def told_by(pipeline: Any, family: str, prompt: str, skip: int | None) -> tuple[
     return pipeline.encode_prompt(prompt, "cpu", 1, False, clip_skip=skip)[0], None
 
 
+@of_each_family
 def test_clip_skip_changes_what_is_told_but_for_sdxl_which_has_its_own(
     base: Base, skipping: Mapping[int, DiffusionModel]
 ) -> None:
@@ -220,17 +229,20 @@ def test_clip_skip_changes_what_is_told_but_for_sdxl_which_has_its_own(
     assert torch.equal(skipped, whole) is (base.family == "sdxl")
 
 
+@of_each_family
 def test_clip_skip_past_the_first_layer_is_refused(base: Base) -> None:
     with pytest.raises(RecipeError, match=r"base\.clip_skip = 4, but the text encoder has 3 layers"):
         base.load(clip_skip=4)
 
 
+@of_each_family
 def test_equal_prompts_are_encoded_equally_and_different_ones_are_not(model: DiffusionModel) -> None:
     once, again = (told(model, ["fox", "blue fox"]) for _ in range(2))
     assert torch.equal(once, again)
     assert not torch.allclose(once[0], once[1])
 
 
+@of_each_family
 def test_a_long_prompt_takes_more_windows_and_nothing_of_it_is_lost(model: DiffusionModel) -> None:
     assert (model.count_chunks("fox"), model.count_chunks(LONG), model.count_chunks("x " * 160)) == (1, 2, 3)
     tokens, changed = told(model, [LONG]), told(model, [LONG[:-3] + "blue"])
@@ -239,12 +251,14 @@ def test_a_long_prompt_takes_more_windows_and_nothing_of_it_is_lost(model: Diffu
     torch.testing.assert_close(tokens[:, :77], changed[:, :77])
 
 
+@of_each_family
 def test_a_long_prompt_is_broken_behind_a_comma(model: DiffusionModel) -> None:
     head = ", ".join(["fox"] * 36) + ","  # 72 tokens: three more would fit, but "blue ear fox fox" would be torn
     parts = [told(model, [text]) for text in (head, "blue ear fox fox")]
     torch.testing.assert_close(told(model, [head + " blue ear fox fox"]), torch.cat(parts, dim=1), atol=1e-5, rtol=1e-4)
 
 
+@of_each_family
 def test_a_short_prompt_beside_a_long_one_gets_empty_windows(model: DiffusionModel) -> None:
     both, asked = told(model, ["fox", "x " * 100]), told(model, ["fox"], chunks=2)
     apart = [told(model, [text]) for text in ("fox", "")]
@@ -252,6 +266,7 @@ def test_a_short_prompt_beside_a_long_one_gets_empty_windows(model: DiffusionMod
     torch.testing.assert_close(asked, both[:1], atol=1e-5, rtol=1e-4)
 
 
+@of_each_family
 def test_the_vector_of_a_whole_prompt_is_that_of_its_first_window(base: Base, model: DiffusionModel) -> None:
     head = ", ".join(["fox"] * 37) + ","
     with torch.no_grad():
@@ -266,6 +281,7 @@ def test_the_vector_of_a_whole_prompt_is_that_of_its_first_window(base: Base, mo
     torch.testing.assert_close(both[1:], whole, atol=1e-5, rtol=1e-4)
 
 
+@of_each_family
 def test_an_exclamation_mark_stays_a_word(model: DiffusionModel) -> None:
     """The libraries take it for the filling behind a prompt, where that is what a base was trained with."""
     ids = [wording.windows_of("wow! fox!!")[0] for wording in cast("Any", model).parts.wordings]
@@ -317,6 +333,7 @@ def test_the_adapter_can_reach_every_layer_by_its_name_in_a_file(base: Base, mod
     assert len(blocks) > 100
 
 
+@of_each_family
 def test_gradients_reach_an_adapter_on_the_text_encoders(base: Base, model: DiffusionModel) -> None:
     from likeness.diffusion.adapter import attach
     from likeness.diffusion.blocks import BlockSet
@@ -380,6 +397,7 @@ def test_a_full_sized_file_is_read_as_what_was_published(family: str) -> None:
 # -- fingerprints ------------------------------------------------------------------------------------------------------
 
 
+@of_each_family
 def test_a_fingerprint_is_of_what_is_in_a_base_and_not_of_where_it_lies(
     base: Base, skipping: Mapping[int, DiffusionModel], tmp_path: Path
 ) -> None:

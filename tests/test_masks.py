@@ -190,7 +190,7 @@ def test_class_pictures_are_told_by_their_text_or_the_class_and_never_by_the_tri
     assert [entry["prompts"] for entry in entries[5:]] == [["fox"], ["fox, sitting"], ["fox"]]
     data = desk.data()
     assert (len(data), data.paths[5:]) == (5, ("class/0.png", "class/1.png", "class/2.png"))
-    told = [data.prompts[row] for number in range(1, 40, 2) for row in desk.batch(data, number).told_B.tolist()]
+    told = [data.texts.prompts[row] for number in range(1, 40, 2) for row in desk.batch(data, number).told_B.tolist()]
     assert {*told} == {"", "fox", "fox, sitting"}
     assert all(desk.batch(data, number).is_class == bool(number % 2) for number in range(6))
 

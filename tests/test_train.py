@@ -118,9 +118,10 @@ def test_the_file_says_how_it_was_trained(cache: Path, run: Path, model: Diffusi
 def test_training_lowers_the_loss_on_what_it_is_shown(tmp_path: Path, run: Path, model: DiffusionModel) -> None:
     calm = tiny_cache(tmp_path, model, EncodeConfig(variants=1, caption_dropout=0))
     told: list[Event] = []
-    trained(calm, run, model, steps=80, batch=4, learning_rate=3e-2, rank=8, blocks="all", report=told.append)
+    fields = {"steps": 30, "batch": 4, "learning_rate": 3e-2, "rank": 8, "blocks": "all", "save_every": 0}
+    trained(calm, run, model, report=told.append, **fields)
     losses = [event.numbers["loss"] for event in told if "loss" in event.numbers]
-    assert sum(losses[-20:]) < 0.9 * sum(losses[:20])
+    assert sum(losses[-7:]) < 0.8 * sum(losses[:7])
 
 
 def test_events_tell_loss_rate_and_memory(cache: Path, run: Path, model: DiffusionModel) -> None:
@@ -141,21 +142,21 @@ def test_strips_are_drawn_when_due_with_the_adapter_in_place(
 
     def strip(step: int) -> None:
         with torch.no_grad():
-            drawn[step] = model.predict(*shown, data.conditioning[[0]])
+            drawn[step] = model.predict(*shown, data.texts.conditioning[[0]])
 
     trained(cache, run, model, sample_every=2, strip=strip)
     assert list(drawn) == [2, 4, 6]
     with torch.no_grad():
-        base = model.predict(*shown, data.conditioning[[0]])
+        base = model.predict(*shown, data.texts.conditioning[[0]])
     assert not torch.equal(drawn[2], base)
     assert not torch.equal(drawn[2], drawn[6])
 
 
 def test_the_base_is_left_as_it_was(cache: Path, run: Path, model: DiffusionModel, data: DataSet) -> None:
     shown = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([500])
-    before = model.predict(*shown, data.conditioning[[0]])
+    before = model.predict(*shown, data.texts.conditioning[[0]])
     trained(cache, run, model)
-    after = model.predict(*shown, data.conditioning[[0]])
+    after = model.predict(*shown, data.texts.conditioning[[0]])
     assert torch.equal(after, before)
     assert not after.requires_grad
     assert all(parameter.grad is None for parameter in model.denoiser.parameters())
@@ -186,7 +187,7 @@ def test_a_zero_terminal_base_learns_a_black_picture_at_its_last_step_only_by_th
         black = torch.full((4, 8, 8), -1.5)
         save_file({"mean": black, "std": torch.zeros(4, 8, 8)}, cache / f"{entry['latents']}.safetensors")
     told: list[Event] = []
-    fields = {"steps": 40, "batch": 4, "learning_rate": 2e-2, "rank": 8, "blocks": "all", "timestep_range": (999, 999)}
+    fields = {"steps": 16, "batch": 4, "learning_rate": 3e-2, "rank": 8, "blocks": "all", "timestep_range": (999, 999)}
     with pytest.raises(CheckpointError, match="changes nothing"):
         trained(cache, run, base, weight_floor=0.0, report=told.append, **{**fields, "steps": 2})
     assert {event.numbers["gradient"] for event in told if "gradient" in event.numbers} == {0.0}
@@ -299,19 +300,19 @@ def test_preserving_keeps_the_base_where_the_trigger_is_not_said(
     calm = tiny_cache(tmp_path, model, EncodeConfig(variants=2, caption_dropout=0))
     data = load_data(calm, model)
     shown = torch.randn(10, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(0, 1000, 100)
-    rows = data.bare_PV[torch.arange(10) % 5, 0]
+    rows = data.texts.bare_PV[torch.arange(10) % 5, 0]
     with torch.no_grad():
-        base = model.predict(*shown, data.conditioning[rows])
+        base = model.predict(*shown, data.texts.conditioning[rows])
     moved = []
     for share in (0.0, 0.5):
         to = tmp_path / str(share) / "0001"
         to.mkdir(parents=True)
-        fields = {"steps": 40, "batch": 4, "learning_rate": 2e-2, "rank": 4, "save_every": 0, "save_dtype": "float32"}
+        fields = {"steps": 12, "batch": 4, "learning_rate": 4e-2, "rank": 4, "save_every": 0, "save_dtype": "float32"}
         trained(calm, to, model, preserve=share, **fields)
         adapter = attach(model.adapter_targets(), [BlockSet("attention", 4)])
-        adapter.load(last(to, 40))
+        adapter.load(last(to, 12))
         with torch.no_grad():
-            moved.append((model.predict(*shown, data.conditioning[rows]) - base).square().mean().item())
+            moved.append((model.predict(*shown, data.texts.conditioning[rows]) - base).square().mean().item())
         adapter.detach()
     assert moved[1] < 0.5 * moved[0]
 
@@ -320,9 +321,9 @@ def test_half_of_what_is_preserved_is_the_prompts_of_others(cache: Path, model: 
     others = ("a green dragon, night", "1boy, red hair")
     data = load_data(cache, model, others=others)
     told = model.encode_prompts(others).tokens_BLE
-    assert torch.equal(data.conditioning.tokens_BLE[data.others_N], told)
+    assert torch.equal(data.texts.conditioning.tokens_BLE[data.texts.others_N], told)
     bare = torch.cat([draw(data, plain(model), 50, seed=3, number=step).bare_B for step in range(20)])
-    shares = [(bare == row).float().mean().item() for row in data.others_N]
+    shares = [(bare == row).float().mean().item() for row in data.texts.others_N]
     assert all(0.2 < share < 0.3 for share in shares), shares
 
 
@@ -331,11 +332,11 @@ def test_prompts_to_preserve_may_be_longer_than_every_caption(cache: Path, model
     chunks = model.count_chunks(long)
     assert chunks > 1
     data, alone = load_data(cache, model, others=(long,)), load_data(cache, model)
-    assert torch.equal(data.conditioning.tokens_BLE[data.others_N], model.encode_prompts([long]).tokens_BLE)
-    windows = alone.conditioning.tokens_BLE.shape[1]
-    assert torch.equal(data.conditioning.tokens_BLE[:-1, :windows], alone.conditioning.tokens_BLE)
+    assert torch.equal(data.texts.conditioning.tokens_BLE[data.texts.others_N], model.encode_prompts([long]).tokens_BLE)
+    windows = alone.texts.conditioning.tokens_BLE.shape[1]
+    assert torch.equal(data.texts.conditioning.tokens_BLE[:-1, :windows], alone.texts.conditioning.tokens_BLE)
     nothing = model.encode_prompts([""], chunks=chunks).tokens_BLE
-    assert torch.allclose(data.conditioning.tokens_BLE[:-1, windows:], nothing[:, windows:], atol=1e-6)
+    assert torch.allclose(data.texts.conditioning.tokens_BLE[:-1, windows:], nothing[:, windows:], atol=1e-6)
 
 
 def test_a_share_below_one_picture_is_preserved_in_some_steps(
@@ -416,11 +417,11 @@ def test_a_share_of_captions_is_dropped_for_no_words_or_the_trigger_alone(data: 
     often = replace(data, caption_dropout=0.4)
     batches = [draw(often, plain(model), 50, seed=0, number=step) for step in range(20)]
     told, bare = torch.cat([each.told_B for each in batches]), torch.cat([each.bare_B for each in batches])
-    nothing, trigger = data.shared_2.tolist()
+    nothing, trigger = data.texts.shared_2.tolist()
     assert (told == nothing).float().mean().item() == pytest.approx(0.2, abs=0.05)
     assert (told == trigger).float().mean().item() == pytest.approx(0.2, abs=0.05)
-    assert set(bare[told == nothing].tolist()) == {data.bare_2[0].item()}
-    assert set(bare[told == trigger].tolist()) == {data.bare_2[1].item()}
+    assert set(bare[told == nothing].tolist()) == {data.texts.bare_2[0].item()}
+    assert set(bare[told == trigger].tolist()) == {data.texts.bare_2[1].item()}
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------

@@ -56,13 +56,13 @@ def draw(data: DataSet, noising: Noising, count: int, *, seed: int, number: int,
         turn: which bucket it is of, as `planned` says; None where there is but one.
     """
     turn = turn or Turn(0, number)
-    bucket = data.buckets[turn.bucket]
+    bucket, texts = data.buckets[turn.bucket], data.texts
     device = bucket.mean_MDhw.device
     generator = torch.Generator(device).manual_seed(seed_of(seed, "step", number))
     row_B = bucket.dealt(count, seed=seed, number=turn.number)
     chosen_B = bucket.pictures_P[row_B]
     shares_3B = torch.rand(3, count, generator=generator, device=device)
-    variant_B = (shares_3B[0] * data.counts_P[chosen_B]).long()
+    variant_B = (shares_3B[0] * texts.counts_P[chosen_B]).long()
     dropped_B = shares_3B[1] < data.caption_dropout
     which_B = (shares_3B[2] < 0.5).long()  # no words, for guidance; or the trigger alone, to which all must then hold
     if bucket.is_mirrored:
@@ -71,12 +71,10 @@ def draw(data: DataSet, noising: Noising, count: int, *, seed: int, number: int,
     mean_BDhw, std_BDhw = bucket.mean_MDhw[row_B], bucket.std_MDhw[row_B]
     drawn_2BDhw = torch.randn(2, *mean_BDhw.shape, generator=generator, device=device)
     t_B = noising.timesteps(count, generator)
-    shared_2 = (
-        data.bare_2 if bucket.is_class else data.shared_2
-    )  # a picture of the class is never called by the trigger
-    bare_B = torch.where(dropped_B, data.bare_2[which_B], data.bare_PV[chosen_B, variant_B])
-    if len(data.others_N):
-        other_B = data.others_N[torch.randint(len(data.others_N), (count,), generator=generator, device=device)]
+    shared_2 = texts.bare_2 if bucket.is_class else texts.shared_2  # the class is never called by the trigger
+    bare_B = torch.where(dropped_B, texts.bare_2[which_B], texts.bare_PV[chosen_B, variant_B])
+    if len(texts.others_N):
+        other_B = texts.others_N[torch.randint(len(texts.others_N), (count,), generator=generator, device=device)]
         bare_B = torch.where(torch.rand(count, generator=generator, device=device) < 0.5, other_B, bare_B)
     noise_BDhw = coloured(drawn_2BDhw[1], noising.config, generator)
     outside = noising.config.outside
@@ -86,7 +84,7 @@ def draw(data: DataSet, noising: Noising, count: int, *, seed: int, number: int,
         noise_BDhw=noise_BDhw,
         added_BDhw=perturbed(noise_BDhw, noising.config, generator),
         t_B=t_B,
-        told_B=torch.where(dropped_B, shared_2[which_B], data.told_PV[chosen_B, variant_B]),
+        told_B=torch.where(dropped_B, shared_2[which_B], texts.told_PV[chosen_B, variant_B]),
         bare_B=bare_B,
         sizes_B6=bucket.sizes_M6[row_B],
         map_B1hw=None if bucket.mask_M1hw is None else outside + (1 - outside) * bucket.mask_M1hw[row_B],

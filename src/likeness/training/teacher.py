@@ -105,7 +105,7 @@ class Teacher:
     def _own_answer(self, asked: Examples) -> Tensor:
         """What the base itself answers in the last places."""
         last = slice(-asked.own, None)
-        told = self.data.conditioning[asked.told_B[last]]
+        told = self.data.texts.conditioning[asked.told_B[last]]
         self.adapter.weight = 0.0
         try:  # where memory runs out here, the step is repeated, with the adapter
             return self.model.predict(asked.noisy_BDhw[last], asked.t_B[last], told, asked.sizes_B6[last])
@@ -115,6 +115,6 @@ class Teacher:
     def _told(self, told_B: Tensor) -> Conditioning:
         """What the denoiser is told: as it was encoded, or anew by text encoders that learn."""
         if not any(self.config.text_encoder_rates):
-            return self.data.conditioning[told_B]
-        prompts = [self.data.prompts[row] for row in told_B.tolist()]
-        return self.model.encode_prompts(prompts, chunks=self.data.chunks)
+            return self.data.texts.conditioning[told_B]
+        prompts = [self.data.texts.prompts[row] for row in told_B.tolist()]
+        return self.model.encode_prompts(prompts, chunks=self.data.texts.chunks)

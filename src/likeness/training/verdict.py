@@ -21,7 +21,7 @@ def checked_prediction(model: DiffusionModel, data: DataSet) -> Verdict:
     """
     first = max(data.buckets, key=lambda bucket: (not bucket.is_class, len(bucket.pictures_P)))
     chosen_P = first.pictures_P[:ENOUGH]
-    told_P, count = data.told_PV[chosen_P, 0], len(chosen_P)
-    verdict = probe(model, first.mean_MDhw[:count], data.conditioning[told_P], first.sizes_M6[:count])
+    told_P, count = data.texts.told_PV[chosen_P, 0], len(chosen_P)
+    verdict = probe(model, first.mean_MDhw[:count], data.texts.conditioning[told_P], first.sizes_M6[:count])
     refuse_mismatch(verdict)
     return verdict
