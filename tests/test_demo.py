@@ -131,28 +131,10 @@ def test_its_settings_are_a_valid_recipe_s():
     assert recipe.train.model_fields_set == SETTINGS["train"].keys()
 
 
-def test_a_second_time_nothing_is_trained_again_and_its_seconds_are_those_of_this_time(
+def test_a_second_time_nothing_is_trained_again_and_no_other_command_gets_in_between(
     result: DemoResult, settings: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ):
     told: list[Event] = []
-
-    def slow(page: pages.ProofPage) -> str:
-        time.sleep(1)
-        return pages.render_page(page)
-
-    monkeypatch.setattr("likeness.demo.render_page", slow)
-    again = demo(result.workspace, NUMBER, settings=settings, report=told.append)
-    assert [event.note for event in told if event.stage == "train"] == ["nothing has changed"]
-    assert again.lora == result.lora
-    assert again.comparison == result.comparison
-    assert again.seconds["train"] < result.seconds["train"]
-    assert again.seconds["total"] >= 1 + again.seconds["sample"], "the page is part of it"
-    assert again.summary() == json.loads((result.workspace / "proof.json").read_text())
-
-
-def test_no_other_command_gets_in_between_training_and_sampling(
-    result: DemoResult, settings: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-):
     locked: list[str] = []
     lock = Workspace.lock
 
@@ -160,8 +142,19 @@ def test_no_other_command_gets_in_between_training_and_sampling(
         locked.append(command)
         return lock(self, command)
 
+    def slow(page: pages.ProofPage) -> str:
+        time.sleep(1)
+        return pages.render_page(page)
+
     monkeypatch.setattr(Workspace, "lock", noted)
-    demo(result.workspace, NUMBER, settings=settings)
+    monkeypatch.setattr("likeness.demo.render_page", slow)
+    again = demo(result.workspace, NUMBER, settings=settings, report=told.append)
+    assert [event.note for event in told if event.stage == "train"] == ["nothing has changed"]
+    assert again.lora == result.lora
+    assert again.comparison == result.comparison
+    assert again.seconds["train"] < result.seconds["train"], "its seconds are those of this time"
+    assert again.seconds["total"] >= 1 + again.seconds["sample"], "the page is part of it"
+    assert again.summary() == json.loads((result.workspace / "proof.json").read_text())
     assert locked == ["likeness demo"]
 
 

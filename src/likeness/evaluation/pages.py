@@ -114,7 +114,7 @@ class Curve:
 def data_address(pixels: Pixels) -> str:
     """A picture as a `data:` address (PNG), for a page that stands alone."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", optimize=True)
+    Image.fromarray(pixels).save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
