@@ -98,7 +98,7 @@ def changes() -> dict[tuple[str, bool], list[int]]:
     """Pixels that changed, by trait and by whether it is said to be visible before and after."""
     rng = np.random.default_rng(7)
     found = defaultdict(list)
-    for truth in random_truths(100, seed=8):
+    for truth in random_truths(60, seed=8):
         before, picture = visible_traits(truth.identity, truth.scene), draw(truth.identity, truth.scene)
         for name, values in TRAITS.items():
             value = str(rng.choice([value for value in values if value != truth.identity[name]]))
