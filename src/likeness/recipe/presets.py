@@ -73,7 +73,8 @@ PRESETS: Mapping[str, Mapping[str, Choice]] = MappingProxyType(
             "train.learning_rate": Choice(2e-3, "measured: 2e-3 before 1e-3, by 3 points of identity"),
             "train.rank": Choice(32, "measured with attention-ff: the best of twelve rows"),
             "train.blocks": Choice(
-                "attention-ff", "measured: the identity of `all` and more, with less work than its convolutions"
+                "attention-ff",
+                "measured: 5 points of identity before attention; `all` adds 3 in a quarter more time",
             ),
             "train.weighting": Choice("none", "measured: 2 points before min-snr; and the base was made without it"),
             "train.preserve": Choice(
