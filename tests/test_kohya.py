@@ -309,6 +309,13 @@ def test_what_is_not_said_is_as_kohya_has_it():
     assert {one.outcome for one in found.lines if one.value is None and one.address} == {"kohya's default"}
 
 
+def test_without_a_step_size_text_encoders_stay_as_they_are_and_the_reason_is_told():
+    found = imported("python train_network.py --network_dim 16 --max_train_steps 100")
+    assert found.recipe.train.text_encoder_rates == ()
+    told = line(found, "text_encoder_lr")
+    assert (told.outcome, "2e-6" in told.why) == ("left out", True)
+
+
 def test_a_dataset_alone_says_nothing_of_training(files: dict[str, list[str]]):
     assert imported(*files["dataset"]).recipe.train.model_fields_set == set()
 

@@ -193,11 +193,12 @@ def test_curate_and_show_need_no_base_where_the_size_is_said(tmp_path: Path):
 
 
 def test_show_tells_each_value_and_who_says_it(tmp_path: Path):
-    CliRunner().invoke(cli.app, ["init", str(tmp_path / "mira"), "--set", "train.rank=8"])
+    CliRunner().invoke(cli.app, ["init", str(tmp_path / "mira"), "--set", "train.rank=8", "--set=train.warmup=0.05"])
     shown = CliRunner().invoke(cli.app, ["show", str(tmp_path / "mira")]).stdout
     rows = [[part.strip() for part in line.split(maxsplit=2)] for line in shown.splitlines()]
     assert ["train.steps", "310", "preset maquette"] in rows
     assert ["train.rank", "8", "you; the preset says 32"] in rows
+    assert ["train.warmup", "0.05", "you"] in rows, "also where that is the default"
 
 
 def test_a_new_recipe_shows_the_values_of_its_base_as_comments_and_names_the_preset(tmp_path: Path):

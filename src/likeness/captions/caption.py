@@ -128,7 +128,7 @@ def _check_sayable(unwritten: Sequence[Picture], readings: Mapping[str, Reading]
         raise RecipeError(
             f"{_named(mute)} no caption file, and {readings[mute[0].id].instrument!r} saw nothing there that can be "
             f"said with caption.min_confidence = {config.min_confidence:g}. Write NAME.txt beside each NAME.png, or "
-            "set perception.reader to one that tells view, expression or traits."
+            "set perception.reader to 'photo' or 'anime', which see views and traits (likeness models list)."
         )
 
 

@@ -141,7 +141,8 @@ def _base(base: BaseConfig) -> Check:
         family = family_of(path)
     except LikenessError as fault:
         is_ours = base.path == "maquette"
-        mend = reinstall_cure() if is_ours else setting_cure("base", "path", "maquette")
+        theirs = f"{setting_cure('base', 'path', 'FILE')}; FILE is the checkpoint to teach"
+        mend = reinstall_cure() if is_ours else theirs
         return Check(name="base", found=str(fault), mend=mend)
     try:
         if path.is_file():

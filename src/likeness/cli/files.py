@@ -22,7 +22,7 @@ Files = Annotated[
     list[str], typer.Argument(metavar="FILE[=WEIGHT]...", help="LoRAs, as in mira.safetensors=0.8.", show_default=False)
 ]
 To = Annotated[str, typer.Option("--to", metavar="TOOL", help="kohya, diffusers or peft.", show_default=False)]
-Base = Annotated[Path | None, typer.Option(help="A base, a folder or a file, to merge into.", show_default=False)]
+Base = Annotated[Path | None, typer.Option(help="To merge into: a folder, a file, or maquette.", show_default=False)]
 Rank = Annotated[int | None, typer.Option(metavar="NUMBER", help="Of every layer, at most.", show_default=False)]
 Keep = Annotated[float, typer.Option(metavar="SHARE", help="Of each layer's change to keep, as 0.95.")]
 

@@ -23,7 +23,7 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE...",
-        help="Config and dataset files (.toml, .json), a script (.sh, .bat, .txt), or the command line itself, quoted.",
+        help="Config and dataset files (.toml, .json), a script (.sh, .bat, .ps1, .txt), or the quoted command line.",
         show_default=False,
     ),
 ]

@@ -52,9 +52,8 @@ def _settings(recipe: Recipe) -> dict[str, dict[str, Any]]:
     found = settings_of(recipe)
     by = {address: f"preset {name}" for name in found.presets for address in PRESETS[name]}
     for section in ("encode", "train", "sample"):
-        said = getattr(recipe, section)
-        changed = {name for name, value in type(said)() if getattr(said, name) != value} & said.model_fields_set
-        by |= {f"{section}.{field}": "you" for field in sorted(changed)}
+        said = getattr(recipe, section)  # an empty list says nothing: every file has sample.prompts = []
+        by |= {f"{section}.{field}": "you" for field in sorted(said.model_fields_set) if getattr(said, field) != ()}
     by |= found.left
     return {address: {"value": _value(found.recipe, address), "by": by[address]} for address in by}
 

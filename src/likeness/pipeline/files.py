@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from likeness.errors import CheckpointError, MissingExtra, RecipeError
 from likeness.events import Report, silent
+from likeness.pipeline.instruments import base_folder
+from likeness.recipe import BaseConfig
 
 if TYPE_CHECKING:
     from likeness.diffusion.files.conversion import LoraFile
@@ -65,7 +67,7 @@ def merge_files(
     Args:
         out: a folder for a folder, a .safetensors file for all else.
         words: files, each with its weight where that is not 1: "mira.safetensors=0.8".
-        base: that they are merged into.
+        base: that they are merged into; "maquette" is the embedded one.
         rank: of the one file, at most; by default the sum of all ranks, which is exact.
         report: told as the base is written.
 
@@ -85,7 +87,8 @@ def merge_files(
         return _together(out, loras, rank)
     from likeness.diffusion.files.merging import merge_into
 
-    merged = merge_into(base, loras, out, report=report)
+    place = base_folder(BaseConfig()) if str(base) == "maquette" else base
+    merged = merge_into(place, loras, out, report=report)
     return {"file": str(merged.path), "tensors": merged.tensors, "layers": merged.layers}
 
 

@@ -86,6 +86,10 @@ def _read(source: str) -> KohyaSettings:
     path = Path(source).expanduser()
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as fault:
+        raise WorkspaceError(
+            f"{path} does not exist. Name a config or dataset file, a script, or the command line itself in quotes."
+        ) from fault
     except OSError as fault:
         raise WorkspaceError.of(path, fault) from fault
     except ValueError as fault:

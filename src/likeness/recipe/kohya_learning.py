@@ -87,7 +87,9 @@ def _text_encoders(desk: Desk, rate: float | None) -> None:
         rates = [rate or 0.0]
     if desk.is_sdxl and len(rates) == 1:
         rates *= 2
-    if off or not any(rates):
+    if not flags and not off and rate is None:
+        desk.leave(flag, "kohya trains text encoders too, at 2e-6: next to nothing. They stay as they are")
+    elif off or not any(rates):
         desk.take(flag, "train.text_encoder_rates", [], "text encoders stay as they are")
     elif desk.get("train.optimizer", "") == "prodigy":
         desk.leave(flag, "prodigy finds one step size for all: text encoders stay as they are")

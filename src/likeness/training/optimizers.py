@@ -15,7 +15,7 @@ from likeness.diffusion.adapter import Adapter
 from likeness.errors import MissingExtra
 from likeness.recipe import TrainConfig
 
-__all__ = ["Average", "Group", "groups_of", "new_optimizer", "optimizers", "rate_at", "set_rates"]
+__all__ = ["Average", "Group", "groups_of", "new_optimizer", "optimizers", "rate_at", "schedule_of", "set_rates"]
 
 RESTARTS = 3  # cosines of a run with restarts, as kohya-ss's guides have it
 
@@ -86,6 +86,13 @@ def set_rates(optimizer: torch.optim.Optimizer, step: int, config: TrainConfig) 
         group["lr"] = rate * group["ratio"]
 
 
+def schedule_of(config: TrainConfig) -> str:
+    """What "auto" means for the optimizer: cosine, but for schedule-free, which has none."""
+    if config.schedule != "auto":
+        return config.schedule
+    return "constant" if config.optimizer == "schedule-free" else "cosine"
+
+
 def rate_at(step: int, config: TrainConfig) -> float:
     """The step size of a step, counted from 0: a straight rise over the warm-up, then as the schedule says.
 
@@ -95,9 +102,7 @@ def rate_at(step: int, config: TrainConfig) -> float:
     if step < rising:
         return config.learning_rate * (step + 1) / rising
     gone = (step - rising) / (config.steps - rising)
-    schedule = config.schedule
-    if schedule == "auto":
-        schedule = "constant" if config.optimizer == "schedule-free" else "cosine"
+    schedule = schedule_of(config)
     if schedule == "constant":
         return config.learning_rate
     if schedule == "linear":

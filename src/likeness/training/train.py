@@ -31,7 +31,7 @@ from likeness.training.lesson import Lesson
 from likeness.training.logbook import MOST_STEPS_UNTOLD, Logbook
 from likeness.training.noise import Noising
 from likeness.training.objective import loss_weights
-from likeness.training.optimizers import Average, groups_of, new_optimizer, set_rates
+from likeness.training.optimizers import Average, groups_of, new_optimizer, schedule_of, set_rates
 from likeness.training.state import Origin, stop_requests
 from likeness.training.teacher import Teacher
 from likeness.training.verdict import checked_prediction
@@ -223,7 +223,7 @@ def _settings(origin: Origin, data: DataSet, verdict: Verdict) -> dict[str, Any]
     return {
         "max_train_steps": config.steps,
         "learning_rate": config.learning_rate,
-        "lr_scheduler": config.schedule,
+        "lr_scheduler": schedule_of(config),
         "unet_lr": config.learning_rate,
         "text_encoder_lr": list(config.text_encoder_rates),
         "lr_warmup_steps": round(config.steps * config.warmup),
