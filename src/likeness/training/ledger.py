@@ -16,7 +16,7 @@ from likeness.records import PictureLoss
 __all__ = ["Ledger"]
 
 LEVELS = 10  # of all timesteps; within a tenth of them losses differ by a factor of two at most
-SPIKE = 8.0  # times the mean of its noise level; of half a million losses of the maquette's none is above 6
+SPIKE = 8.0  # times the mean of its noise level; of 1,200 losses of a demo's training the highest is 3.5
 FEWEST = 50  # losses of a level before anything stands out from it
 ODD = 1.5  # times the loss of the others, on average, from which on a picture is worth a look
 SEEN = 10  # times that a picture was drawn before its average says anything

@@ -1,0 +1,221 @@
+"""Choosing: of the checkpoints of a run, the one to publish, why, and how sure that is.
+
+Nothing is measured against the other checkpoints of the run, so that one more of them changes no other's figures.
+
+Shapes: C checkpoints, P prompts, S seeds, R resamples.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy
+
+from likeness.messages import counted
+from likeness.records import Record
+from likeness.seeds import stream
+from likeness.statistics import Floats, Interval, picture_weights, resampled_means
+
+__all__ = ["Choice", "Measured", "Rule", "choose"]
+
+WEIGHTINGS = 200  # other weights that are tried: the share in which the leader stays is told to about 3 points
+SAME_HARM = 2  # decimals to which harm is compared: a hundredth of full scale is not seen
+ENDS = (0.025, 0.975)
+ONE_ERROR = 0.16  # of a normal distribution lies below its mean less one standard error
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What an axis counts for.
+
+    Attributes:
+        axis: its name.
+        kind: "likeness" (calibrated: 1 is as alike as real pictures are, and more is not better), "freedom" (a share
+            of what was asked for), or "harm" (the less the better).
+        weight: in the mean that tells a leader; harm has none there.
+        limit: of the interval's worse end: a floor, or for harm a ceiling. None: no gate.
+    """
+
+    axis: str
+    kind: Literal["likeness", "freedom", "harm"]
+    weight: float = 1.0
+    limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured of some checkpoints, all on the same prompts and noise.
+
+    Attributes:
+        steps: of the checkpoints, from the earliest.
+        strata: of each prompt, what it is one of, as for `picture_weights`.
+        values: of each axis, shape (C, P, S); NaN where a prompt does not ask for it, or an instrument could not tell.
+    """
+
+    steps: tuple[int, ...]
+    strata: tuple[str, ...]
+    values: Mapping[str, Floats]
+
+
+class Choice(Record):
+    """The checkpoint to publish, and the reason.
+
+    Attributes:
+        step: of the chosen one; None where each was refused.
+        reason: in words.
+        leader: the step of the best by weighted geometric mean.
+        tied: steps that cannot be told from the leader, itself among them: a 95% interval of the difference holds zero.
+        front: steps that no other one equals or beats in every respect.
+        refused: by step, in words, why it may not be published.
+        stays: share of other weightings of the axes under which the leader stays the same.
+        axes: of each step and axis, the mean and its 95% interval; an axis that nothing could be told of is left out.
+    """
+
+    step: int | None
+    reason: str
+    leader: int | None = None
+    tied: tuple[int, ...] = ()
+    front: tuple[int, ...] = ()
+    refused: dict[int, str] = {}
+    stays: float | None = None
+    axes: dict[int, dict[str, Interval]]
+
+
+def choose(measured: Measured, rules: Sequence[Rule], *, least: str, seed: int, close: float = ONE_ERROR) -> Choice:
+    """The checkpoint to publish.
+
+    Those that may do harm, or are not like enough, are refused by the worse ends of their intervals. Of the others the
+    Pareto front is taken, and its leader told by the weighted geometric mean of likeness and freedom, in which a zero
+    cannot be bought back. Of those less than a standard error behind it, on the same prompts and noise, the one with
+    the least harm on `least` is chosen, and of equals the earliest. To take it from all whose 95% interval of the
+    difference holds zero would cost twice as much likeness: `benchmarks/choosing.py`.
+
+    Args:
+        rules: what each axis counts for; an axis of no rule is told and counts for nothing.
+        least: the axis of harm that decides among equals, as "damage".
+        seed: of the resampling.
+        close: the share of resamples in which one that is chosen before the leader has to be as good, at least.
+
+    Source: Breiman et al. 1984, Classification and Regression Trees, section 3.4.3, for the standard error.
+    """
+    weights_RPS = picture_weights(measured.strata, _seeds(measured), seed=seed)
+    means = {axis: _means(values_CPS) for axis, values_CPS in measured.values.items()}
+    told = {rule.axis: rule for rule in rules if rule.axis in means and not numpy.isnan(means[rule.axis]).any()}
+    draws = {axis: resampled_means(measured.values[axis], weights_RPS) for axis in means}
+    axes = _intervals(measured, means, draws)
+    refused = {step: words for step in measured.steps if (words := _refusal(axes[step], list(told.values())))}
+    left = [place for place, step in enumerate(measured.steps) if step not in refused]
+    if not left:
+        worst = "; ".join(f"step {step}: {words}" for step, words in refused.items())
+        return Choice(step=None, reason=f"No checkpoint may be published. {worst}.", refused=refused, axes=axes)
+    front = _front(means, list(told.values()), left)
+    goods = [rule for rule in told.values() if rule.kind != "harm"]
+    score_C = _geometric(means, goods, [rule.weight for rule in goods])
+    leader = max(front, key=lambda place: (score_C[place], -place))
+    gap_RC = _gaps(draws, goods, leader)
+    tied, near = (
+        [place for place in left if place == leader or numpy.nanquantile(gap_RC[:, place], end) <= 0]
+        for end in (ENDS[0], close)
+    )
+    harm_C = numpy.round(means[least], SAME_HARM) if least in told else numpy.zeros(len(measured.steps))
+    chosen = min(near, key=lambda place: (harm_C[place], place))
+    steps = numpy.asarray(measured.steps)
+    return Choice(
+        step=measured.steps[chosen],
+        reason=_reason(measured, chosen, leader, near, least if least in told else ""),
+        leader=measured.steps[leader],
+        tied=tuple(steps[tied].tolist()),
+        front=tuple(steps[front].tolist()),
+        refused=refused,
+        stays=_stays(means, goods, front, leader, seed),
+        axes=axes,
+    )
+
+
+def _seeds(measured: Measured) -> int:
+    shapes = {values_CPS.shape for values_CPS in measured.values.values()}
+    assert len(shapes) == 1, f"axes of different pictures: {shapes}"
+    (checkpoints, prompts, seeds) = shapes.pop()
+    assert (checkpoints, prompts) == (len(measured.steps), len(measured.strata)), "a row per step, a column per prompt"
+    assert list(measured.steps) == sorted(set(measured.steps)), "steps from the earliest"
+    return seeds
+
+
+def _means(values_CPS: Floats) -> Floats:
+    """The mean of each checkpoint over what is there; NaN where nothing is."""
+    return resampled_means(values_CPS, numpy.ones((1, *values_CPS.shape[1:])))[0]
+
+
+def _intervals(
+    measured: Measured, means: Mapping[str, Floats], draws: Mapping[str, Floats]
+) -> dict[int, dict[str, Interval]]:
+    found: dict[int, dict[str, Interval]] = {step: {} for step in measured.steps}
+    for axis, values_CPS in measured.values.items():
+        for place, step in enumerate(measured.steps):
+            samples = int(numpy.isfinite(values_CPS[place]).sum())
+            if samples:
+                low, high = numpy.nanquantile(draws[axis][:, place], ENDS)
+                mean = float(means[axis][place])
+                found[step][axis] = Interval(mean=mean, low=float(low), high=float(high), samples=samples)
+    return found
+
+
+def _refusal(found: Mapping[str, Interval], rules: Sequence[Rule]) -> str:
+    """Why a checkpoint is refused; empty where it is not."""
+    faults = []
+    for rule in rules:
+        if rule.limit is None:
+            continue
+        interval = found[rule.axis]
+        if rule.kind == "harm" and interval.high > rule.limit:
+            faults.append(f"{rule.axis} may be {interval.high:.3f}, above {rule.limit:g}")
+        if rule.kind != "harm" and interval.low < rule.limit:
+            faults.append(f"{rule.axis} may be {interval.low:.3f}, below {rule.limit:g}")
+    return ", ".join(faults)
+
+
+def _front(means: Mapping[str, Floats], rules: Sequence[Rule], left: Sequence[int]) -> list[int]:
+    """Those of `left` that no other one equals or beats on every axis, and beats on one."""
+    good_CA = numpy.stack([_worth(means, rule) for rule in rules], axis=1)
+
+    def is_beaten(place: int) -> bool:
+        others_OA = good_CA[[other for other in left if other != place]]
+        return bool(((others_OA >= good_CA[place]).all(1) & (others_OA > good_CA[place]).any(1)).any())
+
+    return [place for place in left if not is_beaten(place)]
+
+
+def _worth(means: Mapping[str, Floats], rule: Rule) -> Floats:
+    """An axis as a number that is the better the higher, and no better above what real pictures reach."""
+    return -means[rule.axis] if rule.kind == "harm" else means[rule.axis].clip(max=1)
+
+
+def _geometric(means: Mapping[str, Floats], rules: Sequence[Rule], weights: Sequence[float]) -> Floats:
+    """The weighted geometric mean of axes, each in [0, 1], of any shape that all of them have."""
+    logs = sum(weight * numpy.log(means[rule.axis].clip(1e-9, 1)) for rule, weight in zip(rules, weights, strict=True))
+    return numpy.exp(logs / sum(weights))
+
+
+def _gaps(draws: Mapping[str, Floats], goods: Sequence[Rule], leader: int) -> Floats:
+    """By how much the leader is ahead of each in each resample, shape (R, C)."""
+    score_RC = _geometric(draws, goods, [rule.weight for rule in goods])
+    return score_RC[:, [leader]] - score_RC
+
+
+def _stays(means: Mapping[str, Floats], goods: Sequence[Rule], front: Sequence[int], leader: int, seed: int) -> float:
+    """The share of other weightings, all equally likely, under which the leader leads."""
+    weightings = stream(seed, "weightings").dirichlet([1.0] * len(goods), size=WEIGHTINGS)
+    firsts = [front[int(_geometric(means, goods, list(weights))[front].argmax())] for weights in weightings]
+    return sum(first == leader for first in firsts) / len(firsts)
+
+
+def _reason(measured: Measured, chosen: int, leader: int, near: Sequence[int], least: str) -> str:
+    step, first = measured.steps[chosen], measured.steps[leader]
+    if len(near) == 1:
+        return f"Step {step} is the best, and no other one comes within a standard error of it."
+    others = counted(len(near) - 1, "other is", "others are")
+    if chosen == leader:
+        why = f"it is the best, though {others} within a standard error of it"
+    else:
+        why = f"it is within a standard error of step {first}, the best by its mean"
+    return f"Step {step}: {why}; of these it has the least {least or 'training'}."
