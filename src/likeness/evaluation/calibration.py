@@ -1,0 +1,140 @@
+"""Calibration: likeness on a scale where strangers are 0 and real pictures of the character, among themselves, are 1.
+
+What an encoder calls alike hangs on the encoder and on how a character is turned: so each view has its own 0 and 1.
+
+Shapes: X pictures, N held-out pictures, E embedding.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy
+
+from likeness.errors import PictureError
+from likeness.records import Reading
+from likeness.statistics import Floats
+
+__all__ = ["Mark", "Ruler", "bin_of"]
+
+NEAREST = 3  # held-out pictures that one is compared with: a mean of all would punish a view that few of them show
+FEWEST = 4  # held-out pictures, as curation holds out at least; one of them is always left out
+ENOUGH = 5  # pictures of a view, real and others, from which on it has a scale of its own
+APART = 0.1  # of an embedding's length: an encoder for which strangers are nearer than that cannot tell them apart
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How alike one picture is.
+
+    Attributes:
+        value: calibrated; None where it could not be told.
+        raw: the mean likeness to the nearest held-out pictures, in [-1, 1].
+        missing: why there is no value, in words; empty where there is one.
+    """
+
+    value: float | None
+    raw: float | None
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruler:
+    """A character's scale.
+
+    Attributes:
+        held_out_NE: embeddings of the held-out pictures; only with them is anything compared.
+        zeros: by view, how alike others are; "" for all views together.
+        ones: by view, how alike the character's own pictures are that were not held out.
+        instrument_sha256: of the weights that saw all of them: scores of different encoders are never compared.
+    """
+
+    held_out_NE: Floats
+    zeros: Mapping[str, float]
+    ones: Mapping[str, float]
+    instrument_sha256: str
+
+    @classmethod
+    def of(cls, held_out: Sequence[Reading], training: Sequence[Reading], others: Sequence[Reading]) -> "Ruler":
+        """The scale of one character.
+
+        Args:
+            held_out: real pictures that nothing was trained on; at least 4 of them with an embedding.
+            training: other real pictures of the character: they tell how alike real pictures are, and nothing else.
+            others: pictures of other characters, or of what the base draws for the class words.
+
+        Raises:
+            PictureError: where there are too few of any.
+        """
+        known = [_embedded(readings) for readings in (held_out, training, others)]
+        needed = {"held-out pictures": FEWEST, "training pictures": ENOUGH, "pictures of others": ENOUGH}
+        for some, (words, least) in zip(known, needed.items(), strict=True):
+            if len(some) < least:
+                raise PictureError(
+                    f"{len(some)} {words} show enough of the character to compare; {least} are needed. Add pictures "
+                    "and curate again, or set perception.reader to one that knows characters apart."
+                )
+        shas = {reading.instrument_sha256 for some in known for reading in some}
+        assert len(shas) == 1, "readings of different instruments are never compared"
+        held_out_NE = _rows(known[0])
+        ones, zeros = (_by_view(some, _nearness(_rows(some), held_out_NE)) for some in known[1:])
+        return cls(held_out_NE, zeros, ones, shas.pop())
+
+    def marks(self, readings: Sequence[Reading]) -> list[Mark]:
+        """How alike each picture is: 1 as the real ones, 0 as others; below and above are possible."""
+        found = []
+        for reading in readings:
+            if reading.embedding is None:
+                found.append(Mark(None, None, "nothing to compare was seen"))
+                continue
+            assert reading.instrument_sha256 == self.instrument_sha256, "seen by another instrument"
+            found.append(self._mark(reading, float(_nearness(_rows([reading]), self.held_out_NE)[0])))
+        return found
+
+    def own_marks(self, held_out: Sequence[Reading]) -> list[Mark]:
+        """The same for the held-out pictures themselves, each compared with the others."""
+        rows_NE = _rows(held_out)
+        likeness_NN = rows_NE @ rows_NE.T
+        numpy.fill_diagonal(likeness_NN, -numpy.inf)
+        return [self._mark(reading, _nearest(row_N)) for reading, row_N in zip(held_out, likeness_NN, strict=True)]
+
+    def _mark(self, reading: Reading, raw: float) -> Mark:
+        view = bin_of(reading.view)
+        view = view if view in self.zeros and view in self.ones else ""
+        span = self.ones[view] - self.zeros[view]
+        if span < APART:
+            where = f" in the view {view!r}" if view else ""
+            return Mark(None, raw, f"{reading.instrument} cannot tell this character from others{where}")
+        return Mark((raw - self.zeros[view]) / span, raw)
+
+
+def bin_of(view: str | None) -> str:
+    """A view without its side, as "profile" of "profile left": for an encoder both are alike hard. "" for none."""
+    return (view or "").removesuffix(" left").removesuffix(" right")
+
+
+def _embedded(readings: Sequence[Reading]) -> list[Reading]:
+    return [reading for reading in readings if reading.embedding is not None]
+
+
+def _rows(readings: Sequence[Reading]) -> Floats:
+    return numpy.array([reading.embedding for reading in readings], dtype=float)
+
+
+def _nearness(rows_XE: Floats, held_out_NE: Floats) -> Floats:
+    """The mean likeness to the nearest held-out pictures, when any one of them is left out: a held-out picture, which
+    cannot be compared with itself, has one fewer to be near to too."""
+    likeness_XN = rows_XE @ held_out_NE.T
+    count = likeness_XN.shape[1]
+    left_out = [numpy.delete(likeness_XN, place, axis=1) for place in range(count)]
+    return numpy.mean([[_nearest(row) for row in some] for some in left_out], axis=0)
+
+
+def _nearest(likeness_N: Floats) -> float:
+    return float(numpy.sort(likeness_N)[-NEAREST:].mean())
+
+
+def _by_view(readings: Sequence[Reading], raw_X: Floats) -> dict[str, float]:
+    """The mean of each view that enough pictures show, and of all under ""."""
+    views = numpy.array([bin_of(reading.view) for reading in readings])
+    enough = [view for view in dict.fromkeys(views.tolist()) if view and (views == view).sum() >= ENOUGH]
+    return {"": float(raw_X.mean()), **{view: float(raw_X[views == view].mean()) for view in enough}}
