@@ -108,7 +108,7 @@ def case_of(folder: Path, model: Any, family: str, variant: str) -> Case:
         for parameter in adapter.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.06)
     file = folder / f"{variant}.safetensors"
-    about = LoraMetadata(title="x", base_name="tiny", prediction="epsilon", resolution=(SIDE, SIDE))
+    about = LoraMetadata(title="x", base_name="tiny", prediction=model.schedule.prediction, resolution=(SIDE, SIDE))
     save_lora(file, adapter, metadata=replace(about, base_version=VERSIONS[family]), dtype=torch.float32)
     return Case(family, folder, model, file)
 

@@ -123,3 +123,5 @@ def test_a_held_out_picture_is_never_compared_with_itself():
     held_out = [seen(*OWN), *[seen(*OTHER)] * 3]
     ruler = Ruler.of(held_out, [seen(*OTHER)] * 5, [seen(*OWN)] * 5)
     assert ruler.own_marks(held_out)[0].raw == pytest.approx(0)
+    blind = Reading(instrument="x", instrument_sha256=SHA)
+    assert len(ruler.own_marks([blind, *held_out])) == 4

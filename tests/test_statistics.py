@@ -97,14 +97,15 @@ def test_a_mean_of_resamples_leaves_out_what_is_not_there():
     assert numpy.isnan(means[0, 1])
 
 
-def test_intervals_over_prompts_and_then_seeds_hold_the_truth_nineteen_times_in_twenty():
-    """300 samples of 24 prompts and 2 seeds, with the spread that others measured: 0.06 by prompt, 0.08 by picture."""
+@pytest.mark.parametrize("seeds", [1, 2, 4])
+def test_intervals_over_prompts_and_then_seeds_hold_the_truth_nineteen_times_in_twenty(seeds: int):
+    """1,000 samples of 24 prompts, with the spread that others measured: 0.06 by prompt, 0.08 by picture."""
     rng = numpy.random.default_rng(0)
-    weights = picture_weights(["own"] * 24, 2, seed=0, repeats=1000)
-    samples = 0.6 + 0.06 * rng.normal(size=(300, 24, 1)) + 0.08 * rng.normal(size=(300, 24, 2))
+    weights = picture_weights(["own"] * 24, seeds, seed=0, repeats=1000)
+    samples = 0.6 + 0.06 * rng.normal(size=(1000, 24, 1)) + 0.08 * rng.normal(size=(1000, 24, seeds))
     low, high = numpy.quantile(resampled_means(samples, weights), [0.025, 0.975], axis=0)
     held = float(numpy.mean((low <= 0.6) & (high >= 0.6)))
-    assert 0.92 <= held <= 0.98
+    assert (0.91 if seeds == 1 else 0.92) <= held <= 0.98
 
 
 @pytest.mark.parametrize(

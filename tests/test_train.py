@@ -5,6 +5,7 @@ Shapes: B batch, D h w latent.
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -422,6 +423,36 @@ def test_a_share_of_captions_is_dropped_for_no_words_or_the_trigger_alone(data: 
     assert (told == trigger).float().mean().item() == pytest.approx(0.2, abs=0.05)
     assert set(bare[told == nothing].tolist()) == {data.texts.bare_2[0].item()}
     assert set(bare[told == trigger].tolist()) == {data.texts.bare_2[1].item()}
+
+
+def test_a_loss_far_above_others_of_its_level_names_step_and_picture(
+    cache: Path, run: Path, model: DiffusionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("likeness.training.ledger.FEWEST", 1)
+    monkeypatch.setattr("likeness.training.ledger.SPIKE", 1.0)
+    told: list[Event] = []
+    trained(cache, run, model, report=told.append)
+    notes = [event.note for event in told if "times that of others" in event.note]
+    assert notes
+    assert all(re.fullmatch(r"step \d: the loss of \d\.png is \d+ times .* its noise level", note) for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("family", "zero", "rates"), [("sd2", False, (1e-3,)), ("sdxl", True, (1e-3, 1e-3))], ids=["sd2 v", "sdxl v, ztsnr"]
+)
+def test_other_families_learn_too_with_their_text_encoders(
+    tmp_path: Path, run: Path, family: str, zero: bool, rates: tuple[float, ...]
+) -> None:
+    base = load_model(tiny_base(tmp_path / "base", family, prediction="v_prediction", zero_terminal=zero), device="cpu")
+    cache = tiny_cache(tmp_path, base, EncodeConfig(variants=1, shape="buckets"))
+    fields = {"steps": 3, "weighting": "min-snr", "weight_floor": 0.05 * zero, "text_encoder_rates": rates}
+    trained(cache, run, base, save_every=2, **fields)
+    ends = [load_file(run / f"step-{step:06d}.safetensors") for step in (2, 3)]
+    parts = {"lora_unet"} | ({"lora_te"} if family == "sd2" else {"lora_te1", "lora_te2"})
+    assert {name.partition("_")[0] + "_" + name.split("_")[1] for name in ends[0]} == parts
+    for part in parts:
+        names = [name for name in ends[0] if name.startswith(f"{part}_") and name in ends[1]]
+        assert any(not torch.equal(ends[0][name], ends[1][name]) for name in names), part
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------

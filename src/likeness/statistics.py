@@ -105,8 +105,10 @@ def wilson(count: int, of: int) -> tuple[float, float]:
 def picture_weights(strata: Sequence[str], seeds: int, *, seed: int, repeats: int = 2000) -> Floats:
     """How often each picture is drawn in each of many resamples, shape (R, P, S): prompts first, then their seeds.
 
-    Pictures of one prompt are alike, so prompts are what is drawn; and each prompt that was drawn draws its seeds. The
-    same weights are for all that is compared on these pictures: differences are paired.
+    Pictures of one prompt are alike, so prompts are what is drawn; and each prompt that was drawn draws its seeds. That
+    counts what sets pictures of a prompt apart nearly twice, and makes up for what percentile intervals of few prompts
+    lack: of 24 prompts they hold the truth in 96% of samples, and in 92% where each has but one picture. The same
+    weights are for all that is compared on these pictures: differences are paired.
 
     Args:
         strata: of each prompt, what it is one of ("own", "others"): each resample has as many of each as there are.
@@ -144,8 +146,8 @@ def detectable_difference(
     Args:
         prompts: at least 1.
         seeds: of each prompt, at least 1.
-        by_prompt: standard deviation of how differently two checkpoints take to one prompt. 0.03 and 0.08 are of
-            identity in [0, 1], measured by others.
+        by_prompt: standard deviation of how a checkpoint takes to a prompt, beside what the prompt does to all. 0.03
+            and 0.08 are of identity in [0, 1], measured by others.
         by_picture: standard deviation of a picture of one prompt and checkpoint.
         power: the chance that such a difference is found, with a 95% interval.
 

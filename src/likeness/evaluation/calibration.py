@@ -28,7 +28,7 @@ class Mark:
 
     Attributes:
         value: calibrated; None where it could not be told.
-        raw: the mean likeness to the nearest held-out pictures, in [-1, 1].
+        raw: the mean likeness to the nearest held-out pictures, any one of them left out, in [-1, 1].
         missing: why there is no value, in words; empty where there is one.
     """
 
@@ -91,11 +91,13 @@ class Ruler:
         return found
 
     def own_marks(self, held_out: Sequence[Reading]) -> list[Mark]:
-        """The same for the held-out pictures themselves, each compared with the others."""
-        rows_NE = _rows(held_out)
-        likeness_NN = rows_NE @ rows_NE.T
+        """The same for those held-out pictures that the scale was made with, each compared with the others."""
+        likeness_NN = self.held_out_NE @ self.held_out_NE.T
         numpy.fill_diagonal(likeness_NN, -numpy.inf)
-        return [self._mark(reading, _nearest(row_N)) for reading, row_N in zip(held_out, likeness_NN, strict=True)]
+        return [
+            self._mark(reading, _nearest(row_N))
+            for reading, row_N in zip(_embedded(held_out), likeness_NN, strict=True)
+        ]
 
     def _mark(self, reading: Reading, raw: float) -> Mark:
         view = bin_of(reading.view)

@@ -64,7 +64,8 @@ class Choice(Record):
         step: of the chosen one; None where each was refused.
         reason: in words.
         leader: the step of the best by weighted geometric mean.
-        tied: steps that cannot be told from the leader, itself among them: a 95% interval of the difference holds zero.
+        tied: steps of the front that cannot be told from the leader, itself among them: a 95% interval of the
+            difference holds zero.
         front: steps that no other one equals or beats in every respect.
         refused: by step, in words, why it may not be published.
         stays: share of other weightings of the axes under which the leader stays the same.
@@ -84,11 +85,12 @@ class Choice(Record):
 def choose(measured: Measured, rules: Sequence[Rule], *, least: str, seed: int, close: float = ONE_ERROR) -> Choice:
     """The checkpoint to publish.
 
-    Those that may do harm, or are not like enough, are refused by the worse ends of their intervals. Of the others the
-    Pareto front is taken, and its leader told by the weighted geometric mean of likeness and freedom, in which a zero
-    cannot be bought back. Of those less than a standard error behind it, on the same prompts and noise, the one with
-    the least harm on `least` is chosen, and of equals the earliest. To take it from all whose 95% interval of the
-    difference holds zero would cost twice as much likeness: `benchmarks/choosing.py`.
+    Those that may do harm, or are not like enough, are refused by the worse ends of their intervals, and those of which
+    an axis could not be told that others were told by; an axis that none was told by abstains. Of the rest the Pareto
+    front is taken, and its leader told by the weighted geometric mean of likeness and freedom, in which a zero cannot
+    be bought back. Of those of the front that are less than a standard error behind it, on the same prompts and noise,
+    the one with the least harm on `least` is chosen, and of equals the earliest. To take it from all whose 95% interval
+    of the difference holds zero would cost twice as much likeness: `benchmarks/choosing.py`.
 
     Args:
         rules: what each axis counts for; an axis of no rule is told and counts for nothing.
@@ -100,21 +102,23 @@ def choose(measured: Measured, rules: Sequence[Rule], *, least: str, seed: int, 
     """
     weights_RPS = picture_weights(measured.strata, _seeds(measured), seed=seed)
     means = {axis: _means(values_CPS) for axis, values_CPS in measured.values.items()}
-    told = {rule.axis: rule for rule in rules if rule.axis in means and not numpy.isnan(means[rule.axis]).any()}
+    told = {rule.axis: rule for rule in rules if rule.axis in means and not numpy.isnan(means[rule.axis]).all()}
+    goods = [rule for rule in told.values() if rule.kind != "harm" and rule.weight > 0]
     draws = {axis: resampled_means(measured.values[axis], weights_RPS) for axis in means}
     axes = _intervals(measured, means, draws)
     refused = {step: words for step in measured.steps if (words := _refusal(axes[step], list(told.values())))}
     left = [place for place, step in enumerate(measured.steps) if step not in refused]
+    if not goods:
+        return Choice(step=None, reason="Nothing could be told of any likeness or freedom.", refused=refused, axes=axes)
     if not left:
         worst = "; ".join(f"step {step}: {words}" for step, words in refused.items())
         return Choice(step=None, reason=f"No checkpoint may be published. {worst}.", refused=refused, axes=axes)
     front = _front(means, list(told.values()), left)
-    goods = [rule for rule in told.values() if rule.kind != "harm"]
     score_C = _geometric(means, goods, [rule.weight for rule in goods])
     leader = max(front, key=lambda place: (score_C[place], -place))
     gap_RC = _gaps(draws, goods, leader)
     tied, near = (
-        [place for place in left if place == leader or numpy.nanquantile(gap_RC[:, place], end) <= 0]
+        [place for place in front if place == leader or numpy.nanquantile(gap_RC[:, place], end) <= 0]
         for end in (ENDS[0], close)
     )
     harm_C = numpy.round(means[least], SAME_HARM) if least in told else numpy.zeros(len(measured.steps))
@@ -164,9 +168,12 @@ def _refusal(found: Mapping[str, Interval], rules: Sequence[Rule]) -> str:
     """Why a checkpoint is refused; empty where it is not."""
     faults = []
     for rule in rules:
+        interval = found.get(rule.axis)
+        if interval is None:
+            faults.append(f"nothing could be told of its {rule.axis}")
+            continue
         if rule.limit is None:
             continue
-        interval = found[rule.axis]
         if rule.kind == "harm" and interval.high > rule.limit:
             faults.append(f"{rule.axis} may be {interval.high:.3f}, above {rule.limit:g}")
         if rule.kind != "harm" and interval.low < rule.limit:
@@ -218,4 +225,4 @@ def _reason(measured: Measured, chosen: int, leader: int, near: Sequence[int], l
         why = f"it is the best, though {others} within a standard error of it"
     else:
         why = f"it is within a standard error of step {first}, the best by its mean"
-    return f"Step {step}: {why}; of these it has the least {least or 'training'}."
+    return f"Step {step}: {why}; of these none has less {least or 'training'}."

@@ -66,7 +66,7 @@ class Plan(Record):
         moments_bytes: of what the optimizer keeps.
         adamw8bit_bytes: of what adamw8bit would keep instead; 0 where that was not measured.
         quantised_bytes: by how much `base.quantise` makes the weights smaller; 0 where it is set.
-        checkpoints: that are saved.
+        checkpoints: files that are saved: the last one under the character's name too.
         checkpoint_bytes: of each.
         state_bytes: of the state, of which there is one.
     """

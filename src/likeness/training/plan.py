@@ -85,7 +85,7 @@ def _planned(lesson: Lesson, config: TrainConfig, report: Report) -> Plan:
         moments_bytes=_moments(lesson.learner.optimizer),
         adamw8bit_bytes=_moments_in_8_bits(lesson, config),
         quantised_bytes=bytes_saved(model.denoiser),
-        checkpoints=math.ceil(config.steps / config.save_every) if config.save_every else 1,
+        checkpoints=(math.ceil(config.steps / config.save_every) if config.save_every else 1) + 1,
         checkpoint_bytes=sum(t.numel() for t in tensors) * getattr(torch, config.save_dtype).itemsize,
         state_bytes=_bytes(lesson.learner.tensors().values()),
     )

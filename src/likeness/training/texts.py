@@ -60,7 +60,7 @@ def load_texts(
         others: prompts to preserve.
 
     Raises:
-        WorkspaceError: where a file is missing.
+        WorkspaceError: where a file is missing or damaged.
     """
     entries = (shared, *pictures)
     read = [tensors_of(cache, entry["texts"]) for entry in entries]
