@@ -55,8 +55,13 @@ def drawn_by_diffusers(folder: Path, sampler: str = "ddim", lora: Path | None = 
     if lora is not None:
         pipeline.load_lora_weights(str(lora.parent), weight_name=lora.name)
     generators = [torch.Generator().manual_seed(seed) for seed in SEEDS]
-    settings = {"num_inference_steps": 4, "guidance_scale": 3.0, "width": 32, "height": 32} | options
-    drawn = pipeline(PROMPTS, generator=generators, output_type="np", **settings).images
+    asked = {
+        "num_inference_steps": HOW["steps"],
+        "guidance_scale": HOW["guidance"],
+        "width": 32,
+        "height": 32,
+    } | options
+    drawn = pipeline(PROMPTS, generator=generators, output_type="np", **asked).images
     return [(picture * 255).round().astype("uint8") for picture in drawn]
 
 

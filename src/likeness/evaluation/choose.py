@@ -102,36 +102,37 @@ def choose(measured: Measured, rules: Sequence[Rule], *, least: str, seed: int, 
     """
     weights_RPS = picture_weights(measured.strata, _seeds(measured), seed=seed)
     means = {axis: _means(values_CPS) for axis, values_CPS in measured.values.items()}
-    told = {rule.axis: rule for rule in rules if rule.axis in means and not numpy.isnan(means[rule.axis]).all()}
-    goods = [rule for rule in told.values() if rule.kind != "harm" and rule.weight > 0]
+    told = [rule for rule in rules if rule.axis in means and not numpy.isnan(means[rule.axis]).all()]
+    weights = {rule.axis: rule.weight for rule in told if rule.kind != "harm" and rule.weight > 0}
     draws = {axis: resampled_means(measured.values[axis], weights_RPS) for axis in means}
     axes = _intervals(measured, means, draws)
-    refused = {step: words for step in measured.steps if (words := _refusal(axes[step], list(told.values())))}
+    refused = {step: words for step in measured.steps if (words := _refusal(axes[step], told))}
     left = [place for place, step in enumerate(measured.steps) if step not in refused]
-    if not goods:
+    if not weights:
         return Choice(step=None, reason="Nothing could be told of any likeness or freedom.", refused=refused, axes=axes)
     if not left:
         worst = "; ".join(f"step {step}: {words}" for step, words in refused.items())
         return Choice(step=None, reason=f"No checkpoint may be published. {worst}.", refused=refused, axes=axes)
-    front = _front(means, list(told.values()), left)
-    score_C = _geometric(means, goods, [rule.weight for rule in goods])
+    front = _front(means, told, left)
+    score_C, score_RC = _geometric(means, weights), _geometric(draws, weights)
     leader = max(front, key=lambda place: (score_C[place], -place))
-    gap_RC = _gaps(draws, goods, leader)
+    gap_RC = score_RC[:, [leader]] - score_RC
     tied, near = (
         [place for place in front if place == leader or numpy.nanquantile(gap_RC[:, place], end) <= 0]
         for end in (ENDS[0], close)
     )
-    harm_C = numpy.round(means[least], SAME_HARM) if least in told else numpy.zeros(len(measured.steps))
+    is_told = any(rule.axis == least for rule in told)
+    harm_C = numpy.round(means[least], SAME_HARM) if is_told else numpy.zeros(len(measured.steps))
     chosen = min(near, key=lambda place: (harm_C[place], place))
     steps = numpy.asarray(measured.steps)
     return Choice(
         step=measured.steps[chosen],
-        reason=_reason(measured, chosen, leader, near, least if least in told else ""),
+        reason=_reason(measured, chosen, leader, near, least if is_told else ""),
         leader=measured.steps[leader],
         tied=tuple(steps[tied].tolist()),
         front=tuple(steps[front].tolist()),
         refused=refused,
-        stays=_stays(means, goods, front, leader, seed),
+        stays=_stays(means, list(weights), front, leader, seed),
         axes=axes,
     )
 
@@ -197,23 +198,17 @@ def _worth(means: Mapping[str, Floats], rule: Rule) -> Floats:
     return -means[rule.axis] if rule.kind == "harm" else means[rule.axis].clip(max=1)
 
 
-def _geometric(means: Mapping[str, Floats], rules: Sequence[Rule], weights: Sequence[float]) -> Floats:
-    """The weighted geometric mean of axes, each in [0, 1], of any shape that all of them have."""
-    logs = sum(weight * numpy.log(means[rule.axis].clip(1e-9, 1)) for rule, weight in zip(rules, weights, strict=True))
-    return numpy.exp(logs / sum(weights))
+def _geometric(means: Mapping[str, Floats], weights: Mapping[str, float]) -> Floats:
+    """The geometric mean of the axes that have a weight, each in [0, 1], of any shape that all of them have."""
+    logs = sum(weight * numpy.log(means[axis].clip(1e-9, 1)) for axis, weight in weights.items())
+    return numpy.exp(logs / sum(weights.values()))
 
 
-def _gaps(draws: Mapping[str, Floats], goods: Sequence[Rule], leader: int) -> Floats:
-    """By how much the leader is ahead of each in each resample, shape (R, C)."""
-    score_RC = _geometric(draws, goods, [rule.weight for rule in goods])
-    return score_RC[:, [leader]] - score_RC
-
-
-def _stays(means: Mapping[str, Floats], goods: Sequence[Rule], front: Sequence[int], leader: int, seed: int) -> float:
+def _stays(means: Mapping[str, Floats], goods: Sequence[str], front: Sequence[int], leader: int, seed: int) -> float:
     """The share of other weightings, all equally likely, under which the leader leads."""
     weightings = stream(seed, "weightings").dirichlet([1.0] * len(goods), size=WEIGHTINGS)
-    firsts = [front[int(_geometric(means, goods, list(weights))[front].argmax())] for weights in weightings]
-    return sum(first == leader for first in firsts) / len(firsts)
+    scores = [_geometric(means, dict(zip(goods, some, strict=True))) for some in weightings.tolist()]
+    return sum(front[int(score_C[front].argmax())] == leader for score_C in scores) / len(scores)
 
 
 def _reason(measured: Measured, chosen: int, leader: int, near: Sequence[int], least: str) -> str:

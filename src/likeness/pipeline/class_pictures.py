@@ -46,7 +46,8 @@ def draw_class_pictures(bench: Bench, captions: Sequence[Caption]) -> None:
     count = max(recipe.encode.class_pictures - sum(not path.name.startswith(DRAWN) for path in there), 0)
     plain = recipe.encode.model_copy(update={"variants": 1})
     asked = [variants(caption, plain, bench.front)[0].without_trigger for caption in captions]
-    wanted = {folder / _name(bench, number, asked[number % len(asked)]): number for number in range(count)}
+    digest = class_digest(bench)
+    wanted = {folder / _name(digest, number, asked[number % len(asked)]): number for number in range(count)}
     for path in folder.glob(f"{DRAWN}*"):
         if path.with_suffix(".png") not in wanted:
             path.unlink()
@@ -64,7 +65,7 @@ def draw_class_pictures(bench: Bench, captions: Sequence[Caption]) -> None:
         bench.report(Event(stage="encode", done=done, total=len(missing), note="pictures of the class are drawn"))
 
 
-def _name(bench: Bench, number: int, prompt: str) -> str:
+def _name(digest: str, number: int, prompt: str) -> str:
     """A name that tells by what a picture was drawn."""
-    digest = hashlib.sha256(f"{class_digest(bench)}\n{prompt}".encode()).hexdigest()
-    return f"{DRAWN}{number + 1:04d}-{digest[:8]}.png"
+    by = hashlib.sha256(f"{digest}\n{prompt}".encode()).hexdigest()
+    return f"{DRAWN}{number + 1:04d}-{by[:8]}.png"
