@@ -23,7 +23,7 @@ import numpy
 import torch
 
 from likeness.demo.subject import Asked, demo_recipe, what_is_asked
-from likeness.evaluation.axes import ADHERENCE, count_adherence, count_asked_traits, count_traits
+from likeness.evaluation.tallies import ADHERENCE, count_adherence, count_asked_traits, count_traits
 from likeness.images import Pixels
 from likeness.maquette.pool import make_pool
 from likeness.maquette.world import KINDS, TRAITS, character

@@ -21,7 +21,7 @@ from typing import Any
 from likeness.demo.subject import demo_recipe as recipe_of
 from likeness.demo.subject import what_is_asked
 from likeness.errors import PictureError
-from likeness.evaluation.axes import count_adherence, count_traits
+from likeness.evaluation.tallies import count_adherence, count_traits
 from likeness.evaluation.prompts import unseen_scenes
 from likeness.events import silent
 from likeness.images import open_pixels, save_png, sha256_of

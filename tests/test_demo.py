@@ -15,7 +15,7 @@ from likeness.demo import DemoResult, demo
 from likeness.demo.subject import SETTINGS, fill_pool
 from likeness.errors import WorkspaceError
 from likeness.evaluation import grids, pages
-from likeness.evaluation.axes import ADHERENCE
+from likeness.evaluation.tallies import ADHERENCE
 from likeness.events import Event
 from likeness.images import Pixels
 from likeness.maquette.world import KINDS, SCENE_AXES, character, is_unseen, trait_tags

@@ -11,11 +11,11 @@ import numpy
 import pytest
 from PIL import Image
 
-from likeness.evaluation.axes import ADHERENCE, Gauge, Tally, count_adherence, count_asked_traits, count_traits
-from likeness.evaluation.evaluate import evaluate, evaluate_others
 from likeness.evaluation.grids import Block, draw_grid
 from likeness.evaluation.pages import Curve, PoolStrip, ProofPage, data_address, render_page
 from likeness.evaluation.prompts import prompt_of, unseen_scenes
+from likeness.evaluation.proof import compare_others, compare_with_base
+from likeness.evaluation.tallies import ADHERENCE, Gauge, Tally, count_adherence, count_asked_traits, count_traits
 from likeness.maquette.world import KINDS, SCENE_AXES, TRAITS, Drawing, Scene, character, random_scene, scene_tags
 from likeness.maquette.world import visible_traits as visible
 from likeness.records import Reading
@@ -81,7 +81,7 @@ def test_a_prompt_says_trigger_class_words_traits_and_scene_in_this_order():
 
 def test_a_perfect_reading_scores_one_on_every_measure():
     truth = [reading_of(asked) for asked in ASKED]
-    found = evaluate(ASKED, base=truth, lora=truth)
+    found = compare_with_base(ASKED, base=truth, lora=truth)
     gauges = [found.identity, *found.by_kind.values(), *found.adherence.values()]
     assert len(gauges) == 1 + len(KINDS) + len(ADHERENCE)
     assert {gauge.lora.mean for gauge in gauges} == {1.0}
@@ -98,7 +98,7 @@ def test_only_traits_that_the_scene_shows_are_counted():
 def test_a_wrong_trait_lowers_its_own_kind_and_no_other():
     truth = [reading_of(asked) for asked in ASKED]
     wrong = [reading_of(asked, hair_colour="green", garment=WHO["garment"]) for asked in ASKED]
-    found = evaluate(ASKED, base=wrong, lora=truth)
+    found = compare_with_base(ASKED, base=wrong, lora=truth)
     shown = sum(len([n for n in visible(WHO, s) if n in KINDS["attributes"]]) for s in SCENES)
     assert found.by_kind["attributes"].base.mean == pytest.approx(1 - 48 / shown)
     assert {found.by_kind[kind].base.mean for kind in ("face", "body", "clothing")} == {1.0}
@@ -106,7 +106,7 @@ def test_a_wrong_trait_lowers_its_own_kind_and_no_other():
 
 def test_an_instrument_that_abstains_has_not_read_it_right():
     silent = Reading(instrument="nobody", instrument_sha256="0" * 64)
-    found = evaluate(ASKED, base=[silent] * 48, lora=[reading_of(asked) for asked in ASKED])
+    found = compare_with_base(ASKED, base=[silent] * 48, lora=[reading_of(asked) for asked in ASKED])
     assert (found.identity.base.mean, found.adherence["view"].base.mean) == (0.0, 0.0)
     assert found.identity.gain.mean == 1.0
 
@@ -134,7 +134,7 @@ def test_other_characters_are_asked_only_for_traits_that_have_a_tag():
     named = [name for name in visible(WHO, asked.scene) if WHO[name] != "none"]
     assert count_asked_traits([asked], [reading_of(asked)]).counts == (len(named),)
     assert len(named) < len(visible(WHO, asked.scene)), "this character has no value of none; choose another"
-    assert evaluate_others([asked], base=[reading_of(asked)], lora=[reading_of(asked, ears="?")]).gain.mean < 0
+    assert compare_others([asked], base=[reading_of(asked)], lora=[reading_of(asked, ears="?")]).gain.mean < 0
 
 
 # -- the grid and the page ---------------------------------------------------------------------------------------------
@@ -171,8 +171,8 @@ def proof_page(**changes: object) -> ProofPage:
         class_words="1girl",
         base_name="maquette",
         asked=48,
-        comparison=evaluate(ASKED, base=wrong, lora=truth),
-        others=evaluate_others(ASKED, base=truth, lora=wrong),
+        comparison=compare_with_base(ASKED, base=wrong, lora=truth),
+        others=compare_others(ASKED, base=truth, lora=wrong),
         grid=flat(99),
         learnt_from=[flat(1), flat(2), flat(3)],
         pool=PoolStrip(

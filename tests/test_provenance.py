@@ -10,8 +10,8 @@ import numpy
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
-from likeness.dataset.embedded import embedded_notes
 from likeness.dataset.provenance import SOME_PROGRAM, made_by
+from likeness.embedded import embedded_notes
 
 A1111 = "a fox, 1girl\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512"
 GRAPH = json.dumps({"3": {"class_type": "KSampler", "inputs": {"seed": 1}}})

@@ -13,6 +13,7 @@ __all__ = [
     "CheckpointError",
     "ConsentError",
     "Diverged",
+    "EvaluationError",
     "Interrupted",
     "LikenessError",
     "MissingExtra",
@@ -62,6 +63,10 @@ class CheckpointError(LikenessError):
 
 class Diverged(LikenessError):
     """Training whose loss is no longer a finite number."""
+
+
+class EvaluationError(LikenessError):
+    """Adapters or pictures that cannot be measured, or not against each other."""
 
 
 class OutOfMemory(LikenessError):

@@ -177,6 +177,31 @@ class Workspace:
         return self.root / "samples"
 
     @property
+    def evaluation(self) -> Path:
+        """What was drawn to measure adapters, and what was told of each picture."""
+        return self.root / "evaluation"
+
+    @property
+    def pictures_jsonl(self) -> Path:
+        """A `Judged` per picture that was drawn to measure adapters."""
+        return self.evaluation / "pictures.jsonl"
+
+    @property
+    def scores_jsonl(self) -> Path:
+        """A `Score` per checkpoint, axis and round."""
+        return self.root / "scores.jsonl"
+
+    @property
+    def choice_json(self) -> Path:
+        """The chosen checkpoint, and the reason."""
+        return self.root / "choice.json"
+
+    @property
+    def scorecard_html(self) -> Path:
+        """The page that shows how good each checkpoint is."""
+        return self.root / "report" / "scorecard.html"
+
+    @property
     def done_json(self) -> Path:
         """For each step, digests of what it read."""
         return self.root / "done.json"

@@ -14,7 +14,7 @@ from likeness.workspace import Workspace
 if TYPE_CHECKING:
     from likeness.cli.checks import Check
     from likeness.demo import DemoResult
-    from likeness.evaluation.axes import Gauge
+    from likeness.evaluation.tallies import Gauge
     from likeness.pipeline import Outcome
 
 __all__ = [

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from html import unescape
 from pathlib import Path
 
-from likeness.dataset.embedded import Notes, embedded_notes
+from likeness.embedded import Notes, embedded_notes
 
 __all__ = ["SOME_PROGRAM", "made_by"]
 

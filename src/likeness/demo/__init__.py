@@ -10,8 +10,8 @@ from likeness.demo.page import proof_grid, proof_page
 from likeness.demo.result import DemoResult, Shown
 from likeness.demo.subject import Asked, demo_recipe, fill_pool, what_is_asked
 from likeness.errors import WorkspaceError
-from likeness.evaluation.evaluate import evaluate, evaluate_others
 from likeness.evaluation.pages import render_page
+from likeness.evaluation.proof import compare_others, compare_with_base
 from likeness.events import Event, Report, silent
 from likeness.images import save_png
 from likeness.maquette.world import Identity, character
@@ -101,8 +101,8 @@ def _presented(workspace: Workspace, recipe: Recipe, shown: Shown, seconds: Mapp
         grid=workspace.root / "grid.png",
         seconds=seconds,
         curation=curation_summary(workspace),
-        comparison=evaluate(shown.asked.own, base=shown.base_readings[:own], lora=shown.lora_readings[:own]),
-        others=evaluate_others(shown.asked.others, base=shown.base_readings[own:], lora=shown.lora_readings[own:]),
+        comparison=compare_with_base(shown.asked.own, base=shown.base_readings[:own], lora=shown.lora_readings[:own]),
+        others=compare_others(shown.asked.others, base=shown.base_readings[own:], lora=shown.lora_readings[own:]),
     )
     save_png(result.grid, grid)
     write_atomically(result.page, render_page(proof_page(result, recipe, grid, shown)))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from likeness.demo.subject import Asked
-from likeness.evaluation.axes import Gauge
-from likeness.evaluation.evaluate import Comparison
+from likeness.evaluation.proof import Comparison
+from likeness.evaluation.tallies import Gauge
 from likeness.images import Pixels
 from likeness.records import Reading
 

@@ -28,7 +28,7 @@ def infotext(prompt: str, config: SampleConfig, *, seed: int, size: tuple[int, i
         config: the sampler's settings, and the LoRA's weight.
         seed: of this picture.
         size: width and height, px.
-        lora: the name of the LoRA's file, without its ending.
+        lora: the name of the LoRA's file, without its ending; empty for the base alone.
         lora_hash: its `auto_v3`: galleries know a LoRA by it, whatever its name and metadata.
     """
     named = lora.replace(",", "").replace(":", "")  # as A1111 does: it parts the list at both
@@ -39,9 +39,10 @@ def infotext(prompt: str, config: SampleConfig, *, seed: int, size: tuple[int, i
         "Seed": f"{seed}",
         "Size": f"{size[0]}x{size[1]}",
         "RNG": "CPU",  # where `sample` draws its noise, whatever the device; left out, it would be taken for the GPU
-        "Lora hashes": json.dumps(f"{named}: {lora_hash}", ensure_ascii=False),
     }
-    lines = [f"{prompt} <lora:{lora}:{config.weight:g}>".strip()]
+    if lora:
+        facts["Lora hashes"] = json.dumps(f"{named}: {lora_hash}", ensure_ascii=False)
+    lines = [f"{prompt} <lora:{lora}:{config.weight:g}>".strip() if lora else prompt]
     if config.negative:
         lines.append(f"Negative prompt: {config.negative}")
     return "\n".join([*lines, ", ".join(f"{name}: {value}" for name, value in facts.items())])

@@ -1,93 +1,270 @@
-"""What is measured: identity (traits drawn right) and adherence (the scene as asked), per prompt.
+"""Axes: what is told of a model's pictures, one function each.
 
-A prompt is what is resampled for intervals: what is in one picture is not independent.
+Each answers with a mark per picture: None where the picture was not asked for it, and a mark without a value where it
+was and nothing could be told.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
+from types import MappingProxyType
 
-from likeness.maquette.world import Drawing, visible_axes, visible_traits
-from likeness.records import Reading, Record
-from likeness.statistics import Interval, bootstrap_ratio
+import numpy
 
-__all__ = ["ADHERENCE", "Gauge", "Tally", "count_adherence", "count_asked_traits", "count_traits"]
+from likeness.evaluation.artefacts import Usual
+from likeness.evaluation.calibration import Mark, bin_of
+from likeness.evaluation.copies import Copies, Likest
+from likeness.evaluation.known import Known, Seen
+from likeness.evaluation.shots import CALLED, Kind, Shot
+from likeness.images import Pixels
+from likeness.perception.encoders import Encoder
+from likeness.records import Reading
+from likeness.statistics import Floats
 
-ADHERENCE = ("view", "framing", "expression", "pose")
-"""The axes of a scene on which a model is to follow its prompt; the background is left to it."""
+__all__ = ["AXES", "SCENE", "Axis", "Drawn", "Measure", "is_as_asked", "seen_of"]
+
+SCENE = ("view", "framing", "expression", "pose")
+"""What a LoRA is to leave free."""
+
+ABLE = 0.25  # of a base's own pictures that are as asked: below, it cannot draw that, and no LoRA is to blame
+
+UNDRAWN = "the base drew no such picture to compare with"
+
+Marks = list[Mark | None]
 
 
-class Tally(Record):
-    """How much of what a prompt's picture could show is right, a number per prompt.
+@dataclass(frozen=True)
+class Drawn:
+    """What one model drew.
 
     Attributes:
-        hits: what was read as it should be; an instrument that abstains has not read it so.
-        counts: what there was to get right; 0 for a prompt whose scene does not show it.
+        shots: that it was asked for.
+        pixels: a picture of each.
+        readings: what the reader saw in each.
     """
 
-    hits: tuple[int, ...]
-    counts: tuple[int, ...]
+    shots: Sequence[Shot]
+    pixels: Sequence[Pixels]
+    readings: Sequence[Reading]
 
-    def share(self, *, seed: int = 0) -> Interval:
-        """The share of what was right, and its 95% interval over prompts."""
-        return bootstrap_ratio(self.hits, self.counts, seed=seed)
+    @cached_property
+    def seen(self) -> list[Seen]:
+        """Pictures with what was seen in them."""
+        return [Seen(*pair) for pair in zip(self.pixels, self.readings, strict=True)]
 
 
-class Gauge(Record):
-    """One measure of two models on the same prompts and seeds, as shares in [0, 1].
+@dataclass(frozen=True)
+class Measure:
+    """What pictures are measured with.
 
     Attributes:
-        base: without the adapter.
-        lora: with it.
-        gain: `lora` minus `base`, paired by prompt, so that its interval is narrower than the two apart.
+        known: the character.
+        base: what the base drew, of all the shots.
+        encoder: what tells how far a picture moved.
+        copies: what finds copies; None where the training pictures are not there.
+        usual: what pictures in order look like.
     """
 
-    base: Interval
-    lora: Interval
-    gain: Interval
+    known: Known
+    base: Drawn
+    encoder: Encoder
+    copies: Copies | None
+    usual: Usual
 
-    @classmethod
-    def of(cls, base: Tally, lora: Tally, *, seed: int = 0) -> "Gauge":
-        """What two tallies of the same prompts say."""
-        assert base.counts == lora.counts, "tallies of different prompts"
-        gains = [after - before for before, after in zip(base.hits, lora.hits, strict=True)]
-        return cls(
-            base=base.share(seed=seed), lora=lora.share(seed=seed), gain=bootstrap_ratio(gains, base.counts, seed=seed)
+    @cached_property
+    def base_at(self) -> Mapping[tuple[str, int], int]:
+        """Where the base's picture of a shot is."""
+        return {_key(shot): place for place, shot in enumerate(self.base.shots)}
+
+    @cached_property
+    def base_rows(self) -> Floats:
+        """The encoder's rows of the base's pictures."""
+        return numpy.asarray(self.encoder.encode(self.base.pixels), dtype=float)
+
+    @cached_property
+    def base_rates(self) -> Mapping[str, float]:
+        """By what is asked, how often the base itself draws it; what it is never asked for is left out."""
+        hits: dict[str, list[bool]] = {}
+        for shot, reading in zip(self.base.shots, self.base.readings, strict=True):
+            for name, value in shot.asked.items():
+                if (seen := seen_of(reading, name)) is not None:
+                    hits.setdefault(name, []).append(is_as_asked(seen, value))
+        return {name: fmean(some) for name, some in hits.items()}
+
+
+Axis = Callable[[Drawn, Measure], Marks]
+
+
+def identity(drawn: Drawn, measure: Measure) -> Marks:
+    """How alike the character is as a whole, by the reader's embedding: of a photo's face, of a drawing all of it."""
+    known = measure.known
+    asked = [shot.kind in CALLED for shot in drawn.shots]
+    if known.ruler is None:
+        return [Mark(None, None, known.no_ruler) if one else None for one in asked]
+    return [mark if one else None for one, mark in zip(asked, known.ruler.marks(drawn.readings), strict=True)]
+
+
+def face(drawn: Drawn, measure: Measure) -> Marks:
+    """The share of the face's traits that are the character's, where the scene shows a face."""
+    return _part(drawn, measure, "face")
+
+
+def body(drawn: Drawn, measure: Measure) -> Marks:
+    """The share of its proportions that are right, where the scene shows the body."""
+    return _part(drawn, measure, "body")
+
+
+def clothing(drawn: Drawn, measure: Measure) -> Marks:
+    """The share of what it wears that is right: the outfit asked for, or else one that it has."""
+    return _part(drawn, measure, "clothing")
+
+
+def attributes(drawn: Drawn, measure: Measure) -> Marks:
+    """The share of its distinctive attributes that are right, on the right side and in the right number."""
+    return _part(drawn, measure, "attributes")
+
+
+def _part(drawn: Drawn, measure: Measure, part: str) -> Marks:
+    known, marks = measure.known, []
+    scale = known.scales.get(part)
+    for shot, reading in zip(drawn.shots, drawn.readings, strict=True):
+        if shot.kind not in CALLED or not known.names(part) or not known.shows(part, shot.asked):
+            marks.append(None)
+            continue
+        raw = known.agreement(part, reading, shot.asked)
+        if raw is None or scale is None:
+            marks.append(Mark(None, raw, f"the reader named nothing of its {part}"))
+        else:
+            marks.append(scale.mark(reading.view, raw, instrument=reading.instrument))
+    return marks
+
+
+def freedom(drawn: Drawn, measure: Measure) -> Marks:
+    """The share of view, framing, expression and pose that is as asked, 1 being what the base itself does."""
+    return _followed(drawn, measure, SCENE, ("own", "background", "style", "yours"))
+
+
+def adherence(drawn: Drawn, measure: Measure) -> Marks:
+    """Whether the background is as asked, 1 being what the base itself does."""
+    return _followed(drawn, measure, ("background",), ("own", "background", "yours"))
+
+
+def override(drawn: Drawn, measure: Measure) -> Marks:
+    """Whether hair or outfit is another where a prompt says so, 1 being what the base itself does."""
+    names = {name for shot in drawn.shots if shot.kind == "override" for name in shot.asked}
+    return _followed(drawn, measure, names - {*SCENE, "background"}, ("override",))
+
+
+def _followed(drawn: Drawn, measure: Measure, names: Collection[str], kinds: Collection[Kind]) -> Marks:
+    rates = measure.base_rates if measure.base.shots else dict.fromkeys(names, 1.0)
+    able = {name for name in names if rates.get(name, 0) >= ABLE}
+    marks: Marks = []
+    for shot, reading in zip(drawn.shots, drawn.readings, strict=True):
+        asked = {name: value for name, value in shot.asked.items() if name in names}
+        if shot.kind not in kinds or not asked:
+            marks.append(None)
+            continue
+        told = {name: is_as_asked(seen, asked[name]) for name in asked if (seen := seen_of(reading, name)) is not None}
+        if not told.keys() & able:
+            why = "the reader does not tell" if not told else "the base itself does not draw"
+            marks.append(Mark(None, fmean(told.values()) if told else None, f"{why} {', '.join(sorted(asked))}"))
+            continue
+        value = fmean(told[name] / rates[name] for name in told if name in able)
+        marks.append(Mark(value, fmean(told.values())))
+    return marks
+
+
+def memorisation(drawn: Drawn, measure: Measure) -> Marks:
+    """1 for a picture that copies a training picture or its background, else 0."""
+    asked = [shot.kind not in ("class", "others") for shot in drawn.shots]
+    if measure.copies is None:
+        return [Mark(None, None, "the training pictures are not there") if one else None for one in asked]
+    found = iter(measure.copies.find([seen for seen, one in zip(drawn.seen, asked, strict=True) if one]))
+    return [_copied(next(found)) if one else None for one in asked]
+
+
+def _copied(likest: Likest) -> Mark:
+    return Mark(float(likest.is_copy or likest.is_background_copy), likest.likeness, nearest=likest.place)
+
+
+def drift(drawn: Drawn, measure: Measure) -> Marks:
+    """How far pictures without the trigger moved from the base's of the same noise: 1 - cosine."""
+    rows_XE = numpy.asarray(measure.encoder.encode(drawn.pixels), dtype=float)
+    marks: Marks = []
+    for shot, row_E in zip(drawn.shots, rows_XE, strict=True):
+        place = measure.base_at.get(_key(shot))
+        if shot.kind not in ("class", "others"):
+            marks.append(None)
+        elif place is None:
+            marks.append(Mark(None, None, UNDRAWN))
+        else:
+            moved = 1 - float(row_E @ measure.base_rows[place])
+            marks.append(Mark(moved, moved))
+    return marks
+
+
+def leak(drawn: Drawn, measure: Measure) -> Marks:
+    """How much likeness pictures of the class words alone take on, beyond the base's of the same noise."""
+    known = measure.known
+    asked = [shot.kind == "class" for shot in drawn.shots]
+    if known.ruler is None:
+        return [Mark(None, None, known.no_ruler) if one else None for one in asked]
+    before = dict(zip(map(_key, measure.base.shots), known.ruler.marks(measure.base.readings), strict=True))
+    return [
+        _less(after, before.get(_key(shot), Mark(None, None, UNDRAWN))) if one else None
+        for one, shot, after in zip(asked, drawn.shots, known.ruler.marks(drawn.readings), strict=True)
+    ]
+
+
+def economy(drawn: Drawn, measure: Measure) -> Marks:
+    """How much of the likeness the trigger brings: with it, less without it, on the same scene and noise."""
+    known = measure.known
+    if known.ruler is None:
+        return [Mark(None, None, known.no_ruler) if shot.kind == "class" else None for shot in drawn.shots]
+    marks = known.ruler.marks(drawn.readings)
+    called = {shot.seed: mark for shot, mark in zip(drawn.shots, marks, strict=True) if shot.kind == "own"}
+    return [
+        _less(called[shot.seed], mark) if shot.kind == "class" and shot.seed in called else None
+        for shot, mark in zip(drawn.shots, marks, strict=True)
+    ]
+
+
+def artefacts(drawn: Drawn, measure: Measure) -> Marks:
+    """1 for a picture that is blank, burnt, noisy or the same as most others, else 0."""
+    return [Mark(float(bool(fault)), float(bool(fault)), "") for fault in measure.usual.faults(drawn.pixels)]
+
+
+AXES: Mapping[str, Axis] = MappingProxyType(
+    {
+        axis.__name__: axis
+        for axis in (
+            *(identity, face, body, clothing, attributes),
+            *(freedom, adherence, override),
+            *(memorisation, leak, drift, artefacts, economy),
         )
+    }
+)
+"""All axes by name, in the order in which a scorecard shows them."""
 
 
-def count_traits(asked: Sequence[Drawing], readings: Sequence[Reading], traits: Collection[str]) -> Tally:
-    """How many of `traits` are the character's own, of those that each asked scene shows.
-
-    Args:
-        asked: per picture, who should be on it and how.
-        readings: per picture, what an instrument saw.
-        traits: names of `likeness.maquette.world.TRAITS`.
-    """
-    return _tally(asked, readings, [[name for name in _visible(one) if name in traits] for one in asked])
+def _less(one: Mark, other: Mark) -> Mark:
+    if one.value is None or other.value is None:
+        return Mark(None, None, one.missing or other.missing)
+    assert one.raw is not None
+    assert other.raw is not None
+    return Mark(one.value - other.value, one.raw - other.raw)
 
 
-def count_asked_traits(asked: Sequence[Drawing], readings: Sequence[Reading]) -> Tally:
-    """The same for traits that stand in the prompt: all that are visible, but for those of value "none", which have no
-    tag to ask for them with."""
-    return _tally(asked, readings, [[name for name in _visible(one) if one.identity[name] != "none"] for one in asked])
+def _key(shot: Shot) -> tuple[str, int]:
+    return shot.prompt, shot.seed
 
 
-def count_adherence(asked: Sequence[Drawing], readings: Sequence[Reading], axis: str) -> Tally:
-    """Whether each picture's `axis`, one of `ADHERENCE`, is as asked; not counted where the scene cannot show it."""
-    shown = [axis in visible_axes(one.scene) for one in asked]
-    hits = [
-        int(show and getattr(reading, axis) == getattr(one.scene, axis))
-        for one, reading, show in zip(asked, readings, shown, strict=True)
-    ]
-    return Tally(hits=tuple(hits), counts=tuple(map(int, shown)))
+def seen_of(reading: Reading, name: str) -> str | None:
+    """What was seen of an axis of the scene, or of a trait."""
+    return getattr(reading, name) if name in (*SCENE, "background") else reading.traits.get(name)
 
 
-def _visible(asked: Drawing) -> tuple[str, ...]:
-    return visible_traits(asked.identity, asked.scene)
-
-
-def _tally(asked: Sequence[Drawing], readings: Sequence[Reading], names: Sequence[Sequence[str]]) -> Tally:
-    hits = [
-        sum(reading.traits.get(name) == one.identity[name] for name in own)
-        for one, reading, own in zip(asked, readings, names, strict=True)
-    ]
-    return Tally(hits=tuple(hits), counts=tuple(len(own) for own in names))
+def is_as_asked(seen: str, asked: str) -> bool:
+    """A view without a side is met by either."""
+    return seen == asked or (bin_of(asked) == asked and bin_of(seen) == asked)

@@ -14,7 +14,7 @@ from likeness.errors import PictureError
 from likeness.records import Reading
 from likeness.statistics import Floats
 
-__all__ = ["Mark", "Ruler", "bin_of"]
+__all__ = ["Mark", "Ruler", "Scale", "bin_of"]
 
 NEAREST = 3  # held-out pictures that one is compared with: a mean of all would punish a view that few of them show
 FEWEST = 4  # held-out pictures, as curation holds out at least; one of them is always left out
@@ -30,27 +30,57 @@ class Mark:
         value: calibrated; None where it could not be told.
         raw: the mean likeness to the nearest held-out pictures, any one of them left out, in [-1, 1].
         missing: why there is no value, in words; empty where there is one.
+        nearest: place of the training picture that it is most like, where such are compared with.
     """
 
     value: float | None
     raw: float | None
     missing: str = ""
+    nearest: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Where 0 and 1 lie, by view.
+
+    Attributes:
+        zeros: by view, what others reach; "" for all views together.
+        ones: by view, what the character's own pictures reach.
+    """
+
+    zeros: Mapping[str, float]
+    ones: Mapping[str, float]
+
+    @classmethod
+    def of(cls, real: Sequence[tuple[str | None, float]], others: Sequence[tuple[str | None, float]]) -> "Scale":
+        """The scale that pictures give, each by its view and what it reaches; at least one of each."""
+        return cls(_by_view(others), _by_view(real))
+
+    def mark(self, view: str | None, raw: float, *, instrument: str) -> Mark:
+        """A picture's place on it."""
+        place = bin_of(view)
+        place = place if place in self.zeros and place in self.ones else ""
+        if place not in self.zeros:
+            return Mark(None, raw, "too few pictures of others, to tell what no likeness is")
+        span = self.ones[place] - self.zeros[place]
+        if span < APART:
+            where = f" in the view {place!r}" if place else ""
+            return Mark(None, raw, f"{instrument} cannot tell this character from others{where}")
+        return Mark((raw - self.zeros[place]) / span, raw)
 
 
 @dataclass(frozen=True, slots=True)
 class Ruler:
-    """A character's scale.
+    """How alike a character's pictures are as a whole.
 
     Attributes:
         held_out_NE: embeddings of the held-out pictures; only with them is anything compared.
-        zeros: by view, how alike others are; "" for all views together.
-        ones: by view, how alike the character's own pictures are that were not held out.
+        scale: of what is nearest to them.
         instrument_sha256: of the weights that saw all of them: scores of different encoders are never compared.
     """
 
     held_out_NE: Floats
-    zeros: Mapping[str, float]
-    ones: Mapping[str, float]
+    scale: Scale
     instrument_sha256: str
 
     @classmethod
@@ -60,14 +90,15 @@ class Ruler:
         Args:
             held_out: real pictures that nothing was trained on; at least 4 of them with an embedding.
             training: other real pictures of the character: they tell how alike real pictures are, and nothing else.
-            others: pictures of other characters, or of what the base draws for the class words.
+            others: pictures of other characters, or of what the base draws for the class words; of fewer than 5
+                nothing is calibrated, and raw likeness is told alone.
 
         Raises:
             PictureError: where there are too few of any.
         """
         known = [_embedded(readings) for readings in (held_out, training, others)]
-        needed = {"held-out pictures": FEWEST, "training pictures": ENOUGH, "pictures of others": ENOUGH}
-        for some, (words, least) in zip(known, needed.items(), strict=True):
+        needed = {"held-out pictures": FEWEST, "training pictures": ENOUGH}
+        for some, (words, least) in zip(known, needed.items(), strict=False):
             if len(some) < least:
                 raise PictureError(
                     f"{len(some)} {words} show enough of the character to compare; {least} are needed. Add pictures "
@@ -76,8 +107,8 @@ class Ruler:
         shas = {reading.instrument_sha256 for some in known for reading in some}
         assert len(shas) == 1, "readings of different instruments are never compared"
         held_out_NE = _rows(known[0])
-        ones, zeros = (_by_view(some, _nearness(_rows(some), held_out_NE)) for some in known[1:])
-        return cls(held_out_NE, zeros, ones, shas.pop())
+        ones, zeros = (_told(some, _nearness(_rows(some), held_out_NE)) for some in known[1:])
+        return cls(held_out_NE, Scale.of(ones, zeros), shas.pop())
 
     def marks(self, readings: Sequence[Reading]) -> list[Mark]:
         """How alike each picture is: 1 as the real ones, 0 as others; below and above are possible."""
@@ -100,13 +131,7 @@ class Ruler:
         ]
 
     def _mark(self, reading: Reading, raw: float) -> Mark:
-        view = bin_of(reading.view)
-        view = view if view in self.zeros and view in self.ones else ""
-        span = self.ones[view] - self.zeros[view]
-        if span < APART:
-            where = f" in the view {view!r}" if view else ""
-            return Mark(None, raw, f"{reading.instrument} cannot tell this character from others{where}")
-        return Mark((raw - self.zeros[view]) / span, raw)
+        return self.scale.mark(reading.view, raw, instrument=reading.instrument)
 
 
 def bin_of(view: str | None) -> str:
@@ -135,8 +160,14 @@ def _nearest(likeness_N: Floats) -> float:
     return float(numpy.sort(likeness_N)[-NEAREST:].mean())
 
 
-def _by_view(readings: Sequence[Reading], raw_X: Floats) -> dict[str, float]:
+def _told(readings: Sequence[Reading], raw_X: Floats) -> list[tuple[str | None, float]]:
+    return [(reading.view, raw) for reading, raw in zip(readings, raw_X.tolist(), strict=True)]
+
+
+def _by_view(told: Sequence[tuple[str | None, float]]) -> dict[str, float]:
     """The mean of each view that enough pictures show, and of all under ""."""
-    views = numpy.array([bin_of(reading.view) for reading in readings])
-    enough = [view for view in dict.fromkeys(views.tolist()) if view and (views == view).sum() >= ENOUGH]
-    return {"": float(raw_X.mean()), **{view: float(raw_X[views == view].mean()) for view in enough}}
+    found: dict[str, list[float]] = {"": []}
+    for view, raw in told:
+        for place in {"", bin_of(view)}:
+            found.setdefault(place, []).append(raw)
+    return {place: float(numpy.mean(raws)) for place, raws in found.items() if len(raws) >= ENOUGH}

@@ -1,57 +1,186 @@
-"""Base against LoRA on the same prompts and seeds: who is on the pictures, and whether they follow the prompts."""
+"""Evaluation: every checkpoint of a run is drawn with, measured, and one of them chosen; cheap looks come first."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from likeness.evaluation.axes import ADHERENCE, Gauge, count_adherence, count_asked_traits, count_traits
-from likeness.maquette.world import KINDS, TRAITS, Drawing
-from likeness.records import Reading, Record
+from likeness.errors import EvaluationError
+from likeness.evaluation.axes import Drawn, Measure
+from likeness.evaluation.choose import Choice, choose, ranked
+from likeness.evaluation.instruments import Instruments, Real, SeenReal, measure_with
+from likeness.evaluation.known import Known
+from likeness.evaluation.scorecard import Judged, Marks, Round, Score, judge, judged, measured_of, rules_of, score
+from likeness.evaluation.shots import Shot, first_of
+from likeness.events import Event, Report, silent
+from likeness.recipe import EvaluateConfig
+from likeness.seeds import seed_of
 
-__all__ = ["Comparison", "evaluate", "evaluate_others"]
+__all__ = ["BASE", "Candidate", "Evaluation", "evaluate"]
+
+BASE = "base"
+"""Whose pictures those without any adapter are."""
 
 
-class Comparison(Record):
-    """What a LoRA changes.
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An adapter that may be chosen.
 
     Attributes:
-        identity: share of the character's visible traits that are drawn right.
-        by_kind: the same for face, body, clothing and attributes apart.
-        adherence: share of the pictures whose view, framing, expression or pose is as asked, where it can show.
+        name: what it is called, as "step-000250".
+        step: that it was trained for; a number that tells it from the others.
     """
 
-    identity: Gauge
-    by_kind: dict[str, Gauge]
-    adherence: dict[str, Gauge]
+    name: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What came of it.
+
+    Attributes:
+        choice: the candidate to publish, and the reason.
+        scores: of each candidate, axis and round.
+        pictures: each picture, and what was told of it.
+        known: the character, as its real pictures show it.
+        drawn: the pictures, by round and who drew them.
+    """
+
+    choice: Choice
+    scores: list[Score]
+    pictures: list[Judged]
+    known: Known
+    drawn: Mapping[tuple[Round, str], Drawn]
+
+
+@dataclass
+class _Desk:
+    """What has been drawn and told so far."""
+
+    instruments: Instruments
+    real: SeenReal
+    config: EvaluateConfig
+    seed: int
+    report: Report
+    total: int
+    done: int = 0
+    drawn: dict[tuple[Round, str], Drawn] = field(default_factory=dict)
+    marks: dict[tuple[Round, str], Marks] = field(default_factory=dict)
+    measures: dict[Round, Measure] = field(default_factory=dict)
+
+    def draw(self, who: str, shots: Sequence[Shot]) -> Drawn:
+        """Pictures of shots, and what is seen in them."""
+        pixels = self.instruments.draw(who, shots)
+        self.done += len(shots)
+        self.report(Event(stage="evaluate", done=min(self.done, self.total), total=self.total, note=""))
+        return Drawn(shots, pixels, self.instruments.read(pixels))
+
+    def begin(self, shots: Sequence[Shot]) -> None:
+        """Measures the base, by which and the real pictures all else is measured."""
+        base = self.draw(BASE, shots)
+        measure = measure_with(base, self.real, self.instruments, self.config)
+        self.drawn["full", BASE] = base
+        self.measures |= {"first": measure, "full": measure}
+
+    def begin_fresh(self, shots: Sequence[Shot]) -> None:
+        """The same scale, and the base's pictures of fresh shots."""
+        self.drawn["fresh", BASE] = self.draw(BASE, shots)
+        self.measures["fresh"] = replace(self.measures["full"], base=self.drawn["fresh", BASE])
+
+    def look(self, round: Round, one: Candidate, shots: Sequence[Shot]) -> None:
+        """A candidate's pictures of a round, and what they tell."""
+        self.drawn[round, one.name] = self.draw(one.name, shots)
+        self.marks[round, one.name] = judge(self.drawn[round, one.name], self.measures[round])
 
 
 def evaluate(
-    asked: Sequence[Drawing], *, base: Sequence[Reading], lora: Sequence[Reading], seed: int = 0
-) -> Comparison:
-    """Base and LoRA, measured against what was asked of both.
+    candidates: Sequence[Candidate],
+    plan: Callable[[int], list[Shot]],
+    real: Real,
+    config: EvaluateConfig,
+    *,
+    instruments: Instruments,
+    seed: int,
+    report: Report = silent,
+) -> Evaluation:
+    """Scores of every candidate, and the one to publish.
+
+    All are looked at with a few prompts, the best `config.finalists` with all, and the best two of them once more with
+    fresh prompts and fresh noise: of several that are measured, the best one was lucky too, and only fresh pictures
+    tell how good it is. Every candidate gets the same prompts and the same noise.
 
     Args:
-        asked: per prompt, the character and the scene.
-        base: what an instrument read off the base's picture of each prompt.
-        lora: the same for the base with the LoRA.
-        seed: of the resampling behind the intervals.
+        candidates: from the earliest, at least one.
+        plan: the shots of a seed.
+        real: what the candidates are measured against.
+        config: how much is drawn, and what counts.
+        instruments: what draws and looks.
+        seed: of the prompts, the noise and the resampling.
+        report: told as pictures are made.
 
     Raises:
-        ValueError: where no prompt shows a trait of some kind, or some axis.
+        EvaluationError: where there is no candidate, or no real picture.
     """
-    kinds = {
-        kind: Gauge.of(count_traits(asked, base, names), count_traits(asked, lora, names), seed=seed)
-        for kind, names in KINDS.items()
-    }
-    axes = {
-        axis: Gauge.of(count_adherence(asked, base, axis), count_adherence(asked, lora, axis), seed=seed)
-        for axis in ADHERENCE
-    }
-    whole = Gauge.of(count_traits(asked, base, TRAITS), count_traits(asked, lora, TRAITS), seed=seed)
-    return Comparison(identity=whole, by_kind=kinds, adherence=axes)
+    if not candidates or not real.held_out:
+        missing = "adapter" if not candidates else "held-out picture of the character"
+        raise EvaluationError(f"There is no {missing}: nothing can be measured.")
+    shots = plan(seed_of(seed, "shots"))
+    few = first_of(shots, config.first / config.count)
+    is_cheap = len(candidates) > config.finalists
+    finalists = min(len(candidates), config.finalists)
+    total = len(shots) * (1 + finalists) + (len(few) * len(candidates) if is_cheap else 0)
+    total += len(shots) * (1 + min(2, finalists)) if config.confirm else 0
+    desk = _Desk(instruments, real.seen(instruments), config, seed, report, total)
+    rules = rules_of(config)
+    desk.begin(shots)
+    left = _first_look(desk, candidates, few) if is_cheap else list(candidates)
+    for one in left:
+        desk.look("full", one, shots)
+    measured = measured_of([one.step for one in left], shots, [desk.marks["full", one.name] for one in left])
+    choice = choose(measured, rules, least="drift", seed=seed)
+    if config.confirm and choice.step is not None:
+        choice = _confirmed(desk, left, choice, ranked(measured, rules), plan(seed_of(seed, "fresh shots")))
+    return _told(desk, candidates, choice)
 
 
-def evaluate_others(
-    asked: Sequence[Drawing], *, base: Sequence[Reading], lora: Sequence[Reading], seed: int = 0
-) -> Gauge:
-    """What the LoRA does to other characters, asked for by their own tags and without its trigger: the share of the
-    traits asked for that are drawn. A LoRA that leaks draws fewer of them than the base does."""
-    return Gauge.of(count_asked_traits(asked, base), count_asked_traits(asked, lora), seed=seed)
+def _first_look(desk: _Desk, candidates: Sequence[Candidate], shots: Sequence[Shot]) -> list[Candidate]:
+    """Those candidates that are worth the full set, from the earliest."""
+    for one in candidates:
+        desk.look("first", one, shots)
+    steps = [one.step for one in candidates]
+    marks = [desk.marks["first", one.name] for one in candidates]
+    best = ranked(measured_of(steps, shots, marks), rules_of(desk.config))[: desk.config.finalists]
+    return [one for one in candidates if one.step in best]
+
+
+def _confirmed(
+    desk: _Desk, left: Sequence[Candidate], choice: Choice, order: Sequence[int], shots: Sequence[Shot]
+) -> Choice:
+    """The choice, once the chosen one and the best other were drawn again on fresh shots.
+
+    The first choice stands, unless the fresh pictures refuse it and do not refuse the other.
+    """
+    other = next((step for step in order if step not in (choice.step, *choice.refused)), None)
+    pair = [one for one in left if one.step in (choice.step, other)]
+    desk.begin_fresh(shots)
+    for one in pair:
+        desk.look("fresh", one, shots)
+    marks = [desk.marks["fresh", one.name] for one in pair]
+    fresh = choose(
+        measured_of([one.step for one in pair], shots, marks), rules_of(desk.config), least="drift", seed=desk.seed
+    )
+    if choice.step not in fresh.refused:
+        return choice
+    why = f"On fresh prompts step {choice.step} is refused: {fresh.refused[choice.step or 0]}. "
+    return choice.model_copy(update={"step": fresh.step, "reason": why + fresh.reason})
+
+
+def _told(desk: _Desk, candidates: Sequence[Candidate], choice: Choice) -> Evaluation:
+    steps = {one.name: one.step for one in candidates}
+    scores: list[Score] = []
+    pictures: list[Judged] = []
+    for (round, who), drawn in desk.drawn.items():
+        measure = desk.measures[round]
+        marks = desk.marks[round, who] if who != BASE else judge(drawn, replace(measure, copies=None))
+        scores += score(who, steps.get(who), round, drawn, marks, measure, seed=desk.seed)
+        pictures += judged(who, round, drawn, marks)
+    return Evaluation(choice, scores, pictures, desk.measures["full"].known, desk.drawn)

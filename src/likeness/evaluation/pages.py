@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from likeness.evaluation.axes import Gauge
-from likeness.evaluation.evaluate import Comparison
+from likeness.evaluation.proof import Comparison
+from likeness.evaluation.tallies import Gauge
 from likeness.images import Pixels
 from likeness.statistics import Interval
 

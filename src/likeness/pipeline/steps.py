@@ -65,6 +65,18 @@ def _encode(bench: Bench) -> list[Path]:
     return cached_files(workspace.cache)
 
 
+def _evaluation_inputs(bench: Bench) -> dict[str, str]:
+    from likeness.pipeline.evaluation import evaluation_inputs  # torch comes with it
+
+    return evaluation_inputs(bench)
+
+
+def _evaluate(bench: Bench) -> list[Path]:
+    from likeness.pipeline.evaluation import evaluate_run
+
+    return evaluate_run(bench)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step of the pipeline.
@@ -83,6 +95,7 @@ STEPS: Mapping[str, Step] = {
     "caption": Step(_caption_inputs, _caption),
     "encode": Step(_encode_inputs, _encode),
     "train": Step(train_inputs, train_lora),
+    "evaluate": Step(_evaluation_inputs, _evaluate),
     "sample": Step(sample_inputs, draw_samples),
 }
 """All steps by name, in the order in which they run."""

@@ -3,6 +3,7 @@
 from likeness.recipe.captions import CaptionConfig
 from likeness.recipe.consent import check_may_train
 from likeness.recipe.curate import CurateConfig, ScreenConfig
+from likeness.recipe.evaluate import EvaluateConfig
 from likeness.recipe.files import load_recipe, write_recipe
 from likeness.recipe.page import (
     BaseConfig,
@@ -26,6 +27,7 @@ __all__ = [
     "Consent",
     "CurateConfig",
     "EncodeConfig",
+    "EvaluateConfig",
     "PerceptionConfig",
     "Recipe",
     "SampleConfig",

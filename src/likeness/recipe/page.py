@@ -7,6 +7,7 @@ from pydantic import Field
 
 from likeness.recipe.captions import CaptionConfig
 from likeness.recipe.curate import CurateConfig
+from likeness.recipe.evaluate import EvaluateConfig
 from likeness.recipe.train import TrainConfig
 from likeness.recipe.values import Device, FileName, Section, Sha256, Tag
 from likeness.toml import plain_toml
@@ -217,6 +218,9 @@ class Recipe(Section):
         default=EncodeConfig(), description="How pictures and captions are stored for training."
     )
     train: TrainConfig = Field(default=TrainConfig(), description="How the adapter is trained.")
+    evaluate: EvaluateConfig = Field(
+        default=EvaluateConfig(), description="How adapters are measured, and which checkpoint is chosen."
+    )
     sample: SampleConfig = Field(default=SampleConfig(), description="What `likeness sample` draws.")
 
     def to_toml(self) -> str:

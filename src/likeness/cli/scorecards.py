@@ -1,0 +1,83 @@
+"""Scorecards as a program or a person wants them: one object, or tables."""
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from likeness.cli.tables import add_row, plain_table
+from likeness.evaluation.scorecard import KINDS, Score
+from likeness.pipeline.scores import read_verdict
+from likeness.records import read_records
+from likeness.workspace import Workspace
+
+__all__ = ["answer_of", "comparison_table", "scorecard_table"]
+
+BASE = "base"
+
+
+def answer_of(workspace: Workspace) -> dict[str, Any]:
+    """All that the last evaluation found, as plain data."""
+    verdict = read_verdict(workspace)
+    return {
+        "workspace": str(workspace.root),
+        "page": str(workspace.scorecard_html),
+        **verdict.model_dump(mode="json"),
+        "scores": [one.model_dump(mode="json") for one in read_records(workspace.scores_jsonl, Score)],
+    }
+
+
+def scorecard_table(answer: dict[str, Any]) -> RenderableType:
+    """The choice and its reason, every adapter by axis, what is wrong, and where the page is."""
+    choice = answer["choice"]
+    parts: list[RenderableType] = [Text(choice["reason"])]
+    if answer["lora"]:
+        parts.append(Text(f"LoRA: {answer['lora']}"))
+    parts += [_axes(answer["scores"]), Text("Likeness: 1 is as alike as real pictures are to each other, 0 strangers.")]
+    shown = {one["who"] for one in answer["scores"] if one["step"] is not None and one["step"] == choice["step"]}
+    for who, findings in answer["findings"].items():
+        if who in shown or not shown:
+            parts += [Text(f"\n{who}:"), *(_finding(one) for one in findings)]
+            parts += [] if findings else [Text("  nothing to change was found")]
+    return Group(*parts, Text(f"\nAll of it: {answer['page']}"))
+
+
+def comparison_table(told: dict[str, Any]) -> RenderableType:
+    """Both adapters by axis, the difference with its interval, and what that means."""
+    table = plain_table("axis", told["first"], told["second"], "difference", "95%", "")
+    for one in told["differences"]:
+        interval = one["difference"]
+        word = "worse" if one["is_worse"] else "better" if one["is_better"] else ""
+        figures = (f"{one['first']:.3f}", f"{one['second']:.3f}", f"{interval['mean']:+.3f}")
+        add_row(table, one["axis"], *figures, f"{interval['low']:+.3f} to {interval['high']:+.3f}", word)
+    return Group(table, Text(told["told"]))
+
+
+def _axes(scores: list[dict[str, Any]]) -> Table:
+    """Who by axis; of the last round of each."""
+    rounds = {one["who"]: one["round"] for one in scores if one["who"] != BASE}
+    last = {(one["who"], one["axis"]): one for one in scores if one["round"] == rounds.get(one["who"], "full")}
+    axes = [axis for axis in (*KINDS, "economy") if any(axis == own for _, own in last)]
+    table = plain_table("axis", *(f"{who}{_note(round)}" for who, round in rounds.items()), BASE)
+    for axis in axes:
+        add_row(table, axis, *(_cell(last.get((who, axis))) for who in (*rounds, BASE)))
+    return table
+
+
+def _note(round: str) -> str:
+    return {"first": " (a few)", "full": "", "fresh": " (fresh)"}[round]
+
+
+def _cell(score: dict[str, Any] | None) -> str:
+    if score is None:
+        return ""
+    if score["value"] is None:
+        return "untold"
+    value, untold = score["value"], sum(score["missing"].values())
+    gaps = f", {untold} of {score['asked']} untold" if untold else ""
+    return f"{value['mean']:.2f} ({value['low']:.2f} to {value['high']:.2f}{gaps})"
+
+
+def _finding(one: dict[str, Any]) -> Text:
+    return Text(f"  {one['found']}. {one['advice']}")

@@ -1,0 +1,241 @@
+"""Advice: what a scorecard says is wrong, with the figures that say so, and what to do about it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from likeness.evaluation.details import Detail
+from likeness.evaluation.scorecard import Score
+from likeness.recipe import EvaluateConfig
+from likeness.records import Record
+
+__all__ = ["FAULTS", "Fault", "Finding", "Lack", "findings_of"]
+
+Fault = str
+"""What can be wrong: a name in `FAULTS`, or "untold", where nothing could be told and a person has to look."""
+
+FAULTS: Mapping[str, tuple[Fault, ...]] = {
+    "identity": ("undertrained", "weak view"),
+    "face": ("wrong", "lost", "side"),
+    "body": ("wrong",),
+    "clothing": ("wrong", "lost"),
+    "attributes": ("wrong", "lost", "side"),
+    "freedom": ("stiff",),
+    "adherence": ("background",),
+    "override": ("outfit",),
+    "memorisation": ("copies",),
+    "leak": ("leak",),
+    "artefacts": ("artefacts",),
+}
+"""What each axis finds."""
+
+WEAK = 0.2  # of likeness, by which a view is behind the mean of all: with few pictures of a view less is chance
+VIEW_PICTURES = 3  # of a view, for its mean to say anything
+CONSISTENT = 0.5  # of the pictures that show a trait: a wrong value in as many was learnt, and is no slip
+BEYOND_BASE = 0.25  # of the pictures, more than the base shows that value anyway: what was not learnt is no fault of it
+LEAKS = 0.5  # of the likeness, without the trigger: of more, the class is the character
+FOLLOWED = 0.6  # of what was asked for; of less, the LoRA holds something fast
+MIRRORED = {"left": "right", "right": "left"}
+
+
+class Lack(Record):
+    """Pictures that would help, as the shopping list of curation names them.
+
+    Attributes:
+        axis: "view", "framing" or "expression".
+        value: of it.
+        count: pictures.
+    """
+
+    axis: str
+    value: str
+    count: int
+
+
+class Finding(Record):
+    """Something to change.
+
+    Attributes:
+        axis: that says so.
+        fault: what kind it is of.
+        name: of the trait, view or outfit; empty for the whole axis.
+        found: the figures, in words.
+        advice: what to do.
+        lack: pictures that would help.
+    """
+
+    axis: str
+    fault: Fault
+    name: str = ""
+    found: str
+    advice: str
+    lack: Lack | None = None
+
+
+def findings_of(scores: Sequence[Score], config: EvaluateConfig) -> list[Finding]:
+    """What is wrong with one adapter, the gravest axis first as a scorecard lists them.
+
+    Args:
+        scores: of one adapter in one round, an axis each.
+        config: with the limits.
+    """
+    return [finding for score in scores for finding in _of_axis(score, config)]
+
+
+def _of_axis(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
+    if score.value is None:
+        yield _untold(score)
+        return
+    finders = FINDERS.get(score.axis, ())
+    for find in finders:
+        yield from find(score, config)
+
+
+def _untold(score: Score) -> Finding:
+    reasons = "; ".join(f"{reason} ({count} of {score.asked})" for reason, count in score.missing.items())
+    return Finding(
+        axis=score.axis,
+        fault="untold",
+        found=f"nothing could be told of {score.axis}: {reasons}",
+        advice="Look yourself: likeness judge FOLDER asks you, blind, in two minutes.",
+    )
+
+
+def _undertrained(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
+    assert score.value
+    if score.value.low < config.identity_floor:
+        yield Finding(
+            axis=score.axis,
+            fault="undertrained",
+            found=f"likeness {_told(score)} of what real pictures reach: it is not learnt yet",
+            advice="Train longer (train.steps) or with a larger rank; where that does not help, with more pictures.",
+        )
+
+
+def _weak_views(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
+    assert score.value
+    if score.value.low < config.identity_floor:
+        return  # all of it is weak
+    for view in score.details:
+        if view.samples >= VIEW_PICTURES and view.share < score.value.mean - WEAK:
+            yield Finding(
+                axis=score.axis,
+                fault="weak view",
+                name=view.name,
+                found=f"{view.name}: likeness {view.share:.2f}, {score.value.mean:.2f} over all views",
+                advice=f"Add 3 pictures of this view: {view.name}.",
+                lack=Lack(axis="view", value=view.name, count=3),
+            )
+
+
+def _wrong_traits(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
+    for trait in score.details:
+        if trait.high >= CONSISTENT or trait.instead_share < CONSISTENT or " or " in trait.wanted:
+            continue
+        is_lost = trait.instead in NOTHING
+        if not is_lost and trait.instead_share - trait.base_share < BEYOND_BASE:
+            continue
+        is_side = _mirrored(trait.wanted) == trait.instead
+        fault = "lost" if is_lost else "side" if is_side else "wrong"
+        yield Finding(
+            axis=score.axis,
+            fault=fault,
+            name=trait.name,
+            found=f"{_words(trait)}: {trait.instead or 'nothing'} in {trait.instead_share:.0%} of {trait.samples} "
+            f"pictures, {trait.wanted} in {trait.share:.0%}",
+            advice=CURES[fault],
+        )
+
+
+NOTHING = ("none", "")
+CURES: Mapping[Fault, str] = {
+    "side": "Keep encode.mirror off, and look for mirrored pictures among those that are trained on: `likeness curate` "
+    "finds those that contradict the others.",
+    "wrong": "The pictures that are trained on show it so, or their captions do not match: compare them with those "
+    "held out.",
+    "lost": "It is not learnt: add close-ups that show it, or train longer. A caption that says it keeps it from the "
+    "trigger.",
+}
+
+
+def _held_fast(fault: Fault, advice: str) -> Callable[[Score, EvaluateConfig], Iterator[Finding]]:
+    def find(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
+        for one in score.details:
+            if one.name.endswith(" entropy") or one.high >= FOLLOWED:
+                continue
+            yield Finding(
+                axis=score.axis,
+                fault=fault,
+                name=one.name,
+                found=f"{_words(one)} is as asked in {one.share:.0%} of {one.samples} pictures; "
+                f"most often {one.instead} instead",
+                advice=advice.format(name=_words(one)),
+            )
+
+    return find
+
+
+def _above(fault: Fault, limit: str, words: str, advice: str) -> Callable[[Score, EvaluateConfig], Iterator[Finding]]:
+    def find(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
+        assert score.value
+        if score.value.high > getattr(config, limit):
+            yield Finding(axis=score.axis, fault=fault, found=words.format(_told(score)), advice=advice)
+
+    return find
+
+
+def _leak(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
+    assert score.value
+    if score.value.low > LEAKS or score.value.high > config.leak_limit:
+        yield Finding(
+            axis=score.axis,
+            fault="leak",
+            found=f"without the trigger pictures take on {_told(score)} of the likeness",
+            advice="Keep the class: train.preserve, or encode.class_pictures; and put the trigger into every caption.",
+        )
+
+
+FINDERS: Mapping[str, tuple[Callable[[Score, EvaluateConfig], Iterator[Finding]], ...]] = {
+    "identity": (_undertrained, _weak_views),
+    **dict.fromkeys(("face", "body", "clothing", "attributes"), (_wrong_traits,)),
+    "freedom": (
+        _held_fast("stiff", "Add pictures with other values of {name}, and say it in every caption (likeness audit)."),
+    ),
+    "adherence": (
+        _held_fast("background", "Say the background in every caption, and add pictures on others (likeness audit)."),
+    ),
+    "override": (
+        _held_fast(
+            "outfit", "Say {name} in captions, so that it stays free: caption.plan; add pictures in other outfits."
+        ),
+    ),
+    "memorisation": (
+        _above(
+            "copies",
+            "copies_limit",
+            "{} of the pictures copy one that was trained on",
+            "Train shorter or with a smaller rank, and with more pictures; say more in captions.",
+        ),
+    ),
+    "leak": (_leak,),
+    "artefacts": (
+        _above(
+            "artefacts",
+            "artefacts_limit",
+            "{} of the pictures are blank, burnt, noisy or all the same",
+            "Take an earlier checkpoint, or lower train.learning_rate; fetch a damaged file again.",
+        ),
+    ),
+}
+
+
+def _told(score: Score) -> str:
+    assert score.value
+    return f"{score.value.mean:.2f} ({score.value.low:.2f} to {score.value.high:.2f})"
+
+
+def _words(detail: Detail) -> str:
+    return detail.name.replace("_", " ")
+
+
+def _mirrored(value: str) -> str:
+    side, _, rest = value.partition(" ")
+    return f"{MIRRORED[side]} {rest}" if side in MIRRORED else ""

@@ -1,0 +1,102 @@
+"""Instruments: what draws and what looks, and what pictures are measured against, as an evaluation is given them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from likeness.evaluation.artefacts import Usual
+from likeness.evaluation.axes import SCENE, Drawn, Measure
+from likeness.evaluation.copies import Copies
+from likeness.evaluation.known import Seen, know
+from likeness.evaluation.shots import Shot
+from likeness.images import Pixels
+from likeness.perception import Reader
+from likeness.perception.encoders import Encoder
+from likeness.recipe import EvaluateConfig
+from likeness.records import Reading
+
+__all__ = ["Draw", "Instruments", "Real", "SeenReal", "measure_with"]
+
+FEWEST = 4  # real pictures of each kind, below which copies cannot be told from new pictures
+
+Draw = Callable[[str, Sequence[Shot]], list[Pixels]]
+"""Pictures of the shots, by the candidate of a name or the base."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What draws and what looks.
+
+    Attributes:
+        draw: makes the pictures.
+        reader: looks at them.
+        traits_of: what a reading says of the character, for a reader whose words are tags.
+        part_of: which part of the character a trait belongs to.
+        encoder: tells how far pictures moved.
+        copy_encoder: tells copies.
+    """
+
+    draw: Draw
+    reader: Reader
+    traits_of: Callable[[Reading], Mapping[str, str]]
+    part_of: Callable[[str], str]
+    encoder: Encoder
+    copy_encoder: Encoder
+
+    def read(self, pixels: Sequence[Pixels]) -> list[Reading]:
+        """What the reader sees, with the traits that its tags say."""
+        return [one.model_copy(update={"traits": dict(self.traits_of(one))}) for one in self.reader.read(pixels)]
+
+    def looked_at(self, pixels: Sequence[Pixels]) -> list[Seen]:
+        """The pictures, with what the reader sees."""
+        return [Seen(*pair) for pair in zip(pixels, self.read(pixels), strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Real:
+    """Real pictures of the character.
+
+    Attributes:
+        held_out: that nothing was trained on; with them all is compared.
+        others: more of them, which tell how alike real pictures are: those that were trained on, say.
+        trained_on: those that the candidates were trained on, of which copies are looked for; none where they are not
+            here.
+    """
+
+    held_out: Sequence[Pixels]
+    others: Sequence[Pixels]
+    trained_on: Sequence[Pixels] = ()
+
+    def seen(self, instruments: Instruments) -> "SeenReal":
+        """The same, with what the reader sees in them."""
+        return SeenReal(*(instruments.looked_at(some) for some in (self.held_out, self.others, self.trained_on)))
+
+
+@dataclass(frozen=True, slots=True)
+class SeenReal:
+    """Real pictures, with what was seen in them; see `Real`."""
+
+    held_out: list[Seen]
+    others: list[Seen]
+    trained_on: list[Seen]
+
+
+def measure_with(base: Drawn, real: SeenReal, instruments: Instruments, config: EvaluateConfig) -> Measure:
+    """What pictures are measured with, once the base's are there: strangers are what it draws, but for prompts that say
+    something of the character beside its trigger, which the base does not know."""
+    strangers = [
+        reading
+        for shot, reading in zip(base.shots, base.readings, strict=True)
+        if not shot.asked.keys() - {*SCENE, "background"}
+    ]
+    known = know(
+        real.held_out,
+        real.others,
+        strangers,
+        part_of=instruments.part_of,
+        checklist=config.checklist,
+        knows_characters=instruments.reader.same_character is not None,
+    )
+    enough = min(len(real.held_out), len(real.trained_on)) >= FEWEST
+    copies = Copies(real.trained_on, real.held_out, instruments.copy_encoder) if enough else None
+    usual = Usual.of([*(one.pixels for one in (*real.held_out, *real.others)), *base.pixels])
+    return Measure(known, base, instruments.encoder, copies, usual)

@@ -1,0 +1,238 @@
+"""Languages: how bases are spoken to, with words for the values that a reader can then tell."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from likeness.maquette.world import (
+    HELD_OUT_VALUES,
+    SCENE_AXES,
+    TRAITS,
+    Drawing,
+    random_identity,
+    random_scene,
+    scene_tags,
+    trait_tags,
+    visible_axes,
+    visible_traits,
+)
+from likeness.seeds import stream
+
+__all__ = ["LANGUAGES", "Language", "Override", "shown_axes"]
+
+OTHERS = 48  # of the maquette's other characters that can be asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Something about the character that a prompt asks to be otherwise.
+
+    Attributes:
+        traits: what a reader should then see, name to value.
+        words: that ask for it.
+    """
+
+    traits: Mapping[str, str]
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Language:
+    """How prompts are written for a kind of base.
+
+    Attributes:
+        axes: of a scene, by axis and value the words for it. A view without a side is met by either side.
+        overrides: that may be asked for.
+        backgrounds: by value, the words of those that training pictures seldom have.
+        styles: other ways to draw, for which no reader has words.
+        others: whole prompts of other things, for a prompt without the trigger.
+        front: words that come first in every prompt.
+        negative: what is asked against, where the recipe says nothing.
+        joint: between the parts of a prompt.
+    """
+
+    axes: Mapping[str, Mapping[str, str]]
+    overrides: tuple[Override, ...]
+    backgrounds: Mapping[str, str]
+    styles: tuple[str, ...] = ()
+    others: tuple[str, ...]
+    front: tuple[str, ...] = ()
+    negative: str = ""
+    joint: str = ", "
+
+    def say(self, *parts: str) -> str:
+        """The parts that are there as one prompt, behind the words that come first."""
+        return self.joint.join(part for part in (*self.front, *parts) if part)
+
+    def understood(self, prompt: str) -> dict[str, str]:
+        """What a prompt written elsewhere asks for, by axis; of two values of an axis the one with more words."""
+        said = {part.strip().lower() for part in prompt.split(",")}
+        asked: dict[str, str] = {}
+        for axis, values in {
+            **self.axes,
+            "background": {**self.axes.get("background", {}), **self.backgrounds},
+        }.items():
+            parts = {value: {part.strip() for part in words.split(",")} for value, words in values.items()}
+            found = [value for value, own in parts.items() if own <= said]
+            if found:
+                asked[axis] = max(found, key=lambda value: len(parts[value]))
+        return asked
+
+
+def shown_axes(scene: Mapping[str, str]) -> dict[str, str]:
+    """Those values of a scene that can be seen in it: no expression from behind, no pose in a close-up."""
+    return {axis: scene[axis] for axis in visible_axes(scene) if axis in scene}
+
+
+def _maquette() -> Language:
+    axes = {axis: {value: scene_tags({axis: value})[0] for value in values} for axis, values in SCENE_AXES.items()}
+    hair = [
+        Override({"hair_colour": colour}, f"{colour} hair")
+        for colour in TRAITS["hair_colour"]
+        if ("hair_colour", colour) not in HELD_OUT_VALUES
+    ]
+    outfits = [
+        Override({"garment": garment, "garment_colour": colour}, f"{colour} {garment}")
+        for garment, colour in zip(TRAITS["garment"], ("white", "green", "blue", "red", "yellow"), strict=True)
+    ]
+    return Language(
+        axes=axes,
+        overrides=(*hair, *outfits),
+        backgrounds=axes["background"],
+        others=tuple(_other(number) for number in range(OTHERS)),
+    )
+
+
+def _other(number: int) -> str:
+    """The prompt of a character that the embedded base knows all traits of, by its tags."""
+    rng = stream(number, "others asked for")
+    one = Drawing(random_identity(rng, seen_only=True), random_scene(rng))
+    traits = {name: one.identity[name] for name in visible_traits(one.identity, one.scene)}
+    return ", ".join([one.identity.class_words, *trait_tags(traits), *scene_tags(one.scene)])
+
+
+_BOORU = Language(
+    axes={
+        "view": {
+            "front": "looking at viewer, straight-on",
+            "three-quarter": "three quarter view",
+            "profile": "from side, profile",
+            "back": "from behind",
+        },
+        "framing": {"face": "portrait, close-up", "upper body": "upper body", "full body": "full body"},
+        "expression": {
+            "neutral": "expressionless, closed mouth",
+            "smile": "light smile, closed mouth",
+            "laughing": "laughing, open mouth",
+            "sad": "sad, frown",
+            "angry": "angry, v-shaped eyebrows",
+            "surprised": "surprised, wide-eyed",
+        },
+        "pose": {"standing": "standing", "sitting": "sitting", "arms up": "arms up", "crossed arms": "crossed arms"},
+        "background": {
+            "white background": "simple background, white background",
+            "outdoors": "outdoors, day",
+            "indoors": "indoors",
+        },
+    },
+    overrides=(
+        Override({"outfit": "school uniform"}, "school uniform"),
+        Override({"hair_colour": "green hair"}, "green hair"),
+        Override({"outfit": "kimono"}, "kimono"),
+        Override({"hair_colour": "pink hair"}, "pink hair"),
+        Override({"outfit": "armor"}, "armor"),
+        Override({"age": "old"}, "elderly, wrinkled skin"),
+    ),
+    backgrounds={
+        "beach": "beach, ocean",
+        "forest": "forest",
+        "night": "night, city lights",
+        "classroom": "classroom",
+        "underwater": "underwater",
+    },
+    styles=("monochrome, sketch", "watercolor (medium)", "pixel art", "1990s (style)"),
+    others=(
+        "1boy, solo, black hair, suit, necktie, upper body, office",
+        "1girl, solo, red hair, apron, smile, kitchen",
+        "1boy, solo, blonde hair, armor, standing, full body, castle",
+        "1girl, solo, black hair, glasses, reading, library",
+        "1girl, solo, white hair, winter coat, scarf, snow",
+        "1boy, solo, brown hair, hoodie, sitting, street",
+        "no humans, scenery, mountain, lake",
+        "no humans, cat, sitting, window",
+    ),
+)
+
+_PROSE = Language(
+    axes={
+        "view": {
+            "front": "facing the viewer",
+            "three-quarter": "in three-quarter view",
+            "profile": "in profile",
+            "back": "seen from behind",
+        },
+        "framing": {"face": "close-up portrait", "upper body": "upper body shot", "full body": "full body shot"},
+        "expression": {
+            "neutral": "with a neutral expression",
+            "smile": "smiling",
+            "laughing": "laughing out loud",
+            "sad": "looking sad",
+            "angry": "looking angry",
+            "surprised": "looking surprised",
+        },
+        "pose": {
+            "standing": "standing",
+            "sitting": "sitting on a chair",
+            "arms up": "raising both arms",
+            "crossed arms": "with crossed arms",
+        },
+        "background": {
+            "white background": "in front of a white wall",
+            "outdoors": "outdoors in daylight",
+            "indoors": "in a living room",
+        },
+    },
+    overrides=(
+        Override({"outfit": "suit"}, "wearing a dark suit"),
+        Override({"hair_colour": "blonde hair"}, "with dyed blonde hair"),
+        Override({"outfit": "raincoat"}, "wearing a yellow raincoat"),
+        Override({"age": "old"}, "as an elderly person"),
+    ),
+    backgrounds={
+        "beach": "on a beach",
+        "forest": "in a forest",
+        "night": "in a city street at night",
+        "snow": "in the snow",
+    },
+    styles=("oil painting", "black and white photograph", "watercolour", "pencil sketch"),
+    others=(
+        "photo of a man in a suit in an office",
+        "photo of a woman with red hair in a kitchen",
+        "photo of an old man on a bench in a park",
+        "photo of a girl with glasses reading in a library",
+        "photo of a cat at a window",
+        "photo of a mountain lake",
+        "photo of a man in a hoodie on a street",
+        "photo of a woman in a winter coat in the snow",
+    ),
+)
+
+_UNWANTED = "lowres, bad anatomy, bad hands, text, watermark"
+
+LANGUAGES: Mapping[str, Language] = MappingProxyType(
+    {
+        "maquette": _maquette(),
+        "booru": _BOORU,
+        "illustrious": replace(_BOORU, front=("masterpiece", "best quality"), negative=f"worst quality, {_UNWANTED}"),
+        "noobai": replace(
+            _BOORU,
+            front=("masterpiece", "best quality", "newest", "absurdres"),
+            negative=f"worst quality, old, early, {_UNWANTED}",
+        ),
+        "pony": replace(
+            _BOORU, front=("score_9", "score_8_up", "score_7_up"), negative=f"score_4, score_5, score_6, {_UNWANTED}"
+        ),
+        "prose": _PROSE,
+    }
+)
+"""The quality words are those that the cards of the bases ask for."""

@@ -1,0 +1,222 @@
+"""The scorecard: what each axis says of one model, with its interval, what it rests on, and what could not be told.
+
+Shapes: C models, P prompts, S seeds.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy
+
+from likeness.evaluation.axes import AXES, Drawn, Measure
+from likeness.evaluation.calibration import Mark
+from likeness.evaluation.choose import Measured, Rule
+from likeness.evaluation.details import Detail, details_of
+from likeness.evaluation.shots import Shot
+from likeness.recipe import EvaluateConfig
+from likeness.records import Record
+from likeness.statistics import Floats, Interval, picture_weights, resampled_means
+
+__all__ = ["KINDS", "Judged", "Round", "Score", "judge", "judged", "measured_of", "rules_of", "score"]
+
+Round = Literal["first", "full", "fresh"]
+"""Few prompts on all checkpoints; the full set on some; the full set on fresh prompts and noise."""
+
+KINDS: Mapping[str, Literal["likeness", "freedom", "harm"]] = {
+    **dict.fromkeys(("identity", "face", "body", "clothing", "attributes"), "likeness"),
+    **dict.fromkeys(("freedom", "adherence", "override"), "freedom"),
+    **dict.fromkeys(("memorisation", "leak", "drift", "artefacts"), "harm"),
+}
+"""What each axis is of those that count in a choice; `economy` is told and counts for nothing."""
+
+HALF = ("face", "body", "clothing", "attributes", "adherence", "override")
+"""What counts half: `identity` and `freedom` hold much of it."""
+
+LEAST_TOLD = 0.5  # of the pictures that ask for an axis: of fewer, what could be told is not what there is
+ENDS = (0.025, 0.975)
+
+
+class Score(Record):
+    """What one axis says of one model.
+
+    Attributes:
+        who: the checkpoint's name, or "base".
+        step: that it was trained for; None for what is no checkpoint of a run.
+        round: on which prompts.
+        axis: its name.
+        value: the mean, calibrated where it is a likeness (1: as real pictures), and its 95% interval; None where
+            nothing could be told.
+        raw: the mean as the instrument says it.
+        asked: pictures that ask for it.
+        missing: of those, how many nothing could be told of, by reason.
+        details: what it is made of.
+    """
+
+    who: str
+    step: int | None
+    round: Round
+    axis: str
+    value: Interval | None
+    raw: Interval | None
+    asked: int
+    missing: dict[str, int] = {}
+    details: tuple[Detail, ...] = ()
+
+
+class Judged(Record):
+    """One picture, and what each axis says of it.
+
+    Attributes:
+        who: who drew it.
+        round: on which prompts.
+        shot: what was asked.
+        values: by axis; an axis that it was not asked for, or that could not be told, is left out.
+        raws: the same, as the instrument says it.
+        missing: by axis, why there is no value.
+        nearest: place of the training picture that it is most like, where such are compared with.
+        picture: where it lies, relative to the folder of the evaluation; empty where it was not kept.
+        instrument_sha256: of the weights that read it.
+    """
+
+    who: str
+    round: Round
+    shot: Shot
+    values: dict[str, float]
+    raws: dict[str, float]
+    missing: dict[str, str]
+    nearest: int | None = None
+    picture: str = ""
+    instrument_sha256: str
+
+
+Marks = Mapping[str, Sequence[Mark | None]]
+
+
+def judge(drawn: Drawn, measure: Measure) -> dict[str, list[Mark | None]]:
+    """The marks of each axis, one per picture."""
+    return {name: axis(drawn, measure) for name, axis in AXES.items()}
+
+
+def judged(who: str, round: Round, drawn: Drawn, marks: Marks) -> list[Judged]:
+    """The same, by picture."""
+    found = []
+    for place, (shot, reading) in enumerate(zip(drawn.shots, drawn.readings, strict=True)):
+        own = {axis: mark for axis, some in marks.items() if (mark := some[place])}
+        values = {axis: _short(mark.value) for axis, mark in own.items() if mark.value is not None}
+        raws = {axis: _short(mark.raw) for axis, mark in own.items() if mark.raw is not None}
+        missing = {axis: mark.missing for axis, mark in own.items() if mark.value is None}
+        found.append(
+            Judged(
+                who=who,
+                round=round,
+                shot=shot,
+                values=values,
+                raws=raws,
+                missing=missing,
+                nearest=next((mark.nearest for mark in own.values() if mark.nearest is not None), None),
+                instrument_sha256=reading.instrument_sha256,
+            )
+        )
+    return found
+
+
+def _short(value: float) -> float:
+    """Five decimals, as embeddings are kept with."""
+    return round(float(value), 5)
+
+
+def score(
+    who: str, step: int | None, round: Round, drawn: Drawn, marks: Marks, measure: Measure, *, seed: int
+) -> list[Score]:
+    """A score for each axis that some picture was asked for."""
+    weights = _weights(drawn.shots, seed)
+    scores = []
+    for axis, some in marks.items():
+        own = [mark for mark in some if mark]
+        if not own:
+            continue
+        told = [mark.value if mark else None for mark in some]
+        raws = [mark.raw if mark else None for mark in some]
+        is_told = sum(mark.value is not None for mark in own) >= LEAST_TOLD * len(own)
+        scores.append(
+            Score(
+                who=who,
+                step=step,
+                round=round,
+                axis=axis,
+                value=_interval(drawn.shots, told, weights) if is_told else None,
+                raw=_interval(drawn.shots, raws, weights),
+                asked=len(own),
+                missing=dict(Counter(mark.missing for mark in own if mark.value is None)),
+                details=details_of(axis, drawn, some, measure),
+            )
+        )
+    return scores
+
+
+def measured_of(steps: Sequence[int], shots: Sequence[Shot], marks: Sequence[Marks]) -> Measured:
+    """What was measured of several checkpoints on the same shots, as a choice wants it.
+
+    An axis that less than half could be told of a checkpoint has no value there.
+    """
+    strata, _ = _layout(shots)
+    values = {
+        axis: numpy.stack([_grid(shots, _if_told(one[axis])) for one in marks])
+        for axis in marks[0]
+        if any(mark for one in marks for mark in one[axis])
+    }
+    return Measured(tuple(steps), strata, values)
+
+
+def rules_of(config: EvaluateConfig) -> list[Rule]:
+    """What each axis counts for, as the recipe says."""
+    limits = {
+        "identity": config.identity_floor,
+        "memorisation": config.copies_limit,
+        "leak": config.leak_limit,
+        "artefacts": config.artefacts_limit,
+    }
+    return [
+        Rule(axis, kind, config.weights.get(axis, 0.5 if axis in HALF else 1.0), limits.get(axis))
+        for axis, kind in KINDS.items()
+    ]
+
+
+def _interval(shots: Sequence[Shot], told: Sequence[float | None], weights_RPS: Floats) -> Interval | None:
+    """The mean of what could be told and its 95% interval; None of nothing."""
+    values_PS = _grid(shots, told)
+    samples = int(numpy.isfinite(values_PS).sum())
+    if not samples:
+        return None
+    means_R = resampled_means(values_PS[None], weights_RPS)[:, 0]
+    low, high = numpy.nanquantile(means_R, ENDS)
+    return Interval(mean=float(numpy.nanmean(values_PS)), low=float(low), high=float(high), samples=samples)
+
+
+def _weights(shots: Sequence[Shot], seed: int) -> Floats:
+    strata, seeds = _layout(shots)
+    return picture_weights(strata, seeds, seed=seed)
+
+
+def _layout(shots: Sequence[Shot]) -> tuple[tuple[str, ...], int]:
+    """The kind of each prompt, and how many pictures there are of one, at most."""
+    kinds = {shot.number: shot.kind for shot in shots}
+    return tuple(kinds.values()), max(Counter(shot.number for shot in shots).values())
+
+
+def _grid(shots: Sequence[Shot], told: Sequence[float | None]) -> Floats:
+    """Values by prompt and seed, shape (P, S); NaN where there is none."""
+    rows: dict[int, list[float]] = {}
+    for shot, value in zip(shots, told, strict=True):
+        rows.setdefault(shot.number, []).append(numpy.nan if value is None else value)
+    grid_PS = numpy.full((len(rows), max(map(len, rows.values()))), numpy.nan)
+    for place, row in enumerate(rows.values()):
+        grid_PS[place, : len(row)] = row
+    return grid_PS
+
+
+def _if_told(marks: Sequence[Mark | None]) -> list[float | None]:
+    own = [mark for mark in marks if mark]
+    is_told = sum(mark.value is not None for mark in own) >= LEAST_TOLD * len(own)
+    return [mark.value if mark and is_told else None for mark in marks]

@@ -1,0 +1,270 @@
+"""The evaluation step: which adapters, measured against which pictures, asked for what, and where it is written."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from likeness.captions.seen import group_of, is_hidden_from_behind, traits_seen
+from likeness.captions.tags import SCENE, split_tags
+from likeness.captions.traits import TraitPlan
+from likeness.errors import WorkspaceError
+from likeness.evaluation.evaluate import Candidate, evaluate
+from likeness.evaluation.instruments import Instruments, Real
+from likeness.evaluation.languages import LANGUAGES, Language
+from likeness.evaluation.scorecard import Judged
+from likeness.evaluation.shots import Shot, Subject, Worn, plan_shots
+from likeness.events import Event
+from likeness.images import cropped
+from likeness.maquette.world import KINDS
+from likeness.perception.encoders import load_encoder
+from likeness.pipeline.bench import Bench
+from likeness.pipeline.captions import read_plan
+from likeness.pipeline.instruments import open_reader
+from likeness.pipeline.painter import Painter
+from likeness.pipeline.scores import measured_with, write_evaluation
+from likeness.recipe import Recipe, SampleConfig
+from likeness.records import Caption, Picture, Reading, read_records
+from likeness.statistics import detectable_difference
+from likeness.workspace import Run, Workspace
+
+__all__ = [
+    "candidates_of",
+    "evaluate_run",
+    "evaluation_inputs",
+    "instruments_for",
+    "language_of",
+    "measure_files",
+    "real_pictures",
+    "steps_of",
+    "subject_of",
+]
+
+OFTEN, SELDOM = 0.8, 0.5  # of an outfit's captions, and of the others: words that are said so are the outfit's
+FEWEST = 3  # pictures of an outfit, for one that is worth asking for
+
+
+def evaluation_inputs(bench: Bench) -> dict[str, str]:
+    """Digests of all that evaluation reads."""
+    recipe, workspace = bench.recipe, bench.workspace
+    return {
+        **{file.name: bench.digest(file) for file in candidates_of(workspace).values()},
+        "images.jsonl": bench.digest(workspace.images_jsonl),
+        "captions.jsonl": bench.digest(workspace.captions_jsonl),
+        "[evaluate]": recipe.evaluate.digest,
+        "[sample]": sampling_of(recipe).digest,
+        "[perception]": recipe.perception.digest,
+        "[caption]": recipe.caption.digest,
+        "front": ", ".join(bench.front),
+        "seed": str(recipe.seed),
+        "base": bench.base_digest,
+    }
+
+
+def evaluate_run(bench: Bench) -> list[Path]:
+    """Scores, choice, pictures and page of the run that was trained last."""
+    workspace = bench.workspace
+    subject = subject_of(workspace, bench.recipe)
+    learnt = [one.path for one in read_records(workspace.images_jsonl, Picture) if one.use == "train"]
+    trained_on = [f"images/{path}" for path in learnt]
+    return measure_files(bench, candidates_of(workspace), subject, real_pictures(workspace), trained_on=trained_on)
+
+
+def measure_files(
+    bench: Bench, files: Mapping[str, Path], subject: Subject, real: Real, *, trained_on: Sequence[str] = ()
+) -> list[Path]:
+    """Scores, choice, pictures and page of some adapters; the smallest difference that so many pictures show is told
+    before any is drawn.
+
+    Args:
+        bench: with the base and the recipe.
+        files: the adapters by name, the earliest first.
+        subject: who is asked for.
+        real: what they are measured against.
+        trained_on: where the pictures of `real.trained_on` lie, relative to the workspace.
+    """
+    config = bench.recipe.evaluate
+    detectable = detectable_difference(config.count, config.seeds)
+    note = f"{config.count} x {config.seeds} pictures show differences of {detectable:.3f} and more"
+    bench.report(Event(stage="evaluate", done=0, total=0, note=note))
+    instruments = instruments_for(bench, files)
+    found = evaluate(
+        [Candidate(name, place) for name, place in steps_of(files).items()],
+        plan_of(bench.recipe, subject),
+        real,
+        config,
+        instruments=instruments,
+        seed=bench.recipe.seed,
+        report=bench.report,
+    )
+    measured = measured_with(bench, instruments, found.pictures[0].instrument_sha256)
+    painter = instruments.draw
+    assert isinstance(painter, Painter)
+
+    def place_of(one: Judged) -> str:
+        (file,) = painter.files(one.who, [one.shot])
+        return file.relative_to(bench.workspace.root).as_posix()
+
+    return write_evaluation(
+        bench,
+        found,
+        files,
+        measured,
+        pictures=place_of,
+        trained_on=trained_on,
+        detectable=detectable,
+    )
+
+
+def candidates_of(workspace: Workspace) -> dict[str, Path]:
+    """The checkpoints of the run that was trained last, by name, from the earliest.
+
+    Raises:
+        WorkspaceError: where none was trained yet.
+    """
+    made = [path for path in workspace.made_by("train") if path.exists()]
+    run = (
+        Run(made[-1].parent)
+        if made
+        else next((run for run in reversed(workspace.numbered_runs()) if run.checkpoints), None)
+    )
+    files = {path.stem: path for path in run.checkpoints} if run else {}
+    if not files:
+        raise WorkspaceError(
+            f"{workspace.root} has no LoRA to measure yet. Train one first: likeness train {workspace.root}"
+        )
+    return files
+
+
+def steps_of(files: Mapping[str, Path]) -> dict[str, int]:
+    """The step of each checkpoint, as its name tells; for files of other names their places."""
+    told = {name: re.fullmatch(r"step-(\d+)", name) for name in files}
+    return {name: int(match[1]) if match else place for place, (name, match) in enumerate(told.items(), start=1)}
+
+
+def plan_of(recipe: Recipe, subject: Subject) -> Callable[[int], list[Shot]]:
+    """The shots of a seed, for this character and base."""
+    return lambda seed: plan_shots(subject, language_of(recipe), recipe.evaluate, seed=seed)
+
+
+def language_of(recipe: Recipe) -> Language:
+    """How the base is spoken to: as `evaluate.words` says, or as suits base and reader."""
+    words = recipe.evaluate.words
+    if words == "auto":
+        by_reader = {"maquette": "maquette", "anime": "booru"}
+        words = "maquette" if recipe.base.path == "maquette" else by_reader.get(recipe.perception.reader, "prose")
+    return LANGUAGES[words]
+
+
+def sampling_of(recipe: Recipe) -> SampleConfig:
+    """How an evaluation's pictures are drawn: as `[sample]` says, against what the base's words are against."""
+    sample = recipe.sample
+    negative = sample.negative or language_of(recipe).negative
+    return sample.model_copy(update={"negative": negative, "prompts": (), "seed": 0, "count": 1})
+
+
+def instruments_for(bench: Bench, files: Mapping[str, Path]) -> Instruments:
+    """What draws with some adapters, and what looks at the pictures."""
+    recipe = bench.recipe
+    sample = sampling_of(recipe)
+    return Instruments(
+        draw=Painter(
+            lambda: bench.model, sample, files, base=bench.base_digest, to=bench.workspace.evaluation / "pictures"
+        ),
+        reader=open_reader(recipe.perception),
+        traits_of=lambda reading: traits_of(reading, recipe),
+        part_of=part_of,
+        encoder=load_encoder(recipe.evaluate.encoder),
+        copy_encoder=load_encoder(recipe.evaluate.copy_encoder),
+    )
+
+
+def traits_of(reading: Reading, recipe: Recipe) -> dict[str, str]:
+    """What a reading says of the character: as its instrument names it, or by its tags."""
+    return traits_seen(reading, recipe.caption, 0.0)
+
+
+def part_of(trait: str) -> str:
+    """Which part of a character a trait belongs to: "face", "body", "clothing" or "attributes"."""
+    for part, names in KINDS.items():
+        if trait in names:
+            return part
+    if group_of(trait) != "body":
+        return "clothing"
+    return "face" if is_hidden_from_behind(trait) else "attributes"
+
+
+def real_pictures(workspace: Workspace) -> Real:
+    """The pictures that were held out, and those that were trained on, as they were cropped.
+
+    Raises:
+        WorkspaceError: where no picture was held out.
+    """
+    pictures = read_records(workspace.images_jsonl, Picture)
+    used = {
+        use: [cropped(workspace.images / one.path, one.crop) for one in pictures if one.use == use]
+        for use in ("held-out", "train")
+    }
+    if not used["held-out"]:
+        raise WorkspaceError(
+            f"{workspace.root} has no held-out pictures, and a score against those that were learnt from says nothing. "
+            "Add pictures and curate again; or name a folder of others: likeness evaluate FILE --references FOLDER"
+        )
+    return Real(used["held-out"], used["train"], trained_on=used["train"])
+
+
+def subject_of(workspace: Workspace, recipe: Recipe) -> Subject:
+    """Who is asked for, as its captions and its plan say."""
+    captions = read_records(workspace.captions_jsonl, Caption)
+    plan, named = read_plan(workspace), recipe.character
+    readings = {one.id: one.reading for one in read_records(workspace.images_jsonl, Picture) if one.reading}
+    told = [
+        (set(caption.tags), traits_of(readings[caption.picture], recipe))
+        for caption in captions
+        if caption.picture in readings
+    ]
+    front = {*split_tags(named.trigger), *split_tags(named.class_words)}
+    return Subject(
+        trigger=named.trigger,
+        class_words=named.class_words,
+        traits={trait.name: trait.value for trait in plan.traits if trait.decision == "absorb"},
+        captions=[", ".join(tag for tag in caption.tags if tag not in front) for caption in captions],
+        outfits=_outfits(plan, told),
+    )
+
+
+def _outfits(plan: TraitPlan, told: Sequence[tuple[set[str], Mapping[str, str]]]) -> list[Worn]:
+    """Each outfit that captions have words for: what nearly all captions of one say, and few of the others."""
+    varying = [trait for trait in plan.traits if trait.decision != "absorb" and part_of(trait.name) == "clothing"]
+    leading = max(varying, key=lambda trait: (trait.decision == "trigger", trait.told), default=None)
+    found = []
+    for value in leading.values if leading else ():
+        with_it = [pair for pair in told if pair[1].get(leading.name) == value]  # type: ignore[union-attr]
+        without = [pair for pair in told if pair[1].get(leading.name, value) != value]  # type: ignore[union-attr]
+        words = _said_of(with_it, without)
+        if len(with_it) >= FEWEST and words:
+            names = [trait.name for trait in varying]
+            found.append(Worn(_common(with_it, names), ", ".join(words)))
+    return found if len(found) > 1 else []
+
+
+def _said_of(
+    with_it: Sequence[tuple[set[str], Mapping[str, str]]], without: Sequence[tuple[set[str], Mapping[str, str]]]
+) -> list[str]:
+    counts, others = (Counter(tag for tags, _ in some for tag in tags) for some in (with_it, without))
+    return [
+        tag
+        for tag, count in counts.items()
+        if count >= OFTEN * len(with_it) and others[tag] < SELDOM * len(without) and tag not in SCENE
+    ]
+
+
+def _common(with_it: Sequence[tuple[set[str], Mapping[str, str]]], names: Sequence[str]) -> dict[str, str]:
+    """The value that each trait has in nearly all pictures of an outfit."""
+    common = {}
+    for name in names:
+        counts = Counter(traits[name] for _, traits in with_it if name in traits)
+        value, count = counts.most_common(1)[0] if counts else ("", 0)
+        if count >= FEWEST and count >= OFTEN * counts.total():
+            common[name] = value
+    return common

@@ -1,0 +1,120 @@
+"""LoRAs and pictures by anyone: measured against a folder of real pictures, without a workspace of their own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from likeness.diffusion.checkpoints import read_header
+from likeness.errors import CheckpointError, EvaluationError, PictureError
+from likeness.evaluation.elsewhere import measure_pictures, shots_by_lora
+from likeness.evaluation.foreign import PICTURES, Generation, read_generations
+from likeness.evaluation.instruments import Real
+from likeness.evaluation.shots import Shot, Subject
+from likeness.events import Event, Report, silent
+from likeness.images import Pixels, open_pixels
+from likeness.pipeline.bench import Bench
+from likeness.pipeline.evaluation import instruments_for, language_of, measure_files
+from likeness.pipeline.scores import measured_with, write_evaluation
+from likeness.recipe import Recipe
+from likeness.workspace import Workspace
+
+__all__ = ["evaluate_file", "evaluate_pictures", "trigger_in"]
+
+FEWEST = 9  # real pictures: 4 to compare with, 5 that tell how alike real pictures are
+
+
+def trigger_in(lora: Path) -> str:
+    """The word that calls the character, as a LoRA's own metadata says; empty where it does not.
+
+    Raises:
+        CheckpointError: for a file that is no safetensors file.
+    """
+    return read_header(lora).metadata.get("modelspec.trigger_phrase", "")
+
+
+def evaluate_file(
+    lora: Path, recipe: Recipe, *, references: Path, training: Path | None, to: Path, report: Report = silent
+) -> Workspace:
+    """A folder with the scores of one LoRA by any trainer.
+
+    Args:
+        lora: the file.
+        recipe: with the base, the reader, and trigger and class words in `[character]`.
+        references: real pictures of the character that it was not trained on.
+        training: those that it was trained on, where they are here: copies of them are looked for.
+        to: the folder to make.
+
+    Raises:
+        CheckpointError: for a file that is no LoRA for this base.
+        EvaluationError: for too few real pictures.
+    """
+    if not lora.is_file():
+        raise CheckpointError(f"{lora} is not there. Name a .safetensors file, or a workspace.")
+    bench = Bench(Workspace.create(to), recipe, report)
+    named = bench.recipe.character
+    subject = Subject(named.trigger, named.class_words, {})
+    with bench.workspace.lock("likeness evaluate"):
+        measure_files(bench, {lora.stem: lora}, subject, real_in(references, training))
+    return bench.workspace
+
+
+def evaluate_pictures(
+    folder: Path, recipe: Recipe, *, references: Path, training: Path | None, to: Path, report: Report = silent
+) -> Workspace:
+    """A folder with the scores of pictures that were drawn elsewhere, by the LoRAs that their files name.
+
+    Pictures of which no prompt is known are passed over, each with a note.
+
+    Raises:
+        PictureError: where the folder is missing.
+        EvaluationError: where no picture says how it was made, or there are too few real ones.
+    """
+    generations, passed_over = read_generations(folder)
+    for path, why in passed_over.items():
+        report(Event(stage="evaluate", done=0, total=len(generations), note=f"{path} {why}"))
+    if not generations:
+        raise EvaluationError(
+            f"No picture of {folder} says how it was made. Keep the metadata that your program writes, or put each "
+            "prompt into a .txt file of the same name beside the picture."
+        )
+    bench = Bench(Workspace.create(to), recipe, report)
+    instruments = instruments_for(bench, {})
+    asked = shots_by_lora(generations, language_of(bench.recipe), trigger=bench.recipe.character.trigger)
+    pictures = {who: _opened(folder, some) for who, some in asked.items()}
+    with bench.workspace.lock("likeness evaluate"):
+        found = measure_pictures(
+            pictures,
+            real_in(references, training),
+            bench.recipe.evaluate,
+            instruments=instruments,
+            seed=bench.recipe.seed,
+        )
+        measured = measured_with(bench, instruments, found.pictures[0].instrument_sha256)
+        write_evaluation(bench, found, {}, measured)
+    return bench.workspace
+
+
+def real_in(references: Path, training: Path | None) -> Real:
+    """The real pictures of a folder, by turns those that all is compared with and those that tell how alike real
+    pictures are.
+
+    Raises:
+        EvaluationError: where there are too few.
+    """
+    pixels = [open_pixels(path) for path in _pictures_in(references)]
+    if len(pixels) < FEWEST:
+        raise EvaluationError(
+            f"{references} holds {len(pixels)} pictures; at least {FEWEST} real pictures of the character are needed, "
+            "which the LoRA was not trained on."
+        )
+    trained_on = [open_pixels(path) for path in _pictures_in(training)] if training else []
+    return Real(held_out=pixels[::2], others=pixels[1::2], trained_on=trained_on)
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise PictureError(f"{folder} is {'no folder' if folder.exists() else 'missing'}. Name a folder of pictures.")
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+
+
+def _opened(folder: Path, some: Sequence[tuple[Shot, Generation]]) -> list[tuple[Shot, Pixels]]:
+    return [(shot, open_pixels(folder / one.path)) for shot, one in some]

@@ -1,0 +1,145 @@
+"""What an evaluation leaves on disk: scores, the choice, each picture with what was told of it, and the page."""
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from likeness import __version__
+from likeness.errors import WorkspaceError
+from likeness.evaluation.advice import Finding, findings_of
+from likeness.evaluation.choose import Choice
+from likeness.evaluation.evaluate import BASE, Evaluation
+from likeness.evaluation.instruments import Instruments
+from likeness.evaluation.scorecard import Judged
+from likeness.pipeline.bench import Bench
+from likeness.records import Record, make_folder, write_atomically, write_records
+from likeness.workspace import Workspace
+
+__all__ = ["Measured", "Verdict", "measured_with", "read_verdict", "write_evaluation"]
+
+
+class Measured(Record):
+    """What was measured with: scores are compared where all of it is the same.
+
+    Attributes:
+        instruments: by what they are for, name and sha256 of the weights.
+        sampling: how pictures were drawn.
+        base: digest of the base.
+        versions: of what draws.
+    """
+
+    instruments: dict[str, str]
+    sampling: dict[str, Any]
+    base: str
+    versions: dict[str, str]
+
+
+class Verdict(Record):
+    """The chosen adapter, as `choice.json` holds it.
+
+    Attributes:
+        lora: its file, relative to the workspace where it is in it; empty where each was refused.
+        choice: which, why and how sure.
+        findings: what is wrong, by adapter; of one that was drawn again on fresh prompts, by those.
+        detectable: the smallest difference of identity that so many pictures show; None where none were planned.
+        measured: what it was measured with.
+        trained_on: the training pictures, relative to the workspace, in the order that pictures' `nearest` counts them.
+    """
+
+    lora: str
+    choice: Choice
+    findings: dict[str, tuple[Finding, ...]]
+    detectable: float | None
+    measured: Measured
+    trained_on: tuple[str, ...] = ()
+
+
+def write_evaluation(
+    bench: Bench,
+    found: Evaluation,
+    files: Mapping[str, Path],
+    measured: Measured,
+    *,
+    pictures: Callable[[Judged], str] = lambda judged: "",
+    trained_on: Sequence[str] = (),
+    detectable: float | None = None,
+) -> list[Path]:
+    """Everything that came of it, in the workspace; the choice comes last.
+
+    Args:
+        bench: with the workspace, and the limits in its recipe.
+        found: what came of it.
+        files: the adapters, by name.
+        measured: with what.
+        pictures: where each picture lies, relative to the workspace.
+        trained_on: the training pictures, relative to the workspace.
+        detectable: see `Verdict`.
+    """
+    workspace = bench.workspace
+    verdict = Verdict(
+        lora=_place(found, files, workspace),
+        choice=found.choice,
+        findings=_findings(found, bench),
+        detectable=detectable,
+        measured=measured,
+        trained_on=tuple(trained_on),
+    )
+    make_folder(workspace.evaluation)
+    kept = [one.model_copy(update={"picture": pictures(one)}) for one in found.pictures]
+    write_records(workspace.pictures_jsonl, kept)
+    write_records(workspace.scores_jsonl, found.scores)
+    write_atomically(workspace.choice_json, verdict.model_dump_json(indent=1) + "\n")
+    return [workspace.pictures_jsonl, workspace.scores_jsonl, workspace.choice_json]
+
+
+def _findings(found: Evaluation, bench: Bench) -> dict[str, tuple[Finding, ...]]:
+    """What is wrong with each adapter, by the last round that it was drawn in."""
+    last = {one.who: one.round for one in found.scores if one.who != BASE}
+    return {
+        who: tuple(
+            findings_of([one for one in found.scores if one.who == who and one.round == round], bench.recipe.evaluate)
+        )
+        for who, round in last.items()
+        if round != "first"
+    }
+
+
+def _place(found: Evaluation, files: Mapping[str, Path], workspace: Workspace) -> str:
+    """Where the chosen adapter lies: relative to the workspace where it is in it."""
+    chosen = next((one.who for one in found.scores if one.step is not None and one.step == found.choice.step), None)
+    if chosen is None:
+        return ""
+    file = files[chosen].absolute()
+    return file.relative_to(workspace.root).as_posix() if file.is_relative_to(workspace.root) else str(file)
+
+
+def read_verdict(workspace: Workspace) -> Verdict:
+    """The choice of a workspace.
+
+    Raises:
+        WorkspaceError: where none was made yet, or the file cannot be read.
+    """
+    path = workspace.choice_json
+    try:
+        return Verdict.model_validate_json(path.read_bytes())
+    except FileNotFoundError as fault:
+        raise WorkspaceError(f"{path} is not there. Measure first: likeness evaluate {workspace.root}") from fault
+    except ValueError as fault:
+        raise WorkspaceError(
+            f"{path} cannot be read. Delete it and repeat: likeness evaluate {workspace.root}"
+        ) from fault
+
+
+def measured_with(bench: Bench, instruments: Instruments, sha256: str) -> Measured:
+    """What the instruments and the sampler are."""
+    named = {"encoder": instruments.encoder, "copies": instruments.copy_encoder}
+    return Measured(
+        instruments={
+            "reader": f"{bench.recipe.perception.reader} {sha256}",
+            **{purpose: f"{encoder.name} {encoder.sha256}" for purpose, encoder in named.items()},
+        },
+        sampling=bench.recipe.sample.model_dump(mode="json", exclude={"prompts", "seed", "count"}),
+        base=bench.base_digest,
+        versions={"likeness": __version__, **{name: version(name) for name in ("torch", "diffusers")}},
+    )

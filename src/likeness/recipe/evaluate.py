@@ -1,0 +1,78 @@
+"""The recipe's section on evaluation."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from likeness.recipe.values import Section
+
+__all__ = ["EvaluateConfig"]
+
+Weight = Annotated[float, Field(ge=0, le=100)]
+Limit = Annotated[float, Field(ge=0, le=1)]
+
+
+class EvaluateConfig(Section):
+    """How adapters are measured, and which checkpoint is chosen."""
+
+    words: Literal["auto", "maquette", "booru", "illustrious", "noobai", "pony", "prose"] = Field(
+        default="auto",
+        description="How prompts are written: tags (booru; illustrious, noobai and pony with their quality words), "
+        "sentences, or the maquette's. auto: by base and reader.",
+    )
+    prompts: tuple[str, ...] = Field(
+        default=(), description="Prompts of your own, measured beside the others; the trigger is put in front."
+    )
+    count: int = Field(
+        default=24, ge=4, le=500, description="Scenes that are asked for; from 24 on intervals hold what they say."
+    )
+    seeds: int = Field(default=2, ge=1, le=64, description="Pictures of each prompt: 24 x 2 detect 0.05 of identity.")
+    first: int = Field(
+        default=8, ge=2, le=500, description="Scenes with which all checkpoints are looked at before the full set."
+    )
+    finalists: int = Field(
+        default=4, ge=1, le=64, description="Checkpoints, at most, that are measured with the full set."
+    )
+    confirm: bool = Field(
+        default=True,
+        description="true: the best two are drawn again on fresh prompts and seeds, and those figures are told. The "
+        "best of twelve looks 0.02 better than it is.",
+    )
+    encoder: str = Field(
+        default="plain",
+        min_length=1,
+        description="What tells how far pictures moved: 'plain', or a local DINOv2 or SigLIP (docs/perception.md).",
+    )
+    copy_encoder: str = Field(
+        default="plain", min_length=1, description="What finds copies of training pictures: 'plain', or a local SSCD."
+    )
+    checklist: dict[str, str] = Field(
+        default={},
+        examples=[{"mark": "left scar"}],
+        description="Traits that must be right, name and value as the reader says them; none: those that are always "
+        "there.",
+    )
+    identity_floor: Limit = Field(
+        default=0.5, description="Least likeness, 1 being that of real pictures; of the interval's lower end."
+    )
+    copies_limit: Limit = Field(
+        default=0.1, description="Largest share of pictures that copy a training picture; of the interval's upper end."
+    )
+    leak_limit: Limit = Field(
+        default=0.9, description="Most likeness that pictures without the trigger may take on; of the upper end."
+    )
+    artefacts_limit: Limit = Field(
+        default=0.1, description="Largest share of blank, burnt or broken pictures; of the interval's upper end."
+    )
+    weights: dict[str, Weight] = Field(
+        default={},
+        examples=[{"clothing": 2.0}],
+        description="What axes count for among equals, where that is not 1: identity, face, body, clothing, "
+        "attributes, freedom, adherence, override.",
+    )
+    margin: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Least difference that `likeness compare` calls one: another seed of training makes as much.",
+    )
