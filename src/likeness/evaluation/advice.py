@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from likeness.evaluation.axes import SCENE
 from likeness.evaluation.details import Detail
 from likeness.evaluation.scorecard import Score
 from likeness.recipe import EvaluateConfig
@@ -21,6 +22,7 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
     "freedom": ("stiff",),
     "adherence": ("background",),
     "override": ("outfit",),
+    "variety": ("background", "outfit", "stiff"),
     "memorisation": ("copies",),
     "leak": ("leak",),
     "artefacts": ("artefacts",),
@@ -32,8 +34,8 @@ VIEW_PICTURES = 3  # of a view, for its mean to say anything
 CONSISTENT = 0.5  # of the pictures that show a trait: a wrong value in as many was learnt, and is no slip
 BEYOND_BASE = 0.25  # of the pictures, more than the base shows that value anyway: what was not learnt is no fault of it
 LEAKS = 0.5  # of the likeness, without the trigger: of more, the class is the character
+FIXED = 0.5  # of pictures of the trigger alone: as many and more show one thing, surely
 FOLLOWED = 0.6  # of what was asked for; of less, the LoRA holds something fast
-MIRRORED = {"left": "right", "right": "left"}
 
 
 class Lack(Record):
@@ -128,21 +130,27 @@ def _weak_views(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
 
 def _wrong_traits(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
     for trait in score.details:
-        if trait.high >= CONSISTENT or trait.instead_share < CONSISTENT or " or " in trait.wanted:
-            continue
-        is_lost = trait.instead in NOTHING
-        if not is_lost and trait.instead_share - trait.base_share < BEYOND_BASE:
-            continue
-        is_side = _mirrored(trait.wanted) == trait.instead
-        fault = "lost" if is_lost else "side" if is_side else "wrong"
-        yield Finding(
-            axis=score.axis,
-            fault=fault,
-            name=trait.name,
-            found=f"{_words(trait)}: {trait.instead or 'nothing'} in {trait.instead_share:.0%} of {trait.samples} "
-            f"pictures, {trait.wanted} in {trait.share:.0%}",
-            advice=CURES[fault],
-        )
+        fault = _fault_of(trait)
+        if fault:
+            yield Finding(
+                axis=score.axis,
+                fault=fault,
+                name=trait.name,
+                found=f"{_words(trait)}: {trait.instead or 'nothing'} in {trait.instead_share:.0%} of {trait.samples} "
+                f"pictures, {trait.wanted} in {trait.share:.0%}",
+                advice=CURES[fault],
+            )
+
+
+def _fault_of(trait: Detail) -> Fault:
+    """What is wrong with a trait; nothing where it is mostly right, or was not learnt either way."""
+    if trait.high >= CONSISTENT or trait.instead_share < CONSISTENT or " or " in trait.wanted:
+        return ""
+    if trait.name.endswith(" side"):
+        return "side"
+    if trait.instead in NOTHING:
+        return "lost"
+    return "wrong" if trait.instead_share - trait.base_share >= BEYOND_BASE else ""
 
 
 NOTHING = ("none", "")
@@ -182,6 +190,23 @@ def _above(fault: Fault, limit: str, words: str, advice: str) -> Callable[[Score
     return find
 
 
+def _fixed(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
+    """What is always the same where nothing is said of it; a detail's share is that of all else."""
+    for one in score.details:
+        surely = 1 - one.high
+        if surely < FIXED or surely - one.base_share < BEYOND_BASE:
+            continue
+        fault = "background" if one.name == "background" else "stiff" if one.name in SCENE else "outfit"
+        yield Finding(
+            axis=score.axis,
+            fault=fault,
+            name=one.name,
+            found=f"{_words(one)}: where nothing is said of it, {one.instead} in {one.instead_share:.0%} of "
+            f"{one.samples} pictures; the base alone, {one.base_share:.0%}",
+            advice=f"Say the {_words(one)} in every caption, and add pictures with others (likeness audit).",
+        )
+
+
 def _leak(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
     assert score.value
     if score.value.low > LEAKS or score.value.high > config.leak_limit:
@@ -207,6 +232,7 @@ FINDERS: Mapping[str, tuple[Callable[[Score, EvaluateConfig], Iterator[Finding]]
             "outfit", "Say {name} in captions, so that it stays free: caption.plan; add pictures in other outfits."
         ),
     ),
+    "variety": (_fixed,),
     "memorisation": (
         _above(
             "copies",
@@ -234,8 +260,3 @@ def _told(score: Score) -> str:
 
 def _words(detail: Detail) -> str:
     return detail.name.replace("_", " ")
-
-
-def _mirrored(value: str) -> str:
-    side, _, rest = value.partition(" ")
-    return f"{MIRRORED[side]} {rest}" if side in MIRRORED else ""

@@ -22,7 +22,7 @@ from likeness.perception.encoders import Encoder
 from likeness.records import Reading
 from likeness.statistics import Floats
 
-__all__ = ["AXES", "SCENE", "Axis", "Drawn", "Measure", "is_as_asked", "seen_of"]
+__all__ = ["AXES", "SCENE", "Axis", "Drawn", "Measure", "is_as_asked", "open_names", "seen_of"]
 
 SCENE = ("view", "framing", "expression", "pose")
 """What a LoRA is to leave free."""
@@ -175,6 +175,52 @@ def _followed(drawn: Drawn, measure: Measure, names: Collection[str], kinds: Col
     return marks
 
 
+def variety(drawn: Drawn, measure: Measure) -> Marks:
+    """How much pictures differ of which the prompt says nothing but the trigger: the share of the others that show
+    another background, view, framing, pose or outfit, 1 being as much as the base's own."""
+    names = open_names(measure.known)
+    spread, usual = (_spread(one, names) for one in (drawn, measure.base))
+    base = {name: fmean(values) for name in names if (values := [row[name] for row in usual if name in row])}
+    marks: Marks = []
+    rows = iter(spread)
+    for shot in drawn.shots:
+        if shot.kind != "bare":
+            marks.append(None)
+            continue
+        row = next(rows)
+        shares = [row[name] / base[name] for name in row if base.get(name, 0) >= ABLE]
+        raw = fmean(row.values()) if row else None
+        missing = (
+            "" if shares else "the reader told nothing of the scene" if not row else "the base draws but one scene"
+        )
+        marks.append(Mark(fmean(shares) if shares else None, raw, missing))
+    return marks
+
+
+def open_names(known: Known) -> tuple[str, ...]:
+    """What a prompt leaves open that says nothing but the trigger: the scene, and what the character has several of."""
+    return (
+        "background",
+        "view",
+        "framing",
+        "pose",
+        *(name for name in known.varying if known.parts[name] == "clothing"),
+    )
+
+
+def _spread(drawn: Drawn, names: Collection[str]) -> list[dict[str, float]]:
+    """For each picture of the trigger alone, by name the share of the others that show something else."""
+    bare = [reading for shot, reading in zip(drawn.shots, drawn.readings, strict=True) if shot.kind == "bare"]
+    seen = {name: [seen_of(reading, name) for reading in bare] for name in names}
+    rows: list[dict[str, float]] = [{} for _ in bare]
+    for name, values in seen.items():
+        for place, value in enumerate(values):
+            others = [other for at, other in enumerate(values) if at != place and other is not None]
+            if value is not None and others:
+                rows[place][name] = fmean(other != value for other in others)
+    return rows
+
+
 def memorisation(drawn: Drawn, measure: Measure) -> Marks:
     """1 for a picture that copies a training picture or its background, else 0."""
     asked = [shot.kind not in ("class", "others") for shot in drawn.shots]
@@ -240,7 +286,7 @@ AXES: Mapping[str, Axis] = MappingProxyType(
         axis.__name__: axis
         for axis in (
             *(identity, face, body, clothing, attributes),
-            *(freedom, adherence, override),
+            *(freedom, adherence, override, variety),
             *(memorisation, leak, drift, artefacts, economy),
         )
     }

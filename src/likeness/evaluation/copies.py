@@ -14,6 +14,7 @@ from likeness.statistics import Floats
 __all__ = ["Copies", "Likest"]
 
 CUT = 0.8  # of a picture's sides: how much of it a crop keeps; smaller ones are other pictures
+NEARER = 0.25  # of what is left from there to being the same: a new picture may be as near as the nearest real one
 NEVER = 0.99  # quantile of what real pictures reach among themselves, above which a picture is suspect
 MIDDLE = (0.15, 0.2, 1.0, 0.8)  # top, left, bottom, right: where the subject is taken to be when nobody saw it
 
@@ -79,7 +80,8 @@ class _Nearness:
         held_NN = self.held_out_NE @ self.held_out_NE.T
         numpy.fill_diagonal(held_NN, -numpy.inf)
         nearest_N = self._to_training(self.held_out_NE).max(1)
-        self.most = float(numpy.quantile(numpy.concatenate([likeness_TT.max(1), nearest_N]), NEVER))
+        usual = float(numpy.quantile(numpy.concatenate([likeness_TT.max(1), nearest_N]), NEVER))
+        self.most = usual + NEARER * (1 - usual)
         self.least_excess = float(numpy.quantile(nearest_N - held_NN.max(1), NEVER)) if is_background else 0.0
 
     def compare(self, pictures: Sequence[Seen]) -> list[tuple[int, float, float, bool]]:

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from math import log
 
-from likeness.evaluation.axes import SCENE, Drawn, Measure, is_as_asked, seen_of
+from likeness.evaluation.axes import SCENE, Drawn, Measure, is_as_asked, open_names, seen_of
 from likeness.evaluation.calibration import Mark
 from likeness.evaluation.shots import CALLED
 from likeness.records import Record
 from likeness.statistics import wilson
 
-__all__ = ["Detail", "details_of"]
+__all__ = ["Detail", "details_of", "mirrored"]
 
 
 class Detail(Record):
@@ -61,10 +61,22 @@ def _traits(part: str, drawn: Drawn, measure: Measure) -> list[Detail]:
             continue
         wrong = Counter(value for value, asked in rows if not known.is_own(name, value, asked))
         wanted = known.traits.get(name) or " or ".join(known.varying[name])
+        other = mirrored(wanted)
+        if other and (sided := sum(value in (wanted, other) for value, _ in rows)):
+            found.append(_share(f"{name} side", sided - wrong[other], sided, Counter({other: wrong[other]}), wanted))
         found.append(
             _share(name, len(rows) - wrong.total(), len(rows), wrong, wanted, _base_values(drawn, measure, name))
         )
     return found
+
+
+def mirrored(value: str) -> str:
+    """The value on the other side, as "right scar" of "left scar"; empty for one that has no side."""
+    side, _, rest = value.partition(" ")
+    return f"{MIRRORED[side]} {rest}" if side in MIRRORED else ""
+
+
+MIRRORED = {"left": "right", "right": "left"}
 
 
 def _base_values(drawn: Drawn, measure: Measure, name: str) -> Counter[str]:
@@ -141,6 +153,25 @@ def _entropy(counts: Counter[str]) -> float:
     return -sum(share * log(share) for share in shares)
 
 
+def _left_open(drawn: Drawn, marks: Sequence[Mark | None], measure: Measure) -> list[Detail]:
+    """What is drawn most often where nothing is said, and how often the base draws it then."""
+    found = []
+    for name in open_names(measure.known):
+        here, there = (_bare_values(one, name) for one in (drawn, measure.base))
+        if here:
+            value, times = here.most_common(1)[0]
+            by_base = there[value] / there.total() if there else 0.0
+            others = Counter({value: times})
+            one = _share(name, here.total() - times, here.total(), others)
+            found.append(one.model_copy(update={"base_share": by_base}))
+    return found
+
+
+def _bare_values(drawn: Drawn, name: str) -> Counter[str]:
+    pairs = zip(drawn.shots, drawn.readings, strict=True)
+    return Counter(seen for shot, reading in pairs if shot.kind == "bare" and (seen := seen_of(reading, name)))
+
+
 def _nearest(drawn: Drawn, marks: Sequence[Mark | None], measure: Measure) -> list[Detail]:
     """How many pictures are nearest to one and the same training picture."""
     places = Counter(mark.nearest for mark in marks if mark and mark.nearest is not None)
@@ -157,5 +188,6 @@ TOLD: Mapping[str, Callable[[Drawn, Sequence[Mark | None], Measure], list[Detail
     "freedom": _followed(SCENE),
     "adherence": _followed(("background",)),
     "override": _followed(None),
+    "variety": _left_open,
     "memorisation": _nearest,
 }

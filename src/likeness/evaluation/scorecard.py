@@ -25,12 +25,12 @@ Round = Literal["first", "full", "fresh"]
 
 KINDS: Mapping[str, Literal["likeness", "freedom", "harm"]] = {
     **dict.fromkeys(("identity", "face", "body", "clothing", "attributes"), "likeness"),
-    **dict.fromkeys(("freedom", "adherence", "override"), "freedom"),
+    **dict.fromkeys(("freedom", "adherence", "override", "variety"), "freedom"),
     **dict.fromkeys(("memorisation", "leak", "drift", "artefacts"), "harm"),
 }
 """What each axis is of those that count in a choice; `economy` is told and counts for nothing."""
 
-HALF = ("face", "body", "clothing", "attributes", "adherence", "override")
+HALF = ("face", "body", "clothing", "attributes", "adherence", "override", "variety")
 """What counts half: `identity` and `freedom` hold much of it."""
 
 LEAST_TOLD = 0.5  # of the pictures that ask for an axis: of fewer, what could be told is not what there is

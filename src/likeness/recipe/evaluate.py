@@ -68,7 +68,7 @@ class EvaluateConfig(Section):
         default={},
         examples=[{"clothing": 2.0}],
         description="What axes count for among equals, where that is not 1: identity, face, body, clothing, "
-        "attributes, freedom, adherence, override.",
+        "attributes, freedom, adherence, override, variety.",
     )
     margin: float = Field(
         default=0.05,
