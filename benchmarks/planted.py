@@ -1,7 +1,7 @@
 """LoRAs with faults that were planted on purpose, so that what evaluation says of them can be checked.
 
-python benchmarks/planted.py --to planted              # characters 401 to 410; what is finished is not trained again
-python benchmarks/planted.py 401 --arms control leak   # some of them
+python benchmarks/planted.py --to planted              # characters 402 to 411; what is finished is not trained again
+python benchmarks/planted.py 402 --arms control leak   # some of them
 
 Each character has three outfits and a mark on one side. Each arm is a workspace, TO/NUMBER/ARM, which the product's own
 steps train; beside them lie the truth, and pictures that nothing is trained on. Arms draw the same scenes in the same
@@ -46,7 +46,7 @@ from likeness.workspace import Workspace
 
 __all__ = ["ARMS", "NUMBERS", "Arm", "Subject", "Taught", "make", "recipe_of", "references", "subject", "taught"]
 
-NUMBERS = tuple(range(401, 411))
+NUMBERS = tuple(range(402, 412))
 CLASS_WORDS = "1girl"
 SIZE = 128  # px, as pools are drawn: the base's side is 64, and pictures are larger than that in life
 CONTROL = (20, 8, 8)  # pictures of each outfit; 36 show each view in each framing twice
@@ -192,7 +192,7 @@ def main() -> None:
 def subject(number: int) -> Subject:
     """The unseen character of this number, changed so that every fault can be planted in it: a mark on one side, no
     streak, which would tell a mirrored one too, and three outfits."""
-    mark = "left scar" if number % 2 else "right star"
+    mark = "left star" if number % 2 else "right star"  # 64 px and 160 steps are too few for a scar
     identity = Identity({**character(number).traits, "mark": mark, "streak": "none"}, CLASS_WORDS)
     outfits = [{name: identity[name] for name in KINDS["clothing"]}]
     rng = stream(number, "other outfits")

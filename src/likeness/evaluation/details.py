@@ -53,9 +53,9 @@ def _traits(part: str, drawn: Drawn, measure: Measure) -> list[Detail]:
     known, found = measure.known, []
     for name in known.names(part):
         rows = [
-            (reading.traits[name], shot.asked)
+            (value, shot.asked)
             for shot, reading in zip(drawn.shots, drawn.readings, strict=True)
-            if shot.kind in CALLED and name in reading.traits
+            if shot.kind in CALLED and (value := known.told(name, reading)) is not None
         ]
         if not rows:
             continue

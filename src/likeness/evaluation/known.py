@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from likeness.errors import PictureError
@@ -15,6 +15,8 @@ __all__ = ["PARTS", "Known", "Seen", "know"]
 PARTS = ("face", "body", "clothing", "attributes")
 STEADY = 0.7  # of the pictures that show a trait, from which on a value is the character's own; readers err in a tenth
 NOTHING: Mapping[str, str] = MappingProxyType({})
+NONE = ("none", "")
+SOMETIMES = 0.3  # of the pictures: what is shown so often is there, and what shows nothing hides it
 FEWEST = 3  # pictures that show a trait: of fewer, a slip of the reader would be the character's
 
 
@@ -37,6 +39,7 @@ class Known:
         traits: its own, name to value.
         varying: traits that it has in several values, as what it wears: name to values, commonest first.
         parts: which part of it each trait belongs to.
+        hidden: of traits that not every view shows, the views in which real pictures show nothing of it.
         ruler: its likeness as a whole; None where it cannot be told.
         no_ruler: why not.
         scales: of each part whose traits a reader names, by part.
@@ -48,6 +51,7 @@ class Known:
     traits: Mapping[str, str]
     varying: Mapping[str, tuple[str, ...]]
     parts: Mapping[str, str]
+    hidden: Mapping[str, frozenset[str | None]]
     ruler: Ruler | None
     no_ruler: str = ""
     scales: Mapping[str, Scale] = field(default_factory=dict)
@@ -55,6 +59,12 @@ class Known:
     def names(self, part: str) -> list[str]:
         """The traits of a part that are its own."""
         return [name for name in (*self.traits, *self.varying) if self.parts[name] == part]
+
+    def told(self, name: str, reading: Reading) -> str | None:
+        """The value of a trait that a reading names; None also where nothing is seen in a view that hides it."""
+        value = reading.traits.get(name)
+        is_hidden = value in NONE and reading.view in self.hidden.get(name, ())
+        return None if is_hidden else value
 
     def is_own(self, name: str, value: str, asked: Mapping[str, str]) -> bool:
         """Whether a value is the one that was asked for, or else one that the character has."""
@@ -72,8 +82,8 @@ class Known:
 
     def agreement(self, part: str, reading: Reading, asked: Mapping[str, str] = NOTHING) -> float | None:
         """The share of a part's traits, of those that a reading names, that are the character's; None for none."""
-        told = [name for name in self.names(part) if name in reading.traits]
-        return sum(self.is_own(name, reading.traits[name], asked) for name in told) / len(told) if told else None
+        told = {name: value for name in self.names(part) if (value := self.told(name, reading)) is not None}
+        return sum(self.is_own(*pair, asked) for pair in told.items()) / len(told) if told else None
 
 
 def know(
@@ -100,14 +110,16 @@ def know(
     for reading in real:
         for name, value in reading.traits.items():
             counts.setdefault(name, Counter())[value] += 1
-    enough = {name: own for name, own in counts.items() if own.total() >= FEWEST}
+    enough = {name: _seen_of(own) for name, own in counts.items() if own.total() >= FEWEST}
     traits = {name: own.most_common(1)[0][0] for name, own in enough.items() if _share(own) >= STEADY}
     traits |= checklist
     varying = {
-        name: tuple(value for value, count in own.most_common() if count >= FEWEST)
+        name: values
         for name, own in enough.items()
         if name not in traits
+        and len(values := tuple(value for value, count in own.most_common() if count >= FEWEST)) > 1
     }
+    hidden = {name: _hidden(name, real) for name, value in traits.items() if value not in NONE}
     parts = {name: part_of(name) for name in {**traits, **varying}}
     ruler, words = None, "this reader does not tell characters apart"
     if knows_characters:
@@ -115,9 +127,9 @@ def know(
             ruler, words = Ruler.of([one.reading for one in held_out], [one.reading for one in training], others), ""
         except PictureError as fault:
             words = str(fault)
-    known = Known(held_out, training, others, traits, varying, parts, ruler, words)
+    known = Known(held_out, training, others, traits, varying, parts, hidden, ruler, words)
     scales = {part: scale for part in PARTS if (scale := _scale(known, part))}
-    return Known(held_out, training, others, traits, varying, parts, ruler, words, scales)
+    return replace(known, scales=scales)
 
 
 def _scale(known: Known, part: str) -> Scale | None:
@@ -127,6 +139,22 @@ def _scale(known: Known, part: str) -> Scale | None:
         for some in ([one.reading for one in (*known.held_out, *known.training)], known.others)
     )
     return Scale.of(real, others) if real and others else None
+
+
+def _seen_of(counts: Counter[str]) -> Counter[str]:
+    """How often each value was seen; without those that say that there is nothing, where there is something often: a
+    mark on the left cheek is on no picture from the right."""
+    something = Counter({value: count for value, count in counts.items() if value not in NONE})
+    return something if something.total() >= SOMETIMES * counts.total() else counts
+
+
+def _hidden(name: str, real: Sequence[Reading]) -> frozenset[str | None]:
+    """The views in which more real pictures show nothing of a trait than something."""
+    views: dict[str | None, Counter[bool]] = {}
+    for reading in real:
+        if name in reading.traits:
+            views.setdefault(reading.view, Counter())[reading.traits[name] in NONE] += 1
+    return frozenset(view for view, seen in views.items() if seen[True] > seen[False])
 
 
 def _share(counts: Counter[str]) -> float:
