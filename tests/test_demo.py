@@ -40,8 +40,9 @@ def _fewer_prompts() -> Iterator[None]:
 def settings(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     base = tiny_sd15(tmp_path_factory.mktemp("base"))
     quick = ("train.steps=2", "train.batch=2", "train.rank=1", "encode.variants=1", "encode.size=64", "sample.steps=1")
+    few = ("evaluate.count=4", "evaluate.first=2", "evaluate.finalists=1", "train.save_every=1")
     fakes = (f"base.path={base}", "base.device=cpu", "perception.reader=fake_reader:FakeReader", "sample.sampler=ddim")
-    return (*quick, *fakes)
+    return (*quick, *few, *fakes)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_the_pool_is_drawn_once(tmp_path: Path):
 def test_its_summary_has_every_number_that_a_program_wants(result: DemoResult):
     told = json.loads(json.dumps(result.summary()))
     assert {"workspace", "lora", "page", "grid"} <= told.keys()
-    assert told["seconds"].keys() == {"curate", "encode", "train", "sample", "total"}
+    assert told["seconds"].keys() == {"curate", "encode", "train", "evaluate", "sample", "total"}
     assert told["curation"].keys() >= {"counts", "rejected", "train", "held_out", "coverage", "missing"}
     assert told["identity"].keys() == {"base", "lora", "by_kind"}
     assert told["identity"]["by_kind"].keys() == KINDS.keys()

@@ -201,8 +201,8 @@ def sample(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = F
 
 @app.command()
 def run(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = False) -> None:
-    """All of it: curate, caption, encode, train, sample. What is done and unchanged is skipped."""
-    run_steps(("curate", "caption", "encode", "train", "sample"), folder, settings, as_json)
+    """All of it: curate, caption, encode, train, evaluate, sample. What is done and unchanged is skipped."""
+    run_steps(None, folder, settings, as_json)
 
 
 @app.command()

@@ -29,15 +29,15 @@ def opened(folder: Path, settings: list[str] | None) -> tuple["Workspace", "Reci
     return workspace, load_recipe(workspace.recipe, settings or ())
 
 
-def run_steps(steps: tuple[str, ...], folder: Path, settings: list[str] | None, as_json: bool) -> None:
-    """Runs the steps in order, and tells which were fresh and what each made."""
+def run_steps(steps: tuple[str, ...] | None, folder: Path, settings: list[str] | None, as_json: bool) -> None:
+    """Runs the steps in order, or all that this recipe has; tells which were fresh and what each made."""
     from likeness import pipeline
     from likeness.cli.progress import reporting
     from likeness.cli.tables import outcome_table
 
     workspace, recipe = opened(folder, settings)
     with reporting(as_json) as report:
-        outcomes = pipeline.run(workspace, recipe, steps, report=report)
+        outcomes = pipeline.run(workspace, recipe, steps or pipeline.all_steps(recipe), report=report)
     steps_told = [outcome.model_dump() for outcome in outcomes]
     tell(as_json, {"workspace": str(workspace.root), "steps": steps_told}, outcome_table(workspace, outcomes))
 

@@ -115,7 +115,12 @@ def demo_table(result: "DemoResult") -> RenderableType:
     for name, gauge in {**rows, "other characters": result.others}.items():
         add_row(table, name, *_gauge(gauge))
     took = ", ".join(f"{part} {seconds:.0f} s" for part, seconds in result.seconds.items())
-    paths = [("LoRA", str(result.lora)), ("page", str(result.page)), ("grid", str(result.grid)), ("time", took)]
+    paths = [
+        ("LoRA", str(result.lora)),
+        ("chosen", result.chosen),
+        *((name, str(getattr(result, name))) for name in ("page", "grid", "scorecard")),
+        ("time", took),
+    ]
     return Group(Text(f"{result.name}: does the likeness hold?", style="bold"), table, facts_table(paths))
 
 

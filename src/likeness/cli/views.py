@@ -14,7 +14,7 @@ from likeness.dataset.summaries import summary
 from likeness.errors import CheckpointError, MissingExtra
 from likeness.events import read_events, silent
 from likeness.messages import counted
-from likeness.pipeline import STEPS, newest_lora
+from likeness.pipeline import STEPS, all_steps, best_lora
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.settings import settings_of
 from likeness.recipe import PRESETS, Recipe
@@ -69,11 +69,13 @@ def _next(workspace: Workspace, recipe: Recipe, pictures: Sequence[Picture]) -> 
         return f"put all the pictures that you have of the character into {workspace.images}"
     bench = Bench(workspace, recipe, silent)
     try:
-        stale = next((name for name in STEPS if not workspace.is_fresh(name, STEPS[name].inputs(bench))), None)
+        stale = next(
+            (name for name in all_steps(recipe) if not workspace.is_fresh(name, STEPS[name].inputs(bench))), None
+        )
     except CheckpointError:  # the base is not there
         return typed("doctor", workspace.root)
     if stale is None:
-        return f"nothing: all is done, and {newest_lora(workspace)} is the LoRA"
+        return f"nothing: all is done, and {best_lora(workspace)} is the LoRA"
     if stale == "curate":
         return _curating(workspace, recipe, pictures)
     return typed("train" if stale == "encode" else stale, workspace.root)

@@ -18,13 +18,14 @@ from likeness.maquette.world import Identity, character
 from likeness.pipeline import (
     Outcome,
     adapted,
+    best_lora,
     curation_summary,
     draw_pictures,
-    newest_lora,
     open_base,
     open_reader,
     run_locked,
 )
+from likeness.pipeline.scores import read_verdict
 from likeness.recipe import Recipe, load_recipe, write_recipe
 from likeness.records import write_atomically
 from likeness.workspace import Workspace
@@ -52,7 +53,7 @@ def demo(folder: Path, number: int, *, settings: Sequence[str] = (), report: Rep
     who, workspace = character(number), Workspace.create(folder)
     with workspace.lock("likeness demo"):
         recipe, seen = _recipe(workspace, number, who, settings), fill_pool(workspace, number, who)
-        outcomes = run_locked(workspace, recipe, ("curate", "caption", "encode", "train"), report=report)
+        outcomes = run_locked(workspace, recipe, ("curate", "caption", "encode", "train", "evaluate"), report=report)
         sampling = time.monotonic()
         shown = _sample(workspace, recipe, what_is_asked(number, who, recipe, seen), report)
         seconds = _seconds(outcomes, sample=time.monotonic() - sampling)
@@ -84,7 +85,7 @@ def _sample(workspace: Workspace, recipe: Recipe, asked: Asked, report: Report) 
         return lambda event: report(Event(stage="sample", done=done + event.done, total=2 * len(asked.prompts)))
 
     base = draw_pictures(model, asked.prompts, recipe.sample, seeds=asked.seeds, report=half(0))
-    with adapted(model, newest_lora(workspace), weight=recipe.sample.weight):
+    with adapted(model, best_lora(workspace), weight=recipe.sample.weight):
         lora = draw_pictures(model, asked.prompts, recipe.sample, seeds=asked.seeds, report=half(len(asked.prompts)))
     return Shown(asked, base, lora, list(reader.read(base)), list(reader.read(lora)))
 
@@ -96,9 +97,11 @@ def _presented(workspace: Workspace, recipe: Recipe, shown: Shown, seconds: Mapp
     result = DemoResult(
         workspace=workspace.root,
         name=recipe.character.name,
-        lora=newest_lora(workspace),
+        lora=best_lora(workspace),
         page=workspace.root / "proof.html",
         grid=workspace.root / "grid.png",
+        scorecard=workspace.scorecard_html,
+        chosen=read_verdict(workspace).choice.reason,
         seconds=seconds,
         curation=curation_summary(workspace),
         comparison=compare_with_base(shown.asked.own, base=shown.base_readings[:own], lora=shown.lora_readings[:own]),
@@ -112,5 +115,5 @@ def _presented(workspace: Workspace, recipe: Recipe, shown: Shown, seconds: Mapp
 def _seconds(outcomes: Sequence[Outcome], *, sample: float) -> dict[str, float]:
     took = {outcome.step: outcome.seconds for outcome in outcomes}
     encode = took["caption"] + took["encode"]
-    parts = {"curate": took["curate"], "encode": encode, "train": took["train"], "sample": sample}
-    return {part: round(seconds, 1) for part, seconds in parts.items()}
+    parts = {"curate": took["curate"], "encode": encode, "train": took["train"], "evaluate": took["evaluate"]}
+    return {part: round(seconds, 1) for part, seconds in {**parts, "sample": sample}.items()}

@@ -66,6 +66,7 @@ def _facts(result: DemoResult, recipe: Recipe, shown: Shown) -> list[tuple[str, 
     took = ", ".join(f"{part} {seconds:.0f}" for part, seconds in result.seconds.items())
     return [
         ("LoRA", result.lora.relative_to(result.workspace).as_posix()),
+        ("chosen", result.chosen),
         ("size", f"{result.lora.stat().st_size / 1000:.0f} kB"),
         ("sha256", sha256_of(result.lora)),
         ("trigger", recipe.character.trigger),

@@ -24,7 +24,9 @@ class DemoResult:
         lora: the adapter file.
         page: the report, HTML.
         grid: the large picture.
-        seconds: that this call took, by part: curate, encode, train, sample, and total, which is all of it. What was
+        scorecard: the page of all checkpoints.
+        chosen: why this one of them, in words.
+        seconds: that this call took, by part: curate, encode, train, evaluate, sample, and total, which is all of it. What was
             finished before and has not changed takes next to none.
         curation: what became of the pool, as `likeness curate --json` tells.
         comparison: base against LoRA on the character.
@@ -36,6 +38,8 @@ class DemoResult:
     lora: Path
     page: Path
     grid: Path
+    scorecard: Path
+    chosen: str
     seconds: Mapping[str, float]
     curation: Mapping[str, Any]
     comparison: Comparison
@@ -45,7 +49,10 @@ class DemoResult:
         """All of it as plain data: shares as plain numbers, and under "intervals" with where they may lie."""
         found = self.comparison
         return {
-            **{name: str(getattr(self, name)) for name in ("workspace", "name", "lora", "page", "grid")},
+            **{
+                name: str(getattr(self, name))
+                for name in ("workspace", "name", "lora", "page", "grid", "scorecard", "chosen")
+            },
             "seconds": dict(self.seconds),
             "curation": dict(self.curation),
             "identity": {

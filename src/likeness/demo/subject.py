@@ -32,7 +32,8 @@ def _preset(section: str) -> dict[str, Any]:
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "perception": {"reader": "maquette"},
     "encode": _preset("encode"),
-    "train": {**_preset("train"), "balance": "none", "save_every": 0},
+    "train": {**_preset("train"), "balance": "none", "save_every": 80},
+    "evaluate": {"count": 12, "seeds": 1, "first": 4, "finalists": 2, "confirm": False},
     "sample": {**_preset("sample"), "sampler": "dpm++", "count": 2},
 }
 """What the demo's recipe says: the embedded base's preset, written out, and what is the demo's alone."""

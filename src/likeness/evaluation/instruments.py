@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from likeness.evaluation.artefacts import Usual
 from likeness.evaluation.axes import SCENE, Drawn, Measure
@@ -42,9 +43,28 @@ class Instruments:
     encoder: Encoder
     copy_encoder: Encoder
 
+    @property
+    def knows_characters(self) -> bool:
+        """Whether anything here tells characters apart: the reader, or a general encoder in its place."""
+        return self.reader.same_character is not None or self.encoder.name != "plain"
+
     def read(self, pixels: Sequence[Pixels]) -> list[Reading]:
-        """What the reader sees, with the traits that its tags say."""
-        return [one.model_copy(update={"traits": dict(self.traits_of(one))}) for one in self.reader.read(pixels)]
+        """What the reader sees, with the traits that its tags say, and where it knows no characters the encoder's
+        embedding for its own."""
+        found = [one.model_copy(update={"traits": dict(self.traits_of(one))}) for one in self.reader.read(pixels)]
+        if self.reader.same_character is not None or not self.knows_characters:
+            return found
+        rows = self.encoder.encode(pixels)
+        return [
+            one.model_copy(
+                update={
+                    "embedding": tuple(round(float(x), 5) for x in row_E),
+                    "instrument": f"{one.instrument} and {self.encoder.name}",
+                    "instrument_sha256": sha256((one.instrument_sha256 + self.encoder.sha256).encode()).hexdigest(),
+                }
+            )
+            for one, row_E in zip(found, rows, strict=True)
+        ]
 
     def looked_at(self, pixels: Sequence[Pixels]) -> list[Seen]:
         """The pictures, with what the reader sees."""
@@ -94,7 +114,7 @@ def measure_with(base: Drawn, real: SeenReal, instruments: Instruments, config: 
         strangers,
         part_of=instruments.part_of,
         checklist=config.checklist,
-        knows_characters=instruments.reader.same_character is not None,
+        knows_characters=instruments.knows_characters,
     )
     enough = min(len(real.held_out), len(real.trained_on)) >= FEWEST
     copies = Copies(real.trained_on, real.held_out, instruments.copy_encoder) if enough else None

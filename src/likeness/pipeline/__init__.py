@@ -7,9 +7,9 @@ from likeness.events import Event, Report, silent
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.curation import curation_summary, note_origin
 from likeness.pipeline.instruments import adapted, base_folder, draw_pictures, open_base, open_reader, quick_dtype
-from likeness.pipeline.samples import newest_lora
+from likeness.pipeline.samples import best_lora, newest_lora
 from likeness.pipeline.settings import settings_of
-from likeness.pipeline.steps import STEPS
+from likeness.pipeline.steps import STEPS, all_steps
 from likeness.recipe import Recipe, check_may_train
 from likeness.records import Record
 from likeness.workspace import Workspace
@@ -18,7 +18,9 @@ __all__ = [
     "STEPS",
     "Outcome",
     "adapted",
+    "all_steps",
     "base_folder",
+    "best_lora",
     "curation_summary",
     "draw_pictures",
     "newest_lora",

@@ -11,12 +11,27 @@ from likeness.images import save_png, sha256_of
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.instruments import adapted, draw_pictures
 from likeness.records import make_folder
-from likeness.workspace import Workspace
+from likeness.workspace import Run, Workspace
 
-__all__ = ["draw_samples", "newest_lora", "sample_inputs"]
+__all__ = ["best_lora", "draw_samples", "newest_lora", "sample_inputs"]
 
 AT_ONCE = 8
 """Pictures that are drawn, and then kept, together: as many as a base draws in one go."""
+
+
+def best_lora(workspace: Workspace, report: Report = silent) -> Path:
+    """The LoRA that evaluation chose of the training that was finished last; before it has, the newest one.
+
+    Raises:
+        WorkspaceError: where there is none yet.
+    """
+    newest = newest_lora(workspace, report)
+    if workspace.choice_json.exists():
+        chosen = workspace.root / json.loads(workspace.choice_json.read_bytes()).get("lora", "")
+        run = Run(newest.parent)
+        if chosen.is_file() and chosen in run.checkpoints[:-1]:  # the last one has the character's name too
+            return chosen
+    return newest
 
 
 def newest_lora(workspace: Workspace, report: Report = silent) -> Path:
@@ -43,12 +58,12 @@ def newest_lora(workspace: Workspace, report: Report = silent) -> Path:
 
 def sample_inputs(bench: Bench) -> dict[str, str]:
     """Digests of all that sampling reads."""
-    return _inputs(bench, newest_lora(bench.workspace, bench.report))
+    return _inputs(bench, best_lora(bench.workspace, bench.report))
 
 
 def draw_samples(bench: Bench) -> list[Path]:
     """The pictures that `[sample]` asks for, with the newest LoRA; each few are kept before the next are drawn."""
-    config, model, lora = bench.recipe.sample, bench.model, newest_lora(bench.workspace)
+    config, model, lora = bench.recipe.sample, bench.model, best_lora(bench.workspace)
     from likeness.diffusion.files.inspection import inspect_file
 
     lora_hash, folder = inspect_file(lora).auto_v3, _folder(bench, lora)

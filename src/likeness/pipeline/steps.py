@@ -9,9 +9,10 @@ from likeness.pipeline.class_pictures import DRAWN, class_digest, draw_class_pic
 from likeness.pipeline.curation import curate_pictures, curation_inputs, pool_digest
 from likeness.pipeline.runs import train_inputs, train_lora
 from likeness.pipeline.samples import draw_samples, sample_inputs
+from likeness.recipe import Recipe
 from likeness.records import Caption, Picture, read_records
 
-__all__ = ["STEPS", "Step"]
+__all__ = ["STEPS", "Step", "all_steps"]
 
 
 def _caption_inputs(bench: Bench) -> dict[str, str]:
@@ -99,3 +100,12 @@ STEPS: Mapping[str, Step] = {
     "sample": Step(sample_inputs, draw_samples),
 }
 """All steps by name, in the order in which they run."""
+
+
+def all_steps(recipe: Recipe) -> tuple[str, ...]:
+    """The steps from pictures to samples; without evaluation where it could tell nothing: where no picture is held out,
+    or neither reader nor encoder knows characters apart."""
+    can_tell = recipe.curate.choose != "all" and (
+        recipe.perception.reader != "plain" or recipe.evaluate.encoder != "plain"
+    )
+    return tuple(step for step in STEPS if step != "evaluate" or can_tell)
