@@ -202,6 +202,31 @@ class Workspace:
         return self.root / "report" / "scorecard.html"
 
     @property
+    def judging(self) -> Path:
+        """What a person was asked of drawn pictures, and what they said."""
+        return self.root / "judging"
+
+    @property
+    def key_json(self) -> Path:
+        """Who drew what on the page that asks a person."""
+        return self.judging / "key.json"
+
+    @property
+    def answers_json(self) -> Path:
+        """What a person said, as the page saved it."""
+        return self.judging / "answers.json"
+
+    @property
+    def judging_json(self) -> Path:
+        """What a person's answers say of adapters, and of the instruments."""
+        return self.root / "judging.json"
+
+    @property
+    def judging_html(self) -> Path:
+        """The page that asks a person, blind."""
+        return self.root / "report" / "judging.html"
+
+    @property
     def done_json(self) -> Path:
         """For each step, digests of what it read."""
         return self.root / "done.json"

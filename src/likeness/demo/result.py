@@ -26,8 +26,8 @@ class DemoResult:
         grid: the large picture.
         scorecard: the page of all checkpoints.
         chosen: why this one of them, in words.
-        seconds: that this call took, by part: curate, encode, train, evaluate, sample, and total, which is all of it. What was
-            finished before and has not changed takes next to none.
+        seconds: that this call took, by part: curate, encode, train, evaluate, sample, and total, which is all of it.
+            What was finished before and has not changed takes next to none.
         curation: what became of the pool, as `likeness curate --json` tells.
         comparison: base against LoRA on the character.
         others: the same on other characters, without the trigger.

@@ -22,7 +22,30 @@ from likeness.perception.encoders import Encoder
 from likeness.records import Reading
 from likeness.statistics import Floats
 
-__all__ = ["AXES", "SCENE", "Axis", "Drawn", "Measure", "is_as_asked", "open_names", "seen_of"]
+__all__ = [
+    "AXES",
+    "SCENE",
+    "Axis",
+    "Drawn",
+    "Measure",
+    "adherence",
+    "artefacts",
+    "attributes",
+    "body",
+    "clothing",
+    "drift",
+    "economy",
+    "face",
+    "freedom",
+    "identity",
+    "is_as_asked",
+    "leak",
+    "memorisation",
+    "open_names",
+    "override",
+    "seen_of",
+    "variety",
+]
 
 SCENE = ("view", "framing", "expression", "pose")
 """What a LoRA is to leave free."""

@@ -35,9 +35,13 @@ __all__ = [
     "instruments_for",
     "language_of",
     "measure_files",
+    "part_of",
+    "plan_of",
     "real_pictures",
+    "sampling_of",
     "steps_of",
     "subject_of",
+    "traits_of",
 ]
 
 OFTEN, SELDOM = 0.8, 0.5  # of an outfit's captions, and of the others: words that are said so are the outfit's

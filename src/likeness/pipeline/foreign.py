@@ -53,7 +53,7 @@ def evaluate_file(
     named = bench.recipe.character
     subject = Subject(named.trigger, named.class_words, {})
     with bench.workspace.lock("likeness evaluate"):
-        measure_files(bench, {lora.stem: lora}, subject, real_in(references, training))
+        measure_files(bench, {lora.stem: lora}, subject, _real_in(references, training))
     return bench.workspace
 
 
@@ -83,7 +83,7 @@ def evaluate_pictures(
     with bench.workspace.lock("likeness evaluate"):
         found = measure_pictures(
             pictures,
-            real_in(references, training),
+            _real_in(references, training),
             bench.recipe.evaluate,
             instruments=instruments,
             seed=bench.recipe.seed,
@@ -93,7 +93,7 @@ def evaluate_pictures(
     return bench.workspace
 
 
-def real_in(references: Path, training: Path | None) -> Real:
+def _real_in(references: Path, training: Path | None) -> Real:
     """The real pictures of a folder, by turns those that all is compared with and those that tell how alike real
     pictures are.
 
