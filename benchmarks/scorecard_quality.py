@@ -242,7 +242,7 @@ def _broken(file: Path, to: Path) -> Path:
         for name, tensor in tensors.items():
             if "lora" in name and "alpha" not in name:
                 order = torch.randperm(tensor.numel(), generator=generator)
-                tensors[name] = (tensor.flatten()[order].reshape(tensor.shape) * 2).contiguous()
+                tensors[name] = (tensor.flatten()[order].reshape(tensor.shape) * 4).contiguous()
         save_file(tensors, to)
     return to
 

@@ -19,8 +19,9 @@ from likeness.dataset.coverage import (
     target,
 )
 from likeness.dataset.labels import FRAMINGS, VIEWS
+from likeness.dataset.summaries import missing
 from likeness.dataset.wants import phrase, wanted
-from likeness.records import Reading
+from likeness.records import Lack, Picture, Reading
 
 
 def read(view: str | None = None, framing: str | None = None, expression: str | None = None, **more: object) -> Reading:
@@ -174,3 +175,18 @@ def test_what_a_picture_shows_is_said_in_words():
     assert phrase(("view+expression", "back", "")) == "from behind"
     assert phrase(("view+expression", "front", "smile")) == "from the front with a smile"
     assert phrase(("pose", "waving")) == "pose 'waving'"
+
+
+def test_what_was_measured_to_be_weak_is_asked_for_before_what_the_counts_ask_for():
+    views = ["front"] * 8 + ["profile left"] * 8
+    pictures = [picture(place, view) for place, view in enumerate(views)]
+    lack = Lack(axis="view", value="profile left", count=3, because="likeness there is 0.41")
+    first, *others = missing(pictures, [lack])
+    assert first.words == "3 more in profile to the left (8 of 11): likeness there is 0.41"
+    assert others == missing(pictures), "the others stay as they were"
+
+
+def picture(place: int, view: str) -> Picture:
+    reading = Reading(view=view, instrument="fake", instrument_sha256="0" * 64)
+    fields = {"id": f"{place:064x}", "path": f"{place}.png", "width": 64, "height": 64}
+    return Picture.model_validate({**fields, "reading": reading, "use": "train", "decided_by": "curate"})

@@ -14,6 +14,7 @@ __all__ = [
     "Box",
     "Caption",
     "Checkpoint",
+    "Lack",
     "Picture",
     "PictureLoss",
     "Reading",
@@ -154,6 +155,22 @@ class Checkpoint(Record):
     step: int = Field(ge=0)
     loss: float
     seconds: float = Field(ge=0)
+
+
+class Lack(Record):
+    """Pictures that would help: what was measured of a LoRA, for the shopping list of curation.
+
+    Attributes:
+        axis: "view", "framing" or "expression".
+        value: of it.
+        count: pictures.
+        because: what was measured, in words.
+    """
+
+    axis: Literal["view", "framing", "expression"]
+    value: str
+    count: int = Field(ge=1)
+    because: str
 
 
 class PictureLoss(Record):

@@ -18,8 +18,9 @@ from likeness.dataset.summaries import candidates, missing, summary, untold
 from likeness.errors import LikenessError, TooFewPictures, WorkspaceError
 from likeness.events import Report
 from likeness.messages import listed
+from likeness.pipeline.curation import measured_lacks
 from likeness.recipe import Recipe
-from likeness.records import Picture, read_records
+from likeness.records import Lack, Picture, read_records
 from likeness.workspace import Workspace
 
 __all__ = ["answered", "curated", "curation_table", "explained", "why", "why_table"]
@@ -64,13 +65,13 @@ def curated(
         pipeline.run(workspace, recipe, ("curate",), report=report)
     except TooFewPictures as too_few:
         fault = too_few
-    pictures = read_records(workspace.images_jsonl, Picture)
+    pictures, lacks = read_records(workspace.images_jsonl, Picture), measured_lacks(workspace)
     told = {
         "workspace": str(workspace.root),
-        **summary(pictures),
+        **summary(pictures, lacks),
         "seconds": round(time.monotonic() - started, 3),
     }
-    return told, curation_table(told, pictures, str(workspace.curation_html)), fault
+    return told, curation_table(told, pictures, str(workspace.curation_html), lacks), fault
 
 
 def explained(
@@ -87,13 +88,16 @@ def explained(
     return told, why_table(told)
 
 
-def curation_table(told: dict[str, Any], pictures: Sequence[Picture], page: str) -> RenderableType:
+def curation_table(
+    told: dict[str, Any], pictures: Sequence[Picture], page: str, lacks: Sequence[Lack] = ()
+) -> RenderableType:
     """A pool at a glance: what each file is used for, what is missing, and where the page is.
 
     Args:
         told: as `likeness.dataset.curate.summary` makes it.
         pictures: the records.
         page: path of the page that shows all of it.
+        lacks: what was measured to be weak in a LoRA that learnt from them.
     """
     counts, found = told["counts"], told["coverage"]
     uses = plain_table("", "files", "")
@@ -104,7 +108,7 @@ def curation_table(told: dict[str, Any], pictures: Sequence[Picture], page: str)
         add_row(uses, f"rejected: {fault_words(fault)}", str(len(paths)), listed(paths, SHOWN))
     parts: list[RenderableType] = [uses]
     parts += [Text(f"missing: {words}") for words in untold(pictures)]
-    for want in missing(pictures):
+    for want in missing(pictures, lacks):
         named = listed([one.path for one in candidates(pictures, want)], SHOWN)
         parts.append(Text(f"missing: {want.words}{f'; in the pool, if you accept it: {named}' if named else ''}"))
     return Group(*parts, unbroken(f"page: {page}"))

@@ -22,7 +22,7 @@ from likeness.events import Event, Report, silent
 from likeness.messages import counted
 from likeness.perception import Reader
 from likeness.recipe import CurateConfig
-from likeness.records import Picture
+from likeness.records import Lack, Picture
 
 __all__ = ["FEW", "Beforehand", "Curation", "curate"]
 
@@ -39,12 +39,14 @@ class Beforehand:
         labels: what a person says of pictures, by path.
         noted: what was noted of where pictures came from.
         sealed: ids of pictures that were held out at any time.
+        lacks: what was measured to be weak in a LoRA that learnt from them.
     """
 
     previous: Sequence[Picture] = ()
     labels: Mapping[str, Label] = field(default_factory=dict)
     noted: Sequence[Origin] = ()
     sealed: frozenset[str] = frozenset()
+    lacks: Sequence[Lack] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Curation:
         copies: which pictures are copies of which.
         notes: what a person should know besides, a sentence each.
         too_few: what it costs to go on, where fewer than `FEW` pictures are usable; else empty.
+        lacks: as they were told beforehand.
     """
 
     pictures: list[Picture]
@@ -64,6 +67,7 @@ class Curation:
     copies: Copies
     notes: tuple[str, ...] = ()
     too_few: str = ""
+    lacks: Sequence[Lack] = ()
 
 
 def curate(
@@ -109,7 +113,8 @@ def curate(
     pictures = copies.marked(pictures)
     usable = _usable(pictures)
     pictures, held_note = choose_pictures(pictures, config)
-    return _told(Curation(pictures, looks, copies, (*notes, *held_note), _price(len(usable))), report)
+    price = _price(len(usable))
+    return _told(Curation(pictures, looks, copies, (*notes, *held_note), price, beforehand.lacks), report)
 
 
 def _told(curation: Curation, report: Report) -> Curation:

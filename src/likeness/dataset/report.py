@@ -151,7 +151,7 @@ def _page(found: Curation, config: CurateConfig, name: str) -> _Page:
         too_few=found.too_few,
         is_accepted=config.accept_few,
         chooses_all=config.choose == "all",
-        wishes=[_wish(want, found) for want in missing(pictures)],
+        wishes=[_wish(want, found) for want in missing(pictures, found.lacks)],
         told=told,
         untold=untold_axes(pictures),
         chart=chart,

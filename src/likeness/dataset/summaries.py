@@ -6,8 +6,8 @@ from typing import Any
 
 from likeness.dataset.choice import LEFT_OVER
 from likeness.dataset.coverage import AXES, Coverage
-from likeness.dataset.wants import Want, wanted
-from likeness.records import Picture
+from likeness.dataset.wants import Want, wanted, with_weak
+from likeness.records import Lack, Picture
 
 __all__ = ["candidates", "coverage_of", "missing", "summary", "told_axes", "untold", "untold_axes"]
 
@@ -26,10 +26,19 @@ _MENDABLE = {
 """Faults that a person may accept for the sake of what a picture shows."""
 
 
-def missing(pictures: Sequence[Picture]) -> list[Want]:
-    """What the pictures to train on show too seldom."""
+def missing(pictures: Sequence[Picture], lacks: Sequence[Lack] = ()) -> list[Want]:
+    """What the pictures to train on show too seldom.
+
+    Args:
+        pictures: the records.
+        lacks: what was measured to be weak in a LoRA that learnt from them.
+    """
     train = [one for one in pictures if one.use == "train"]
-    return wanted((one.reading for one in train), len(train))
+    weak = []
+    for lack in lacks:
+        have = sum(getattr(one.reading, lack.axis, None) == lack.value for one in train)
+        weak.append(Want(lack.axis, lack.value, have, have + lack.count, because=lack.because))
+    return with_weak(wanted((one.reading for one in train), len(train)), weak)
 
 
 def told_axes(pictures: Sequence[Picture]) -> list[str]:
@@ -65,11 +74,12 @@ def coverage_of(pictures: Sequence[Picture]) -> Coverage:
     return Coverage.of([one.reading for one in usable if one.use == "train"], [one.reading for one in usable])
 
 
-def summary(pictures: Sequence[Picture]) -> dict[str, Any]:
+def summary(pictures: Sequence[Picture], lacks: Sequence[Lack] = ()) -> dict[str, Any]:
     """What became of a pool, as plain data: counts, paths by use and by fault, coverage, and what is missing in words.
 
     Args:
         pictures: the records, as `curate` made them or as `images.jsonl` holds them.
+        lacks: as for `missing`.
     """
     uses = Counter(one.use for one in pictures)
     rejected: dict[str, list[str]] = {}
@@ -88,5 +98,5 @@ def summary(pictures: Sequence[Picture]) -> dict[str, Any]:
         "train": [one.path for one in pictures if one.use == "train"],
         "held_out": [one.path for one in pictures if one.use == "held-out"],
         "coverage": {"cells": found.cells, "reachable": found.reachable, "covered": found.covered},
-        "missing": [*untold(pictures), *(want.words for want in missing(pictures))],
+        "missing": [*untold(pictures), *(want.words for want in missing(pictures, lacks))],
     }

@@ -8,7 +8,7 @@ from likeness.dataset.coverage import AXES, EXPRESSIONS, Coverage, cell_of, targ
 from likeness.dataset.labels import VIEWS
 from likeness.records import Reading
 
-__all__ = ["Want", "phrase", "wanted"]
+__all__ = ["Want", "phrase", "wanted", "with_weak"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Want:
         have: how many pictures show it.
         need: how many should.
         expressions: of a view, those that it is never shown with; empty where it is the whole view that is wanted.
+        because: why more are needed than the set's size asks for, in words: what was measured of the LoRA.
     """
 
     axis: str
@@ -28,6 +29,7 @@ class Want:
     have: int
     need: int
     expressions: tuple[str, ...] = ()
+    because: str = ""
 
     def is_met_by(self, reading: Reading | None) -> bool:
         """Whether a picture of which this was read would help."""
@@ -45,7 +47,8 @@ class Want:
             return f"nothing {told} {either}: 1 {'of each ' if most else ''}wanted"
         if not self.have:
             return f"nothing {told}: {self.need} wanted"
-        return f"{self.need - self.have} more {told} ({self.have} of {self.need})"
+        why = f": {self.because}" if self.because else ""
+        return f"{self.need - self.have} more {told} ({self.have} of {self.need}){why}"
 
 
 _PHRASES = {
@@ -77,6 +80,13 @@ def wanted(readings: Iterable[Reading | None], count: int) -> list[Want]:
         if counts:
             wants += [Want(axis, value, counts[value], need) for value in values if counts[value] < need]
     return [*wants, *_empty_cells(seen, wants, count)]
+
+
+def with_weak(wants: Sequence[Want], weak: Iterable[Want]) -> list[Want]:
+    """The wants, each that what was measured asks more for in place of its like, and those that it alone asks for."""
+    asked = {(one.axis, one.value): one for one in weak}
+    kept = [one for one in wants if one.expressions or (one.axis, one.value) not in asked]
+    return [*asked.values(), *kept]
 
 
 def _empty_cells(seen: Sequence[Reading], wants: Sequence[Want], count: int) -> list[Want]:

@@ -6,9 +6,9 @@ from likeness.evaluation.axes import SCENE
 from likeness.evaluation.details import Detail
 from likeness.evaluation.scorecard import Score
 from likeness.recipe import EvaluateConfig
-from likeness.records import Record
+from likeness.records import Lack, Record
 
-__all__ = ["FAULTS", "Fault", "Finding", "Lack", "findings_of"]
+__all__ = ["FAULTS", "Fault", "Finding", "findings_of"]
 
 Fault = str
 """What can be wrong: a name in `FAULTS`, or "untold", where nothing could be told and a person has to look."""
@@ -36,20 +36,6 @@ BEYOND_BASE = 0.25  # of the pictures, more than the base shows that value anywa
 LEAKS = 0.5  # of the likeness, without the trigger: of more, the class is the character
 FIXED = 0.5  # of pictures of the trigger alone: as many and more show one thing, surely
 FOLLOWED = 0.6  # of what was asked for; of less, the LoRA holds something fast
-
-
-class Lack(Record):
-    """Pictures that would help, as the shopping list of curation names them.
-
-    Attributes:
-        axis: "view", "framing" or "expression".
-        value: of it.
-        count: pictures.
-    """
-
-    axis: str
-    value: str
-    count: int
 
 
 class Finding(Record):
@@ -124,7 +110,7 @@ def _weak_views(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
                 name=view.name,
                 found=f"{view.name}: likeness {view.share:.2f}, {score.value.mean:.2f} over all views",
                 advice=f"Add 3 pictures of this view: {view.name}.",
-                lack=Lack(axis="view", value=view.name, count=3),
+                lack=Lack(axis="view", value=view.name, count=3, because=f"likeness there is {view.share:.2f}"),
             )
 
 

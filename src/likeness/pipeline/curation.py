@@ -1,6 +1,7 @@
 """The curation of a workspace: what it reads, the step itself, and the page that shows what became of each picture."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,23 @@ from likeness.dataset.report import curation_page
 from likeness.dataset.seal import read_seal, taken_back, write_seal
 from likeness.dataset.summaries import summary
 from likeness.diffusion.identity import native_side
-from likeness.errors import TooFewPictures
+from likeness.errors import TooFewPictures, WorkspaceError
 from likeness.perception.models import PROFILES, models_folder
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.instruments import base_folder, open_reader
 from likeness.recipe import Recipe
-from likeness.records import Picture, make_folder, read_records, write_atomically, write_records
+from likeness.records import Lack, Picture, make_folder, read_records, write_atomically, write_records
 from likeness.workspace import Workspace
 
-__all__ = ["curate_pictures", "curation_inputs", "curation_summary", "note_origin", "pool_digest", "training_side"]
+__all__ = [
+    "curate_pictures",
+    "curation_inputs",
+    "curation_summary",
+    "measured_lacks",
+    "note_origin",
+    "pool_digest",
+    "training_side",
+]
 
 
 def pool_digest(images: Path, *, without: str | None = None) -> str:
@@ -46,6 +55,7 @@ def curation_inputs(bench: Bench) -> dict[str, str]:
         "[perception]": recipe.perception.digest,
         "models": _models(recipe.perception.reader),
         "side": str(training_side(recipe)),
+        "measured": "; ".join(f"{one.axis} {one.value} {one.because}" for one in measured_lacks(workspace)),
     }
 
 
@@ -68,7 +78,7 @@ def curate_pictures(bench: Bench) -> list[Path]:
         key=f"{recipe.perception.digest} {getattr(reader, 'sha256', '')}",
         side=training_side(recipe),
         memory=workspace.cache,
-        beforehand=Beforehand(previous, labels, noted, sealed),
+        beforehand=Beforehand(previous, labels, noted, sealed, measured_lacks(workspace)),
         report=bench.report,
     )
     write_records(workspace.images_jsonl, found.pictures)
@@ -124,7 +134,26 @@ def curation_summary(workspace: Workspace) -> dict[str, Any]:
     Raises:
         WorkspaceError: where nothing was curated yet.
     """
-    return summary(read_records(workspace.images_jsonl, Picture))
+    return summary(read_records(workspace.images_jsonl, Picture), measured_lacks(workspace))
+
+
+def measured_lacks(workspace: Workspace) -> list[Lack]:
+    """What the last evaluation found weak in the chosen LoRA, or in all that it looked at closely where it chose none;
+    nothing before there is one.
+
+    Raises:
+        WorkspaceError: where the record of the choice cannot be read.
+    """
+    if not workspace.choice_json.exists():
+        return []
+    try:
+        told = json.loads(workspace.choice_json.read_bytes())
+        chosen = Path(told["lora"]).stem
+        findings = told["findings"].get(chosen) or [one for some in told["findings"].values() for one in some]
+        lacks = [Lack.model_validate(one["lack"]) for one in findings if one["lack"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise WorkspaceError(f"{workspace.choice_json} cannot be read. Delete it, and evaluate again.") from fault
+    return list({(one.axis, one.value): one for one in lacks}.values())
 
 
 def training_side(recipe: Recipe) -> int:

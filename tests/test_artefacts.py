@@ -1,0 +1,92 @@
+"""Artefacts: what is wrong with a picture's pixels, whatever is on it."""
+
+from collections.abc import Callable
+
+import numpy
+import pytest
+from test_axes import base, painted, real_drawings, shots_of
+
+from likeness.evaluation.artefacts import Usual, measures
+from likeness.images import Pixels
+from likeness.seeds import stream
+
+
+@pytest.fixture(scope="module")
+def real() -> list[Pixels]:
+    return [painted(one) for one in real_drawings()[:20]]
+
+
+@pytest.fixture(scope="module")
+def usual(real: list[Pixels]) -> Usual:
+    return Usual.of(real)
+
+
+def altered(pixels: Pixels, change: Callable[[numpy.ndarray], numpy.ndarray]) -> Pixels:
+    return change(pixels.astype(float)).clip(0, 255).astype(numpy.uint8)
+
+
+def grainy(pixels: Pixels) -> Pixels:
+    return altered(pixels, lambda level: level + stream(1, "grain").normal(0, 60, level.shape))
+
+
+def burnt(pixels: Pixels) -> Pixels:
+    return altered(pixels, lambda level: (level - level.mean()) * 8 + 128)
+
+
+def blank(pixels: Pixels) -> Pixels:
+    return altered(pixels, lambda level: numpy.full_like(level, 90))
+
+
+FAULTS = {"blank": blank, "noise": grainy, "burnt": burnt}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_named_in_each_picture_that_has_it_and_in_no_other(fault: str, real: list[Pixels], usual: Usual):
+    some = [FAULTS[fault](picture) if place < 3 else picture for place, picture in enumerate(real[:8])]
+    found = usual.faults(some)
+    assert all(fault in words for words in found[:3]), found
+    assert found[3:] == [""] * 5
+
+
+def test_pictures_in_order_have_no_fault_also_those_that_were_not_seen_before(usual: Usual):
+    new = [painted(one) for one in real_drawings(seed=1)[:15]] + [painted(base(shot)) for shot in shots_of()[:15]]
+    assert usual.faults(new) == [""] * 30
+
+
+def test_the_ways_of_a_base_are_usual_where_it_drew_some_of_them(real: list[Pixels]):
+    grey = [altered(picture, lambda level: level * 0.1 + 110) for picture in real[:6]]
+    assert "blank" in Usual.of(real).faults(grey)[0]
+    assert Usual.of([*real, *grey[:3]]).faults(grey[3:]) == [""] * 3
+
+
+def test_most_of_the_same_is_a_fault_of_each_of_them(real: list[Pixels], usual: Usual):
+    assert usual.faults([real[0]] * 4 + real[1:3]) == ["all the same"] * 4 + [""] * 2
+    assert usual.faults([real[0]] * 2 + real[1:5]) == [""] * 6, "a few are chance"
+    assert usual.faults([real[0]] * 2) == [""] * 2, "of two nobody knows"
+
+
+def test_the_same_at_another_size_is_the_same(real: list[Pixels], usual: Usual):
+    large = numpy.kron(real[0], numpy.ones((2, 2, 1), numpy.uint8))
+    assert usual.faults([real[0], real[0], large, large, real[1]]) == ["all the same"] * 4 + [""]
+
+
+def test_measures_are_in_their_range_and_say_what_they_name():
+    flat, white = numpy.full((40, 30, 3), 90, numpy.uint8), numpy.full((40, 30, 3), 255, numpy.uint8)
+    red = flat * numpy.array([2, 0, 0], numpy.uint8)
+    rough = stream(2, "rough").integers(0, 256, (128, 128, 3), dtype=numpy.uint8)
+    found_XM = measures([flat, white, red, rough])
+    assert found_XM.shape == (4, 4)
+    assert ((found_XM >= 0) & (found_XM <= 1)).all()
+    contrast, saturation, noise, clipped = found_XM.T
+    assert contrast[:3].tolist() == pytest.approx([0] * 3, abs=1e-6)
+    assert saturation.tolist()[:3] == pytest.approx([0, 0, 180 / 255])
+    assert clipped.tolist()[:3] == pytest.approx([0, 1, 1])
+    assert contrast[3] > 0.1
+    assert noise[3] > 0.1 > noise[:3].max()
+    assert measures([]).shape == (0, 4)
+
+
+def test_edges_are_no_noise():
+    halves = numpy.zeros((128, 128, 3), numpy.uint8)
+    halves[:, 64:] = 255
+    assert measures([halves])[0, 2] == 0
