@@ -65,11 +65,6 @@ def test_most_of_the_same_is_a_fault_of_each_of_them(real: list[Pixels], usual: 
     assert usual.faults([real[0]] * 2) == [""] * 2, "of two nobody knows"
 
 
-def test_the_same_at_another_size_is_the_same(real: list[Pixels], usual: Usual):
-    large = numpy.kron(real[0], numpy.ones((2, 2, 1), numpy.uint8))
-    assert usual.faults([real[0], real[0], large, large, real[1]]) == ["all the same"] * 4 + [""]
-
-
 def test_measures_are_in_their_range_and_say_what_they_name():
     flat, white = numpy.full((40, 30, 3), 90, numpy.uint8), numpy.full((40, 30, 3), 255, numpy.uint8)
     red = flat * numpy.array([2, 0, 0], numpy.uint8)

@@ -6,19 +6,25 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
 from tiny import tiny_sd15
+from typer.testing import CliRunner
 
+from likeness.cli import app
 from likeness.demo import DemoResult, demo
 from likeness.demo.subject import SETTINGS, fill_pool
-from likeness.errors import WorkspaceError
+from likeness.errors import EvaluationError, RecipeError, WorkspaceError
 from likeness.evaluation import grids, pages
+from likeness.evaluation.scorecard import Judged
+from likeness.evaluation.shots import Shot
 from likeness.evaluation.tallies import ADHERENCE
 from likeness.events import Event
-from likeness.images import Pixels
+from likeness.images import Pixels, save_png
 from likeness.maquette.world import KINDS, SCENE_AXES, character, is_unseen, trait_tags
+from likeness.pipeline.comparisons import compare_evaluations
 from likeness.recipe import Recipe, load_recipe
 from likeness.records import Caption, Picture, read_records
 from likeness.workspace import Workspace
@@ -200,3 +206,82 @@ def test_the_embedded_base_learns_an_unseen_character(tmp_path: Path):
     found = demo(tmp_path / "seven", NUMBER, settings=(*train, "sample.steps=3", "sample.guidance=1")).comparison
     assert found.identity.gain.low > 0.2
     assert found.adherence["view"].lora.mean > 0.6
+
+
+@pytest.fixture(scope="module")
+def told(result: DemoResult, settings: tuple[str, ...]) -> dict[str, Any]:
+    words = [word for setting in settings for word in ("--set", setting)]
+    answer = CliRunner().invoke(app, ["evaluate", str(result.workspace), "--json", *words])
+    assert answer.exit_code == 0, answer.output
+    (line,) = answer.stdout.splitlines()
+    return json.loads(line)
+
+
+class TestEvaluation:
+    """`likeness evaluate` and `compare`, on the workspace that the demo left."""
+
+    def test_it_answers_with_one_object(self, told: dict[str, Any]):
+        assert told.keys() >= {"lora", "choice", "findings", "measured", "scores", "page", "detectable"}
+        assert {score["who"] for score in told["scores"]} == {"base", "step-000001", "step-000002"}
+        assert told["measured"]["instruments"]["encoder"].startswith("plain ")
+
+    def test_what_a_reader_cannot_tell_is_counted_and_scored_by_nothing(self, told: dict[str, Any]):
+        own = [score for score in told["scores"] if score["axis"] == "identity" and score["step"]]
+        assert own
+        for score in own:
+            assert score["value"] is None
+            assert score["missing"] == {"this reader does not tell characters apart": score["asked"]}
+
+    def test_every_picture_is_kept_with_what_it_was_asked_for(self, result: DemoResult, told: dict[str, Any]):
+        workspace = Workspace(result.workspace)
+        pictures = read_records(workspace.pictures_jsonl, Judged)
+        assert all((workspace.root / one.picture).is_file() for one in pictures)
+        asked = {
+            who: [one.shot for one in pictures if one.who == who and one.round == "first"] for who in told["findings"]
+        }
+        assert len({tuple(_keys(shots)) for shots in asked.values()}) == 1, "the same prompts and noise for all"
+
+    def test_an_adapter_is_not_worse_than_itself(self, result: DemoResult, told: dict[str, Any]):
+        name = next(iter(told["findings"]))
+        same = CliRunner().invoke(app, ["compare", *[f"{result.workspace}={name}"] * 2, "--json"])
+        assert same.exit_code == 0, same.output
+        assert json.loads(same.stdout)["worse"] == []
+
+    def test_a_name_that_was_not_measured_is_refused(self, result: DemoResult):
+        with pytest.raises(EvaluationError, match="has no 'step-9' that was measured"):
+            compare_evaluations(f"{result.workspace}=step-9", str(result.workspace))
+
+    def test_any_file_is_measured_against_a_folder_of_real_pictures(
+        self, result: DemoResult, settings: tuple[str, ...], tmp_path: Path
+    ):
+        references = tmp_path / "real"
+        references.mkdir()
+        for place in range(9):
+            save_png(references / f"{place}.png", numpy.full((64, 64, 3), 20 * place, numpy.uint8))
+        said = [setting for setting in settings if not setting.startswith(("train", "encode"))]
+        words = [word for setting in said for word in ("--set", setting)]
+        answer = CliRunner().invoke(
+            app,
+            [
+                "evaluate",
+                str(result.lora),
+                "--references",
+                str(references),
+                "--to",
+                str(tmp_path / "out"),
+                "--json",
+                *words,
+            ],
+        )
+        assert answer.exit_code == 0, answer.output
+        told = json.loads(answer.stdout)
+        assert {score["who"] for score in told["scores"]} == {"base", result.lora.stem}
+        assert (tmp_path / "out" / "scores.jsonl").is_file()
+
+    def test_without_real_pictures_nothing_is_measured(self, result: DemoResult):
+        with pytest.raises(RecipeError, match="--references is needed: a folder of at least 9 real pictures"):
+            CliRunner().invoke(app, ["evaluate", str(result.lora)], catch_exceptions=False)
+
+
+def _keys(shots: Sequence[Shot]) -> list[tuple[str, int]]:
+    return [(shot.prompt, shot.seed) for shot in shots]

@@ -1,0 +1,281 @@
+"""Advice: each planted fault is found and named, and of a good adapter nothing is said."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from functools import cache
+
+import numpy
+import pytest
+from test_axes import (
+    OUTFITS,
+    WHO,
+    Painter,
+    base,
+    being,
+    drawn_by,
+    good,
+    measure_by,
+    painted,
+    reading_of,
+    real_drawings,
+    seen_in,
+    shots_of,
+    with_fault,
+)
+
+from likeness.evaluation.advice import FAULTS, Finding, Lack, findings_of
+from likeness.evaluation.artefacts import Usual
+from likeness.evaluation.axes import AXES, Drawn, Measure
+from likeness.evaluation.copies import Copies
+from likeness.evaluation.details import Detail
+from likeness.evaluation.known import Seen
+from likeness.evaluation.scorecard import Score, score
+from likeness.evaluation.shots import Shot
+from likeness.maquette.world import Drawing
+from likeness.perception.encoders import PlainEncoder
+from likeness.recipe import EvaluateConfig
+from likeness.statistics import Interval, wilson
+
+CONFIG = EvaluateConfig()
+
+
+@cache
+def shots() -> tuple[Shot, ...]:
+    """Two pictures of each prompt."""
+    return tuple(one.model_copy(update={"seed": one.seed + copy}) for one in shots_of() for copy in range(2))
+
+
+@pytest.fixture(scope="module")
+def measure() -> Measure:
+    return measure_by(drawn_by(base, shots()))
+
+
+def findings(shown: Painter | Drawn, axes: Collection[str], measure: Measure) -> list[Finding]:
+    shown = shown if isinstance(shown, Drawn) else drawn_by(shown, shots())
+    marks = {axis: AXES[axis](shown, measure) for axis in axes}
+    return findings_of(score("mira", 250, "full", shown, marks, measure, seed=1), CONFIG)
+
+
+def other_than_learnt(one: Drawing, shot: Shot) -> Drawing:
+    """Half of it is another's."""
+    return being(
+        one,
+        ears="bear",
+        horns="none",
+        hair_colour="black",
+        hair_style="bun",
+        skin="blue",
+        build="stout",
+        height="short",
+        eye_shape="round",
+        nose="dot",
+        tail="none",
+    )
+
+
+def one_outfit(one: Drawing, shot: Shot) -> Drawing:
+    return being(one, **OUTFITS[0]) if shot.kind == "bare" else one
+
+
+def from_behind(one: Drawing, shot: Shot) -> Drawing:
+    return other_than_learnt(one, shot) if one.scene.view == "back" else one
+
+
+def leaking(shot: Shot) -> Drawing:
+    return replace(good(shot), identity=WHO) if shot.kind == "class" else good(shot)
+
+
+PLANTED: Mapping[tuple[str, str, str], Painter] = {
+    ("identity", "undertrained", ""): with_fault(other_than_learnt),
+    ("identity", "weak view", "back"): with_fault(from_behind),
+    ("face", "wrong", "left_eye"): with_fault(lambda one, shot: being(one, left_eye="blue")),
+    ("face", "lost", "mark"): with_fault(lambda one, shot: being(one, mark="none")),
+    ("face", "side", "mark side"): with_fault(lambda one, shot: being(one, mark="right star")),
+    ("body", "wrong", "head_ratio"): with_fault(lambda one, shot: being(one, head_ratio="small")),
+    ("clothing", "wrong", "pattern"): with_fault(lambda one, shot: being(one, pattern="dotted")),
+    ("clothing", "lost", "pattern"): with_fault(lambda one, shot: being(one, pattern="none")),
+    ("attributes", "wrong", "ears"): with_fault(lambda one, shot: being(one, ears="bear")),
+    ("attributes", "lost", "streak"): with_fault(lambda one, shot: being(one, streak="none")),
+    ("freedom", "stiff", "view"): with_fault(lambda one, shot: seen_in(one, view="front")),
+    ("adherence", "background", "background"): with_fault(lambda one, shot: seen_in(one, background="room")),
+    ("override", "outfit", "garment"): with_fault(lambda one, shot: being(one, garment="robe")),
+    ("variety", "background", "background"): with_fault(lambda one, shot: seen_in(one, background="room")),
+    ("variety", "outfit", "garment"): with_fault(one_outfit),
+    ("variety", "stiff", "pose"): with_fault(lambda one, shot: seen_in(one, pose="waving")),
+    ("leak", "leak", ""): leaking,
+}
+"""By axis, fault and what it is of: who does it."""
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=" ".join)
+def test_a_planted_fault_is_found_and_named_and_nothing_else_of_its_axis_but_what_comes_with_it(
+    planted: tuple[str, str, str], measure: Measure
+):
+    axis, fault, name = planted
+    found = findings(PLANTED[planted], [axis], measure)
+    assert (fault, name) in {(one.fault, one.name) for one in found}
+    assert {one.axis for one in found} == {axis}
+    assert {one.fault for one in found} <= {*FAULTS[axis]}
+    assert all(one.advice and one.found for one in found)
+
+
+@pytest.mark.parametrize(
+    ("planted", "others"),
+    [
+        (("face", "wrong", "left_eye"), ["body", "clothing", "attributes", "freedom", "adherence", "variety", "leak"]),
+        (("attributes", "lost", "streak"), ["identity", "face", "body", "clothing", "freedom", "leak"]),
+        (("adherence", "background", "background"), ["identity", "face", "freedom", "override", "leak"]),
+        (("leak", "leak", ""), ["identity", "face", "body", "freedom", "adherence", "override", "variety"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_a_fault_is_found_on_its_axis_alone(planted: tuple[str, str, str], others: list[str], measure: Measure):
+    assert findings(PLANTED[planted], others, measure) == []
+
+
+@pytest.fixture(scope="module")
+def seen_whole() -> Measure:
+    """What pixels are measured with, too; the copies of eight pictures are looked for."""
+    some = shots_of()
+    shown = drawn_by(base, some, paint=painted)
+    real = [Seen(painted(one), reading_of(one)) for one in real_drawings()[:14]]
+    usual = Usual.of([*shown.pixels, *(one.pixels for one in real)])
+    return replace(measure_by(shown), copies=Copies(real[:8], real[8:], PlainEncoder()), usual=usual)
+
+
+def test_of_a_good_adapter_nothing_is_said(seen_whole: Measure):
+    assert findings(drawn_by(good, shots_of(), paint=painted), AXES, seen_whole) == []
+
+
+def test_copies_are_found(seen_whole: Measure):
+    shown = drawn_by(good, shots_of(), paint=painted)
+    learnt = [painted(one) for one in real_drawings()[:8]]
+    copied = [learnt[place % 8] if place % 3 == 0 else one for place, one in enumerate(shown.pixels)]
+    (found,) = findings(replace(shown, pixels=copied), ["memorisation"], seen_whole)
+    assert (found.axis, found.fault) == ("memorisation", "copies")
+    assert "of the pictures copy one that was trained on" in found.found
+
+
+def test_pictures_with_artefacts_are_found(seen_whole: Measure):
+    shown = drawn_by(good, shots_of(), paint=painted)
+    blank = numpy.full_like(shown.pixels[0], 90)
+    broken = [blank if place % 3 == 0 else one for place, one in enumerate(shown.pixels)]
+    (found,) = findings(replace(shown, pixels=broken), ["artefacts"], seen_whole)
+    assert (found.axis, found.fault) == ("artefacts", "artefacts")
+
+
+def test_each_fault_there_is_has_been_planted():
+    every = {(axis, fault) for axis, faults in FAULTS.items() for fault in faults}
+    by_hand = {("attributes", "side"), ("memorisation", "copies"), ("artefacts", "artefacts")}
+    assert {(axis, fault) for axis, fault, _ in PLANTED} | by_hand == every
+
+
+# -- what it says ------------------------------------------------------------------------------------------------------
+
+
+def scored(axis: str, mean: float = 0.9, *, spread: float = 0.05, details: tuple[Detail, ...] = ()) -> Score:
+    value = Interval(mean=mean, low=mean - spread, high=mean + spread, samples=24)
+    return Score(who="mira", step=1, round="full", axis=axis, value=value, raw=value, asked=24, details=details)
+
+
+def detail(name: str, right: int, of: int, **more: str | float) -> Detail:
+    low, high = wilson(right, of)
+    return Detail.model_validate({"name": name, "share": right / of, "low": low, "high": high, "samples": of, **more})
+
+
+def test_a_weak_view_is_a_lack_that_curation_can_fill(measure: Measure):
+    found = findings(with_fault(from_behind), ["identity"], measure)
+    assert [one.lack for one in found] == [Lack(axis="view", value="back", count=3)]
+    assert "Add 3 pictures of this view: back" in found[0].advice
+
+
+def test_a_view_with_few_pictures_is_not_called_weak():
+    views = (detail("back", 1, 2), detail("front", 9, 10))
+    assert findings_of([scored("identity", 0.8, details=views)], CONFIG) == []
+    views = (detail("back", 1, 3), detail("front", 9, 10))
+    assert [one.name for one in findings_of([scored("identity", 0.8, details=views)], CONFIG)] == ["back"]
+
+
+def test_where_all_of_it_is_weak_no_view_is_called_so():
+    (found,) = findings_of([scored("identity", 0.3, details=(detail("back", 0, 9),))], CONFIG)
+    assert found.fault == "undertrained"
+    assert "0.30 (0.25 to 0.35)" in found.found
+
+
+def test_a_trait_on_the_other_side_is_told_from_one_that_is_wrong():
+    """Whoever mirrors pictures learns half of them on the other side."""
+    details = (
+        detail("earring side", 2, 20, wanted="left earring", instead="right earring", instead_share=0.9),
+        detail("earring", 2, 40, wanted="left earring", instead="right earring", instead_share=0.45),
+    )
+    (found,) = findings_of([scored("attributes", details=details)], CONFIG)
+    assert (found.fault, found.name) == ("side", "earring side")
+    assert "encode.mirror" in found.advice
+    assert "earring side: right earring in 90% of 20 pictures, left earring in 10%" in found.found
+
+
+@pytest.mark.parametrize(
+    "trait",
+    [
+        detail("tail", 12, 20, wanted="fox", instead="cat", instead_share=0.4),
+        detail("tail", 1, 3, wanted="fox", instead="cat", instead_share=0.67),
+        detail("tail", 2, 20, wanted="fox", instead="cat", instead_share=0.3),
+        detail("tail", 2, 20, wanted="fox", instead="cat", instead_share=0.9, base_share=0.8),
+        detail("tail", 2, 20, wanted="fox or cat", instead="dragon", instead_share=0.9),
+    ],
+    ids=["mostly right", "too few", "now this and now that", "as the base draws it", "of several"],
+)
+def test_what_is_a_slip_or_was_not_learnt_either_way_is_no_fault(trait: Detail):
+    assert findings_of([scored("attributes", details=(trait,))], CONFIG) == []
+
+
+def test_what_nothing_could_be_told_of_a_person_has_to_look_at():
+    score = Score(
+        **{"who": "mira", "step": 1, "round": "full", "axis": "face", "value": None, "raw": None, "asked": 9},
+        missing={"too small": 7, "from behind": 2},
+    )
+    (found,) = findings_of([score], CONFIG)
+    assert (found.axis, found.fault) == ("face", "untold")
+    assert "too small (7 of 9); from behind (2 of 9)" in found.found
+    assert "likeness judge" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("axis", "mean", "is_said"),
+    [
+        ("memorisation", 0.04, False),
+        ("memorisation", 0.06, True),
+        ("artefacts", 0.06, True),
+        ("leak", 0.54, False),
+        ("leak", 0.56, True),
+        ("identity", 0.54, True),
+        ("identity", 0.56, False),
+    ],
+)
+def test_a_limit_is_held_against_the_worse_end_of_the_interval_but_a_leak_must_be_sure(
+    axis: str, mean: float, is_said: bool
+):
+    assert bool(findings_of([scored(axis, mean)], CONFIG)) == is_said
+
+
+def test_limits_are_the_recipes():
+    config = EvaluateConfig(copies_limit=0.5, identity_floor=0.9)
+    assert findings_of([scored("memorisation", 0.4)], config) == []
+    assert [one.fault for one in findings_of([scored("identity", 0.8)], config)] == ["undertrained"]
+
+
+def test_findings_come_in_the_order_of_the_scores_and_axes_without_faults_say_nothing():
+    scores = [scored("identity", 0.1), scored("drift", 0.9), scored("leak", 1.0), scored("economy", 0.0)]
+    assert [one.axis for one in findings_of(scores, CONFIG)] == ["identity", "leak"]
+
+
+def test_what_the_base_draws_alike_too_is_not_held_fast():
+    alike = detail("background", 0, 8, instead="white", instead_share=1.0, base_share=0.9)
+    assert findings_of([scored("variety", details=(alike,))], CONFIG) == []
+    fast = alike.model_copy(update={"base_share": 0.1})
+    (found,) = findings_of([scored("variety", details=(fast,))], CONFIG)
+    assert "white in 100% of 8 pictures; the base alone, 10%" in found.found
+
+
+def test_unevenness_alone_is_told_and_no_fault():
+    assert findings_of([scored("freedom", details=(detail("view entropy", 0, 9), detail("view", 9, 9)))], CONFIG) == []
