@@ -54,8 +54,8 @@ REFERENCES = (12, 6, 6)  # 24 show each view four times and each framing eight t
 STEPS = 160
 TRAIN: Mapping[str, Any] = {
     **{"steps": STEPS, "batch": 4, "save_every": 20},  # over the demo's preset, in half its steps
-    # What the class words mean is kept, so that no arm but those that are meant to leaks: with the preset's 0.3, half of
-    # it for others, they took on 0.64 of the likeness; with 0.5 and the class alone 0.16.
+    # What the class words mean is kept, so that no arm leaks but those that are meant to: with the preset's 0.3, half
+    # of it for others, they took on 0.64 of the likeness; with 0.5 and the class alone 0.16.
     **{"preserve": 0.5, "preserve_prompts": ()},
 }
 ENCODE: Mapping[str, Any] = {"variants": 4}  # half of the preset's: 160 steps of 4 show a picture 18 times

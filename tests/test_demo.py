@@ -46,7 +46,7 @@ def _fewer_prompts() -> Iterator[None]:
 def settings(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     base = tiny_sd15(tmp_path_factory.mktemp("base"))
     quick = ("train.steps=2", "train.batch=2", "train.rank=1", "encode.variants=1", "encode.size=64", "sample.steps=1")
-    few = ("evaluate.count=4", "evaluate.first=2", "evaluate.finalists=1", "train.save_every=1")
+    few = ("evaluate.count=4", "evaluate.first=2", "evaluate.finalists=1", "evaluate.steps=1", "train.save_every=1")
     fakes = (f"base.path={base}", "base.device=cpu", "perception.reader=fake_reader:FakeReader", "sample.sampler=ddim")
     return (*quick, *few, *fakes)
 

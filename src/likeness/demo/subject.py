@@ -33,7 +33,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "perception": {"reader": "maquette"},
     "encode": _preset("encode"),
     "train": {**_preset("train"), "balance": "none", "save_every": 80},
-    "evaluate": {"count": 12, "seeds": 1, "first": 4, "finalists": 2, "confirm": False},
+    "evaluate": {"count": 12, "seeds": 1, "first": 4, "finalists": 2, "confirm": False, "steps": 8},
     "sample": {**_preset("sample"), "sampler": "dpm++", "count": 2},
 }
 """What the demo's recipe says: the embedded base's preset, written out, and what is the demo's alone."""

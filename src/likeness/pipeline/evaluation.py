@@ -101,7 +101,7 @@ def measure_files(
         seed=bench.recipe.seed,
         report=bench.report,
     )
-    measured = measured_with(bench, instruments, found.pictures[0].instrument_sha256)
+    measured = measured_with(bench, instruments, sampling_of(bench.recipe), found.pictures[0].instrument_sha256)
     painter = instruments.draw
     assert isinstance(painter, Painter)
 
@@ -162,9 +162,9 @@ def language_of(recipe: Recipe) -> Language:
 
 def sampling_of(recipe: Recipe) -> SampleConfig:
     """How an evaluation's pictures are drawn: as `[sample]` says, against what the base's words are against."""
-    sample = recipe.sample
+    sample, steps = recipe.sample, recipe.evaluate.steps or recipe.sample.steps
     negative = sample.negative or language_of(recipe).negative
-    return sample.model_copy(update={"negative": negative, "prompts": (), "seed": 0, "count": 1})
+    return sample.model_copy(update={"negative": negative, "steps": steps, "prompts": (), "seed": 0, "count": 1})
 
 
 def instruments_for(bench: Bench, files: Mapping[str, Path]) -> Instruments:

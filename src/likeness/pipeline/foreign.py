@@ -12,7 +12,7 @@ from likeness.evaluation.shots import Shot, Subject
 from likeness.events import Event, Report, silent
 from likeness.images import Pixels, open_pixels
 from likeness.pipeline.bench import Bench
-from likeness.pipeline.evaluation import instruments_for, language_of, measure_files
+from likeness.pipeline.evaluation import instruments_for, language_of, measure_files, sampling_of
 from likeness.pipeline.scores import measured_with, write_evaluation
 from likeness.recipe import Recipe
 from likeness.workspace import Workspace
@@ -88,7 +88,7 @@ def evaluate_pictures(
             instruments=instruments,
             seed=bench.recipe.seed,
         )
-        measured = measured_with(bench, instruments, found.pictures[0].instrument_sha256)
+        measured = measured_with(bench, instruments, sampling_of(bench.recipe), found.pictures[0].instrument_sha256)
         write_evaluation(bench, found, {}, measured)
     return bench.workspace
 

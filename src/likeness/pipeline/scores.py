@@ -13,6 +13,7 @@ from likeness.evaluation.evaluate import BASE, Evaluation
 from likeness.evaluation.instruments import Instruments
 from likeness.evaluation.scorecard import Judged
 from likeness.pipeline.bench import Bench
+from likeness.recipe import SampleConfig
 from likeness.records import Record, make_folder, write_atomically, write_records
 from likeness.workspace import Workspace
 
@@ -131,15 +132,22 @@ def read_verdict(workspace: Workspace) -> Verdict:
         ) from fault
 
 
-def measured_with(bench: Bench, instruments: Instruments, sha256: str) -> Measured:
-    """What the instruments and the sampler are."""
+def measured_with(bench: Bench, instruments: Instruments, sampling: SampleConfig, sha256: str) -> Measured:
+    """What the instruments and the sampler are.
+
+    Args:
+        bench: with the base.
+        instruments: that looked.
+        sampling: as pictures were drawn.
+        sha256: of the reader's weights.
+    """
     named = {"encoder": instruments.encoder, "copies": instruments.copy_encoder}
     return Measured(
         instruments={
             "reader": f"{bench.recipe.perception.reader} {sha256}",
             **{purpose: f"{encoder.name} {encoder.sha256}" for purpose, encoder in named.items()},
         },
-        sampling=bench.recipe.sample.model_dump(mode="json", exclude={"prompts", "seed", "count"}),
+        sampling=sampling.model_dump(mode="json", exclude={"prompts", "seed", "count"}),
         base=bench.base_digest,
         versions={"likeness": __version__, **{name: version(name) for name in ("torch", "diffusers")}},
     )

@@ -38,6 +38,9 @@ class EvaluateConfig(Section):
         description="true: the best two are drawn again on fresh prompts and seeds, and those figures are told. The "
         "best of twelve looks 0.02 better than it is.",
     )
+    steps: int = Field(
+        default=0, ge=0, le=1000, description="Steps of the sampler for these pictures; 0: as sample.steps says."
+    )
     encoder: str = Field(
         default="plain",
         min_length=1,
