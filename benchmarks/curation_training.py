@@ -21,8 +21,8 @@ from typing import Any
 from likeness.demo.subject import demo_recipe as recipe_of
 from likeness.demo.subject import what_is_asked
 from likeness.errors import PictureError
-from likeness.evaluation.tallies import count_adherence, count_traits
 from likeness.evaluation.prompts import unseen_scenes
+from likeness.evaluation.tallies import count_adherence, count_traits
 from likeness.events import silent
 from likeness.images import open_pixels, save_png, sha256_of
 from likeness.maquette.draw import draw

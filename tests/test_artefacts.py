@@ -13,7 +13,7 @@ from likeness.seeds import stream
 
 @pytest.fixture(scope="module")
 def real() -> list[Pixels]:
-    return [painted(one) for one in real_drawings()[:20]]
+    return [painted(one) for one in real_drawings(14)]
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,8 @@ def test_a_fault_is_named_in_each_picture_that_has_it_and_in_no_other(fault: str
 
 
 def test_pictures_in_order_have_no_fault_also_those_that_were_not_seen_before(usual: Usual):
-    new = [painted(one) for one in real_drawings(seed=1)[:15]] + [painted(base(shot)) for shot in shots_of()[:15]]
-    assert usual.faults(new) == [""] * 30
+    new = [painted(one) for one in real_drawings(8, seed=1)] + [painted(base(shot)) for shot in shots_of()[:8]]
+    assert usual.faults(new) == [""] * 16
 
 
 def test_the_ways_of_a_base_are_usual_where_it_drew_some_of_them(real: list[Pixels]):

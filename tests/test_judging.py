@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from likeness.cli import app
-from likeness.errors import EvaluationError, WorkspaceError
+from likeness.errors import EvaluationError, RecipeError, WorkspaceError
 from likeness.evaluation.agreement import nominal_alpha, sign_test
 from likeness.evaluation.choose import Choice
 from likeness.evaluation.details import Detail
@@ -35,6 +35,7 @@ EARS = TRAITS["ears"][0]  # what the fake reader sees in every picture
 RECIPE = """
 [character]
 name = "mira"
+kind = "original"
 trigger = "mirachar"
 [base]
 path = "maquette"
@@ -146,7 +147,7 @@ def test_a_picture_on_the_page_has_lost_what_its_file_says(workspace: Workspace,
     assert not any(b"Lora" in base64.b64decode(picture) for picture in pictures)
 
 
-def test_the_page_needs_no_network_and_says_that_it_needs_scripts(workspace: Workspace):
+def test_the_page_needs_no_network_and_says_that_it_needs_scripts(workspace: Workspace, key: Key):
     page = workspace.judging_html.read_text()
     assert "default-src 'none'" in page
     assert not re.search(r"(src|href)=\"(?!data:)", page)
@@ -205,7 +206,7 @@ def test_real_pictures_lie_among_the_ticks_unmarked(workspace: Workspace, key: K
     controls = [one for one in key.ticks if not one.who]
     assert len(controls) == 2
     assert len(key.ticks) == 8
-    assert {tuple(asked[one.id]) for one in key.ticks} == {("id", "pictures", "item")}
+    assert all(set(asked[one.id]) == {"id", "pictures", "item"} for one in key.ticks)
     assert not {one.picture for one in controls} & {one.real for one in key.pairs}, "they were seen to be real"
 
 
@@ -333,6 +334,11 @@ def test_the_command_asks_and_then_tells(workspace: Workspace, key: Key, tmp_pat
     assert done.exit_code == 0
     assert "22 of 30 questions answered" in done.stdout
     assert "20 of 20 (0.84 to 1.00)" in done.stdout
+
+
+def test_names_beside_answers_are_refused(workspace: Workspace):
+    done = CliRunner().invoke(app, ["judge", str(workspace.root), FIRST, SECOND, "--answers", "answers.json"])
+    assert isinstance(done.exception, RecipeError)
 
 
 # -- the numbers -------------------------------------------------------------------------------------------------------

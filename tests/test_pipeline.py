@@ -64,7 +64,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> Worksp
 def done(finished: Workspace, recipe: Recipe, tmp_path: Path) -> Workspace:
     """A workspace in which all steps were done: a copy, whose pictures are looked at anew and nothing else."""
     copy = Workspace(shutil.copytree(finished.root, tmp_path / "mira"))
-    assert [outcome.step for outcome in run(copy, recipe) if outcome.is_fresh] == ["encode", "train", "sample"]
+    fresh = [outcome.step for outcome in run(copy, recipe) if outcome.is_fresh]
+    assert fresh == ["encode", "train", "evaluate", "sample"]
     return copy
 
 
@@ -94,7 +95,7 @@ def fresh_steps(workspace: Workspace, recipe: Recipe, steps: Sequence[str]) -> d
 
 def test_all_steps_leave_what_they_promise(workspace: Workspace, recipe: Recipe):
     outcomes = run(workspace, recipe)
-    assert [outcome.step for outcome in outcomes] == ["curate", "caption", "encode", "train", "sample"]
+    assert [outcome.step for outcome in outcomes] == ["curate", "caption", "encode", "train", "evaluate", "sample"]
     assert not any(outcome.is_fresh for outcome in outcomes)
     assert len(read_records(workspace.images_jsonl, Picture)) == 3
     assert read_records(workspace.captions_jsonl, Caption)[0].text.startswith("mirachar, 1girl, ")
@@ -122,10 +123,10 @@ def test_what_has_not_changed_is_skipped_and_nothing_is_written(workspace: Works
         ("sample", {"seed": 6}, {"sample"}),
         ("character", {"kind": "fictional"}, set()),
         ("train", {"sample_every": 2, "sample_prompts": ("a fox",)}, set()),
-        ("character", {"name": "Vix"}, {"train", "sample"}),
-        ("train", {"learning_rate": 3e-4}, {"train", "sample"}),
-        ("encode", {"variants": 3}, {"encode", "train", "sample"}),
-        ("caption", {"add": ("drawing",)}, {"caption", "encode", "train", "sample"}),
+        ("character", {"name": "Vix"}, {"train", "evaluate", "sample"}),
+        ("train", {"learning_rate": 3e-4}, {"train", "evaluate", "sample"}),
+        ("encode", {"variants": 3}, {"encode", "train", "evaluate", "sample"}),
+        ("caption", {"add": ("drawing",)}, {"caption", "encode", "train", "evaluate", "sample"}),
     ],
 )
 def test_a_changed_section_makes_its_own_step_and_those_after_it_stale(

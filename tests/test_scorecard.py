@@ -224,6 +224,13 @@ def test_likeness_is_told_by_the_view_that_was_asked_for(measure: Measure):
     assert min(one.share for one in found.values()) == pytest.approx(1, abs=0.02)
 
 
+def test_a_view_of_which_nothing_could_be_told_has_no_likeness(measure: Measure):
+    shown = drawn_by(good, shots_of())
+    seen = [None if one.view == "back" else one.embedding for one in shown.readings]
+    readings = [one.model_copy(update={"embedding": row}) for one, row in zip(shown.readings, seen, strict=True)]
+    assert "back" not in details("identity", replace(shown, readings=readings), measure)
+
+
 def test_how_evenly_what_was_asked_for_comes_is_told(measure: Measure):
     fixed = with_fault(lambda one, shot: replace(one, scene=replace(one.scene, framing="upper body")))
     even, uneven = (details("freedom", drawn_by(painter, shots_of()), measure) for painter in (good, fixed))

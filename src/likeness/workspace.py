@@ -197,6 +197,11 @@ class Workspace:
         return self.root / "choice.json"
 
     @property
+    def strength_json(self) -> Path:
+        """At which weight the chosen LoRA is used best."""
+        return self.root / "strength.json"
+
+    @property
     def scorecard_html(self) -> Path:
         """The page that shows how good each checkpoint is."""
         return self.root / "report" / "scorecard.html"

@@ -37,7 +37,7 @@ def run_steps(steps: tuple[str, ...] | None, folder: Path, settings: list[str] |
 
     workspace, recipe = opened(folder, settings)
     with reporting(as_json) as report:
-        outcomes = pipeline.run(workspace, recipe, steps or pipeline.all_steps(recipe), report=report)
+        outcomes = pipeline.run(workspace, recipe, steps, report=report)
     steps_told = [outcome.model_dump() for outcome in outcomes]
     tell(as_json, {"workspace": str(workspace.root), "steps": steps_told}, outcome_table(workspace, outcomes))
 

@@ -64,6 +64,7 @@ def evaluate(  # noqa: PLR0913 - each is one thing to say of a file that nothing
 
             workspace, recipe = opened(target or Path(), settings)
             pipeline.run(workspace, recipe, ("evaluate",), report=report)
+            pipeline.check_held_out(workspace)
     answer = answer_of(workspace)
     tell(as_json, answer, scorecard_table(answer))
 

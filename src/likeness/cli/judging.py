@@ -7,6 +7,7 @@ import typer
 
 from likeness.cli.answers import opened, tell
 from likeness.cli.options import AsJson, Folder, Settings
+from likeness.errors import RecipeError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -37,6 +38,8 @@ def judge(
     from likeness.pipeline.judging import judge_answers, write_sheet
 
     workspace, recipe = opened(folder, settings)
+    if answers and names:
+        raise RecipeError(f"--answers needs no names: the key knows who was compared. Leave out {' '.join(names)}.")
     if answers is None:
         told = _asked(workspace.judging_html, write_sheet(workspace, recipe, names or ()))
         tell(as_json, told, _asking_words(folder, told))

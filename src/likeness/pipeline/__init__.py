@@ -9,7 +9,7 @@ from likeness.pipeline.curation import curation_summary, note_origin
 from likeness.pipeline.instruments import adapted, base_folder, draw_pictures, open_base, open_reader, quick_dtype
 from likeness.pipeline.samples import best_lora, newest_lora
 from likeness.pipeline.settings import settings_of
-from likeness.pipeline.steps import STEPS, all_steps
+from likeness.pipeline.steps import STEPS, all_steps, check_held_out
 from likeness.recipe import Recipe, check_may_train
 from likeness.records import Record
 from likeness.workspace import Workspace
@@ -21,6 +21,7 @@ __all__ = [
     "all_steps",
     "base_folder",
     "best_lora",
+    "check_held_out",
     "curation_summary",
     "draw_pictures",
     "newest_lora",
@@ -52,22 +53,23 @@ class Outcome(Record):
 
 
 def run(
-    workspace: Workspace, recipe: Recipe, steps: Sequence[str] = tuple(STEPS), *, report: Report = silent
+    workspace: Workspace, recipe: Recipe, steps: Sequence[str] | None = None, *, report: Report = silent
 ) -> list[Outcome]:
     """What became of each of `steps`; those whose inputs have not changed since they last finished are skipped.
 
     No other command can use the workspace meanwhile. An interrupted training run is gone on with.
 
     Args:
-        steps: names in `STEPS`; they run in that order.
+        steps: names in `STEPS`; they run in that order. None: all that this recipe has.
 
     Raises:
         ConsentError: where training is asked for and a real person's consent is not on record; before any step.
         WorkspaceError: where the workspace is in use, or cannot be written.
         LikenessError: what the steps themselves raise.
     """
-    with workspace.lock(f"likeness, at {steps[-1]}"):
-        return run_locked(workspace, recipe, steps, report=report)
+    chosen = all_steps(recipe) if steps is None else steps
+    with workspace.lock(f"likeness, at {chosen[-1]}"):
+        return run_locked(workspace, recipe, chosen, report=report)
 
 
 def run_locked(

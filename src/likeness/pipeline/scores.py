@@ -11,13 +11,16 @@ from likeness.evaluation.advice import Finding, findings_of
 from likeness.evaluation.choose import Choice
 from likeness.evaluation.evaluate import BASE, Evaluation
 from likeness.evaluation.instruments import Instruments
-from likeness.evaluation.scorecard import Judged
+from likeness.evaluation.report import CHARTS, ScorecardPage, charts_of, render_scorecard
+from likeness.evaluation.scorecard import Judged, rules_of
+from likeness.evaluation.sheets import Pictured, suspects_of
+from likeness.images import Pixels, open_pixels
 from likeness.pipeline.bench import Bench
 from likeness.recipe import SampleConfig
 from likeness.records import Record, make_folder, write_atomically, write_records
 from likeness.workspace import Workspace
 
-__all__ = ["Measured", "Verdict", "measured_with", "read_verdict", "write_evaluation"]
+__all__ = ["Measured", "Verdict", "measured_with", "read_verdict", "write_evaluation", "write_page"]
 
 
 class Measured(Record):
@@ -66,7 +69,7 @@ def write_evaluation(
     trained_on: Sequence[str] = (),
     detectable: float | None = None,
 ) -> list[Path]:
-    """Everything that came of it, in the workspace; the choice comes last.
+    """Everything that came of it, in the workspace; the choice comes last, but for the page that shows it.
 
     Args:
         bench: with the workspace, and the limits in its recipe.
@@ -91,7 +94,58 @@ def write_evaluation(
     write_records(workspace.pictures_jsonl, kept)
     write_records(workspace.scores_jsonl, found.scores)
     write_atomically(workspace.choice_json, verdict.model_dump_json(indent=1) + "\n")
-    return [workspace.pictures_jsonl, workspace.scores_jsonl, workspace.choice_json]
+    page = _page(bench, found, verdict, kept, drawn_here=bool(files))
+    return [workspace.pictures_jsonl, workspace.scores_jsonl, workspace.choice_json, *write_page(workspace, page)]
+
+
+def _page(
+    bench: Bench, found: Evaluation, verdict: Verdict, kept: Sequence[Judged], *, drawn_here: bool
+) -> ScorecardPage:
+    """What the page tells, with the pictures as they were drawn."""
+    pixels = [one for drawn in found.drawn.values() for one in drawn.pixels]
+    pictures = [Pictured(*pair) for pair in zip(kept, pixels, strict=True)]
+    limits = {rule.axis: rule.limit for rule in rules_of(bench.recipe.evaluate) if rule.limit is not None}
+    measured = verdict.measured
+    return ScorecardPage(
+        name=bench.recipe.character.name,
+        lora=verdict.lora,
+        choice=found.choice,
+        findings=verdict.findings,
+        detectable=verdict.detectable,
+        scores=found.scores,
+        pictures=pictures,
+        trained_on=verdict.trained_on,
+        originals=_originals(pictures, verdict.trained_on, bench.workspace),
+        limits=limits,
+        instruments=measured.instruments,
+        sampling=measured.sampling if drawn_here else {},
+        versions={"base": measured.base, **measured.versions},
+    )
+
+
+def _originals(pictures: Sequence[Pictured], trained_on: Sequence[str], workspace: Workspace) -> dict[int, Pixels]:
+    """The training pictures that were copied, by their place; one that is no longer there is left out."""
+    places = {one.judged.nearest for one in suspects_of(pictures)}
+    there = {place: workspace.root / path for place, path in enumerate(trained_on) if place in places}
+    return {place: open_pixels(file) for place, file in there.items() if file.is_file()}
+
+
+def write_page(workspace: Workspace, page: ScorecardPage) -> list[Path]:
+    """`report/scorecard.html`, and its charts in `report/plots`; charts of an earlier evaluation go.
+
+    Raises:
+        WorkspaceError: on a full disk or in a read-only folder.
+    """
+    charts = charts_of(page)
+    files = {name: workspace.scorecard_html.parent / "plots" / f"{name}.png" for name in CHARTS}
+    make_folder(workspace.scorecard_html.parent / "plots")
+    write_atomically(workspace.scorecard_html, render_scorecard(page, charts))
+    for name, file in files.items():
+        if name in charts:
+            write_atomically(file, charts[name])
+        else:
+            file.unlink(missing_ok=True)
+    return [workspace.scorecard_html, *(files[name] for name in charts)]
 
 
 def _findings(found: Evaluation, bench: Bench) -> dict[str, tuple[Finding, ...]]:

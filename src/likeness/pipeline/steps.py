@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from likeness.errors import WorkspaceError
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.class_pictures import DRAWN, class_digest, draw_class_pictures
 from likeness.pipeline.curation import curate_pictures, curation_inputs, pool_digest
@@ -11,8 +12,9 @@ from likeness.pipeline.runs import train_inputs, train_lora
 from likeness.pipeline.samples import draw_samples, sample_inputs
 from likeness.recipe import Recipe
 from likeness.records import Caption, Picture, read_records
+from likeness.workspace import Workspace
 
-__all__ = ["STEPS", "Step", "all_steps"]
+__all__ = ["STEPS", "Step", "all_steps", "check_held_out"]
 
 
 def _caption_inputs(bench: Bench) -> dict[str, str]:
@@ -103,9 +105,20 @@ STEPS: Mapping[str, Step] = {
 
 
 def all_steps(recipe: Recipe) -> tuple[str, ...]:
-    """The steps from pictures to samples; without evaluation where it could tell nothing: where no picture is held out,
-    or neither reader nor encoder knows characters apart."""
-    can_tell = recipe.curate.choose != "all" and (
-        recipe.perception.reader != "plain" or recipe.evaluate.encoder != "plain"
-    )
+    """The steps from pictures to samples; without evaluation where it could tell nothing, since neither reader nor
+    encoder knows characters apart."""
+    can_tell = recipe.perception.reader != "plain" or recipe.evaluate.encoder != "plain"
     return tuple(step for step in STEPS if step != "evaluate" or can_tell)
+
+
+def check_held_out(workspace: Workspace) -> None:
+    """Raises where there is nothing to measure a LoRA against.
+
+    Raises:
+        WorkspaceError: where no picture was held out.
+    """
+    if not any(one.use == "held-out" for one in read_records(workspace.images_jsonl, Picture)):
+        raise WorkspaceError(
+            f"{workspace.root} has no held-out pictures, and a score against those that were learnt from says nothing. "
+            "Add pictures and curate again; or name a folder of others: likeness evaluate FILE --references FOLDER"
+        )

@@ -1,0 +1,97 @@
+"""Charts of what was probed: how a LoRA does over its weight, and without each of its blocks."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from likeness.evaluation.blocks import Blocks
+from likeness.evaluation.compare import Difference
+from likeness.evaluation.strength import Strength
+from likeness.records import make_folder, write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_blocks", "draw_strength"]
+
+COLOURS = {
+    "identity": "#0072b2",
+    "freedom": "#009e73",
+    "leak": "#d55e00",
+    "drift": "#cc79a7",
+    "artefacts": "#e69f00",
+}
+"""Of the axes that are shown. Okabe and Ito 2008: told apart by all eyes."""
+
+OVER_WEIGHT = ("identity", "freedom", "leak")
+
+
+def draw_strength(found: Strength, to: Path) -> None:
+    """`to` is a chart of identity, freedom and leak over the weight, with their intervals, the recommended range
+    shaded.
+
+    Raises:
+        WorkspaceError: on a full disk or in a read-only folder.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    plot = figure.add_subplot()
+    for axis in OVER_WEIGHT:
+        told = [(one.weight, one.axes[axis]) for one in found.weights if axis in one.axes]
+        if told:
+            weights, intervals = zip(*told, strict=True)
+            plot.plot(weights, [one.mean for one in intervals], marker="o", color=COLOURS[axis], label=axis)
+            low, high = [one.low for one in intervals], [one.high for one in intervals]
+            plot.fill_between(weights, low, high, color=COLOURS[axis], alpha=0.15, linewidth=0)
+    if found.recommended is not None and found.low is not None and found.high is not None:
+        if found.low < found.high:
+            plot.axvspan(found.low, found.high, color="#999999", alpha=0.2, label="as good, to a standard error")
+        plot.axvline(found.recommended, color="#555555", linestyle="--", label=f"recommended: {found.recommended:g}")
+    plot.set_xlabel("weight of the LoRA")
+    plot.set_ylabel("1: as real pictures, or as the base draws")
+    plot.legend(frameon=False)
+    _save(figure, to)
+
+
+def draw_blocks(found: Blocks, to: Path) -> None:
+    """`to` is a chart of what each axis loses or gains without each block, and with it alone, with intervals.
+
+    Raises:
+        WorkspaceError: on a full disk or in a read-only folder.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 1.5 + 0.6 * len(found.blocks)), layout="constrained")
+    without, alone = figure.subplots(1, 2, sharey=True)
+    _errors(without, [one.without for one in found.blocks], "without the block")
+    _errors(alone, [one.alone for one in found.blocks], "with the block alone")
+    without.set_yticks(range(len(found.blocks)), [one.block for one in found.blocks])
+    without.invert_yaxis()
+    alone.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    _save(figure, to)
+
+
+def _errors(plot: Any, rows: Sequence[Sequence[Difference]], title: str) -> None:
+    """A row per block, in it a dot and an interval per axis."""
+    for place, (axis, colour) in enumerate(COLOURS.items()):
+        told = [(row, one.difference) for row, some in enumerate(rows) for one in some if one.axis == axis]
+        heights = [row + 0.15 * (place - len(COLOURS) // 2) for row, _ in told]
+        ends = [[one.mean - one.low for _, one in told], [one.high - one.mean for _, one in told]]
+        plot.errorbar(
+            [one.mean for _, one in told], heights, xerr=ends, fmt="o", markersize=4, color=colour, label=axis
+        )
+    plot.axvline(0, color="#555555", linewidth=0.8)
+    plot.set_title(title)
+    plot.set_xlabel("less the whole LoRA")
+
+
+def _save(figure: "Figure", to: Path) -> None:
+    """Drawn without a window, whatever the machine has, and with nothing left in the program's memory."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    drawn = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(drawn, metadata={"Software": None})  # equal data, equal bytes
+    make_folder(to.parent)
+    write_atomically(to, drawn.getvalue())

@@ -1,0 +1,168 @@
+"""Probing the chosen LoRA: at which weight it is used best, and what each of its blocks is for."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from likeness.diffusion.blocks import block_sets
+from likeness.errors import RecipeError
+from likeness.evaluation.blocks import Blocks, Parts, dissect
+from likeness.evaluation.instruments import Instruments
+from likeness.evaluation.probe_charts import draw_blocks, draw_strength
+from likeness.evaluation.shots import Shot
+from likeness.evaluation.strength import WEIGHTS, Strength, name_of, sweep
+from likeness.events import Report, silent
+from likeness.images import Pixels, sha256_of
+from likeness.pipeline.bench import Bench
+from likeness.pipeline.evaluation import instruments_for, plan_of, real_pictures, sampling_of, subject_of
+from likeness.pipeline.layer_painter import LayerPainter
+from likeness.pipeline.painter import Painter
+from likeness.pipeline.samples import newest_lora
+from likeness.pipeline.scores import read_verdict
+from likeness.pipeline.steps import check_held_out
+from likeness.recipe import Recipe
+from likeness.records import write_atomically
+from likeness.seeds import seed_of
+from likeness.workspace import Workspace
+
+__all__ = ["blocks_json", "chosen_lora", "probe_blocks", "probe_strength", "weights_of"]
+
+MOST_WEIGHT = 4.0  # as sample.weight has it
+
+
+def chosen_lora(workspace: Workspace, report: Report = silent) -> Path:
+    """The LoRA that evaluation chose of the training that was finished last; before it has, the newest one.
+
+    Raises:
+        WorkspaceError: where there is none yet.
+    """
+    newest = newest_lora(workspace, report)
+    if not workspace.choice_json.exists():
+        return newest
+    chosen = workspace.root / read_verdict(workspace).lora
+    return chosen if chosen.is_file() and chosen.parent == newest.parent else newest
+
+
+def weights_of(words: str) -> tuple[float, ...]:
+    """Weights as a person types them, "0.6,0.8,1": from the lowest, each once; `WEIGHTS` where nothing is said.
+
+    Raises:
+        RecipeError: for what is no number, or none that a LoRA is used at, and for fewer than two.
+    """
+    try:
+        found = sorted({float(word) for word in words.split(",") if word.strip()}) if words else list(WEIGHTS)
+    except ValueError as fault:
+        raise RecipeError(f"--weights {words} is no list of numbers. Write them as in --weights 0.6,0.8,1.") from fault
+    if len(found) < 2 or not all(0 < weight <= MOST_WEIGHT for weight in found):
+        raise RecipeError(
+            f"--weights {words} will not do: at least two different ones are needed, above 0 and up to "
+            f"{MOST_WEIGHT:g}, as in --weights 0.6,0.8,1."
+        )
+    return tuple(found)
+
+
+def probe_strength(
+    workspace: Workspace, recipe: Recipe, weights: Sequence[float] = WEIGHTS, *, report: Report = silent
+) -> Strength:
+    """The weight to use the chosen LoRA at, written to `strength.json` with a chart of it.
+
+    Raises:
+        WorkspaceError: where there is no LoRA or no held-out picture, or the workspace is in use.
+    """
+    with workspace.lock("likeness strength"):
+        bench = _bench(workspace, recipe, report)
+        lora = chosen_lora(workspace, report)
+        found = sweep(
+            weights,
+            _fresh_shots(bench),
+            real_pictures(workspace),
+            bench.recipe.evaluate,
+            instruments=_weighed(bench, lora, weights),
+            seed=bench.recipe.seed,
+            report=report,
+        ).model_copy(update=_names(workspace, lora))
+        write_atomically(workspace.strength_json, found.model_dump_json(indent=1) + "\n")
+        draw_strength(found, _plots(workspace) / "strength.png")
+    return found
+
+
+def probe_blocks(workspace: Workspace, recipe: Recipe, *, report: Report = silent) -> Blocks:
+    """What each block of the chosen LoRA is for, written to `blocks.json` with a chart of it.
+
+    Raises:
+        WorkspaceError: where there is no LoRA or no held-out picture, or the workspace is in use.
+        CheckpointError: where the LoRA cannot be read.
+        EvaluationError: where all of the LoRA is in one block.
+    """
+    from likeness.diffusion.files.inspection import block_of
+
+    with workspace.lock("likeness blocks"):
+        bench = _bench(workspace, recipe, report)
+        lora = chosen_lora(workspace, report)
+        painter = LayerPainter(bench, lora)
+        own: dict[str, list[str]] = {}
+        for layer in painter.file.layers():
+            own.setdefault(block_of(layer), []).append(layer)
+        found = dissect(
+            Parts(own, _sets(painter.file.layers()), painter),
+            _fresh_shots(bench),
+            real_pictures(workspace),
+            bench.recipe.evaluate,
+            instruments=painter.instruments,
+            seed=bench.recipe.seed,
+            report=report,
+        ).model_copy(update=_names(workspace, lora))
+        write_atomically(blocks_json(workspace), found.model_dump_json(indent=1) + "\n")
+        draw_blocks(found, _plots(workspace) / "blocks.png")
+    return found
+
+
+def blocks_json(workspace: Workspace) -> Path:
+    """What each block of the chosen LoRA is for."""
+    return workspace.root / "blocks.json"
+
+
+def _bench(workspace: Workspace, recipe: Recipe, report: Report) -> Bench:
+    check_held_out(workspace)
+    return Bench(workspace, recipe, report)
+
+
+def _fresh_shots(bench: Bench) -> list[Shot]:
+    """The fresh prompts and noise with which evaluation looks at the chosen one once more: on the prompts that it was
+    chosen by, it looks better than it is. What was drawn then is not drawn again."""
+    recipe = bench.recipe
+    return plan_of(recipe, subject_of(bench.workspace, recipe))(seed_of(recipe.seed, "fresh shots"))
+
+
+def _weighed(bench: Bench, lora: Path, weights: Sequence[float]) -> Instruments:
+    """What draws with a LoRA at each weight, under the weight's name, and with the base; and what looks."""
+    sample, to = sampling_of(bench.recipe), bench.workspace.evaluation / "pictures"
+
+    def at(weight: float) -> Painter:
+        how = sample.model_copy(update={"weight": weight})
+        return Painter(lambda: bench.model, how, {lora.stem: lora}, base=bench.base_digest, to=to)
+
+    painters: Mapping[str, Painter] = {name_of(weight): at(weight) for weight in weights}
+    instruments = instruments_for(bench, {})
+
+    def draw(who: str, shots: Sequence[Shot]) -> list[Pixels]:
+        return painters[who](lora.stem, shots) if who in painters else instruments.draw(who, shots)
+
+    return replace(instruments, draw=draw)
+
+
+def _sets(layers: Collection[str]) -> dict[str, list[str]]:
+    """Each named set, with those of the layers that are in it."""
+    return {
+        name: [layer for layer in layers if any(fnmatchcase(layer, pattern) for pattern in patterns)]
+        for name, patterns in block_sets.items()
+    }
+
+
+def _names(workspace: Workspace, lora: Path) -> dict[str, str]:
+    return {"lora": lora.relative_to(workspace.root).as_posix(), "sha256": sha256_of(lora)}
+
+
+def _plots(workspace: Workspace) -> Path:
+    return workspace.root / "report" / "plots"

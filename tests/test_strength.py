@@ -1,0 +1,195 @@
+"""Strength: the weight that is recommended is the one at which the character is right and nothing else suffers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy
+import pytest
+from test_axes import WHO, Painter, base, being, good, part_of, reading_of, real_drawings, seen_in, shots_of
+
+from likeness.errors import EvaluationError, RecipeError, WorkspaceError
+from likeness.evaluation.choose import Choice
+from likeness.evaluation.evaluate import BASE
+from likeness.evaluation.instruments import Instruments, Real
+from likeness.evaluation.probe_charts import draw_strength
+from likeness.evaluation.shots import Shot
+from likeness.evaluation.strength import WEIGHTS, Strength, few_of, name_of, sweep
+from likeness.images import Pixels, open_pixels
+from likeness.maquette.world import Drawing
+from likeness.perception.encoders import PlainEncoder
+from likeness.pipeline.probing import chosen_lora, weights_of
+from likeness.pipeline.scores import Measured, Verdict
+from likeness.recipe import EvaluateConfig
+from likeness.records import Reading
+from likeness.seeds import stream
+from likeness.workspace import Workspace
+
+CONFIG = EvaluateConfig(leak_limit=0.5, first=4)
+SHOTS = shots_of()
+
+
+class Truth:
+    """A reader that never errs, since it has drawn the pictures: each drawing is a speckle of its own."""
+
+    same_character = 0.5
+
+    def __init__(self) -> None:
+        self.drawings: dict[bytes, Drawing] = {}
+
+    def paint(self, one: Drawing) -> Pixels:
+        pixels = stream(1, str(one)).integers(0, 256, (8, 8, 3)).astype(numpy.uint8)
+        self.drawings[pixels.tobytes()] = one
+        return pixels
+
+    def read(self, pictures: Sequence[Pixels]) -> list[Reading]:
+        return [reading_of(self.drawings[one.tobytes()]) for one in pictures]
+
+
+def instruments_of(truth: Truth, painters: Mapping[str, Painter]) -> Instruments:
+    return Instruments(
+        draw=lambda who, shots: [truth.paint(painters[who](shot)) for shot in shots],
+        reader=truth,
+        traits_of=lambda reading: reading.traits,
+        part_of=part_of,
+        encoder=PlainEncoder(),
+        copy_encoder=PlainEncoder(),
+    )
+
+
+def real_of(truth: Truth) -> Real:
+    real = [truth.paint(one) for one in real_drawings()]
+    return Real(real[::3], [one for place, one in enumerate(real) if place % 3])
+
+
+def weak(shot: Shot) -> Drawing:
+    """The character with another one's face and hair."""
+    return being(good(shot), left_eye="blue", right_eye="blue", mark="none", hair_colour="brown", ears="human")
+
+
+def burnt(shot: Shot) -> Drawing:
+    """The character also where it is not called, and always from the front."""
+    return seen_in(being(base(shot), **WHO.traits) if shot.kind == "class" else good(shot), view="front")
+
+
+def swept(**painters: Painter) -> Strength:
+    """The strength of a LoRA that draws so at these weights."""
+    truth = Truth()
+    at = {float(name.removeprefix("at_").replace("_", ".")): painter for name, painter in painters.items()}
+    drawers = {BASE: base, **{name_of(weight): painter for weight, painter in at.items()}}
+    return sweep(sorted(at), SHOTS, real_of(truth), CONFIG, instruments=instruments_of(truth, drawers), seed=1)
+
+
+def range_of(found: Strength) -> tuple[float | None, float | None, float | None]:
+    return found.low, found.recommended, found.high
+
+
+def test_a_few_prompts_of_each_kind_are_drawn_with_all_their_pictures():
+    shots = [shot.model_copy(update={"seed": shot.seed + copy}) for shot in shots_of() for copy in range(2)]
+    few = few_of(shots, ("own", "class"), 3)
+    assert [shot.kind for shot in few] == ["own"] * 6 + ["class"] * 6
+    assert few == [shot for shot in shots if shot in few], "the first ones, in their order"
+    assert len({shot.number for shot in few}) == 6
+
+
+def test_the_weight_at_which_it_is_right_and_does_no_harm_is_recommended():
+    found = swept(at_0_5=weak, at_1_0=good, at_1_5=burnt)
+    assert range_of(found) == (1.0, 1.0, 1.0)
+    assert found.reason == "1 is the best."
+    at = {one.weight: one for one in found.weights}
+    assert "leak may be" in at[1.5].refused
+    assert not at[0.5].refused
+    assert at[0.5].axes["identity"].mean < at[1.0].axes["identity"].mean == pytest.approx(1, abs=0.05)
+    assert at[1.5].axes["leak"].mean > 0.8 > 0.1 > at[1.0].axes["leak"].mean
+    assert {"face", "freedom", "variety", "artefacts", "economy", "drift"} <= at[1.0].axes.keys()
+
+
+def test_weights_that_do_as_well_are_the_range_and_the_least_of_them_is_recommended():
+    found = swept(at_0_4=weak, at_0_8=good, at_1_0=good, at_1_2=good, at_1_4=burnt)
+    assert range_of(found) == (0.8, 0.8, 1.2)
+    assert found.reason == "0.8 is the best, though 1, 1.2 cannot be told from it."
+
+
+def test_a_weight_that_does_worse_ends_the_range():
+    assert range_of(swept(at_0_8=good, at_1_0=weak, at_1_2=good)) == (0.8, 0.8, 0.8)
+
+
+def test_where_each_weight_is_refused_none_is_recommended_and_each_fault_is_told():
+    found = swept(at_0_8=burnt, at_1_2=burnt)
+    assert range_of(found) == (None, None, None)
+    assert found.reason.startswith("No weight may be used: at 0.8 leak may be 1.")
+    assert "; at 1.2 leak may be" in found.reason
+
+
+def test_without_a_real_picture_nothing_is_measured():
+    with pytest.raises(EvaluationError, match="no held-out picture"):
+        sweep([1.0], SHOTS, Real((), ()), CONFIG, instruments=instruments_of(Truth(), {}), seed=1)
+
+
+def test_a_record_is_read_back_as_it_was():
+    found = swept(at_0_8=good, at_1_0=good)
+    assert Strength.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_chart_is_drawn_also_where_no_weight_is_recommended(tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    for found in (swept(at_0_8=good, at_1_0=good), swept(at_0_8=burnt, at_1_0=burnt)):
+        draw_strength(found, tmp_path / "plots" / "strength.png")
+        pixels = open_pixels(tmp_path / "plots" / "strength.png")
+        assert pixels.shape[1] > pixels.shape[0] > 300
+        assert pixels.std() > 10
+
+
+# -- from the command line ---------------------------------------------------------------------------------------------
+
+
+def test_weights_are_read_as_they_are_typed():
+    assert weights_of("") == WEIGHTS
+    assert weights_of("1, 0.6,0.60,.8") == (0.6, 0.8, 1.0)
+
+
+@pytest.mark.parametrize("words", ["1", "0,1", "-1,1", "0.5,9", "a,b", "nan,1", "1 2"])
+def test_weights_that_say_nothing_are_refused(words: str):
+    with pytest.raises(RecipeError, match=r"--weights .* as in --weights 0\.6,0\.8,1\."):
+        weights_of(words)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    made = Workspace.create(tmp_path)
+    for place in ("0001/step-000100", "0002/step-000100", "0002/step-000200"):
+        path = made.runs / f"{place}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return made
+
+
+@pytest.fixture
+def choosing(workspace: Workspace) -> Callable[[str], str]:
+    """The LoRA that is probed once this one was chosen, by its place in `runs`."""
+
+    def choose(place: str) -> str:
+        measured = Measured(instruments={}, sampling={}, base="", versions={})
+        choice = Choice(step=100, reason="", axes={})
+        verdict = Verdict(lora=place, choice=choice, findings={}, detectable=None, measured=measured)
+        workspace.choice_json.write_text(verdict.model_dump_json())
+        return chosen_lora(workspace).relative_to(workspace.runs).as_posix()
+
+    return choose
+
+
+def test_the_chosen_lora_is_probed(choosing: Callable[[str], str]):
+    assert choosing("runs/0002/step-000100.safetensors") == "0002/step-000100.safetensors"
+
+
+@pytest.mark.parametrize("place", ["", "runs/0002/gone.safetensors", "runs/0001/step-000100.safetensors"])
+def test_where_none_of_the_newest_run_was_chosen_its_last_one_is(choosing: Callable[[str], str], place: str):
+    assert choosing(place) == "0002/step-000200.safetensors"
+
+
+def test_before_a_choice_the_newest_is_probed(workspace: Workspace):
+    assert chosen_lora(workspace).name == "step-000200.safetensors"
+
+
+def test_without_a_lora_there_is_nothing_to_probe(tmp_path: Path):
+    with pytest.raises(WorkspaceError, match="no LoRA yet"):
+        chosen_lora(Workspace.create(tmp_path / "empty"))
