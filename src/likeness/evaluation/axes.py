@@ -16,7 +16,7 @@ from likeness.evaluation.artefacts import Usual
 from likeness.evaluation.calibration import Mark, bin_of
 from likeness.evaluation.copies import Copies, Likest
 from likeness.evaluation.known import Known, Seen
-from likeness.evaluation.shots import CALLED, Kind, Shot
+from likeness.evaluation.shots import CALLED, NO_SEED, Kind, Shot
 from likeness.images import Pixels
 from likeness.perception.encoders import Encoder
 from likeness.records import Reading
@@ -98,7 +98,7 @@ class Measure:
     @cached_property
     def base_at(self) -> Mapping[tuple[str, int], int]:
         """Where the base's picture of a shot is."""
-        return {_key(shot): place for place, shot in enumerate(self.base.shots)}
+        return {_key(shot): place for place, shot in enumerate(self.base.shots) if shot.seed != NO_SEED}
 
     @cached_property
     def base_rows(self) -> Floats:
@@ -157,7 +157,8 @@ def _part(drawn: Drawn, measure: Measure, part: str) -> Marks:
             continue
         raw = known.agreement(part, reading, shot.asked)
         if raw is None or scale is None:
-            marks.append(Mark(None, raw, f"the reader named nothing of its {part}"))
+            why = f"the reader named nothing of its {part}"
+            marks.append(Mark(None, raw, why if raw is None else "nobody else's pictures to compare with"))
         else:
             marks.append(scale.mark(reading.view, raw, instrument=reading.instrument))
     return marks
@@ -279,11 +280,13 @@ def leak(drawn: Drawn, measure: Measure) -> Marks:
     asked = [shot.kind == "class" for shot in drawn.shots]
     if known.ruler is None:
         return [Mark(None, None, known.no_ruler) if one else None for one in asked]
-    before = dict(zip(map(_key, measure.base.shots), known.ruler.marks(measure.base.readings), strict=True))
-    return [
-        _less(after, before.get(_key(shot), Mark(None, None, UNDRAWN))) if one else None
-        for one, shot, after in zip(asked, drawn.shots, known.ruler.marks(drawn.readings), strict=True)
-    ]
+    before = known.ruler.marks(measure.base.readings)
+    marks: Marks = []
+    for one, shot, after in zip(asked, drawn.shots, known.ruler.marks(drawn.readings), strict=True):
+        place = measure.base_at.get(_key(shot))
+        beside = Mark(None, None, UNDRAWN) if place is None else before[place]
+        marks.append(_less(after, beside) if one else None)
+    return marks
 
 
 def economy(drawn: Drawn, measure: Measure) -> Marks:

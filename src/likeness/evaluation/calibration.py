@@ -107,7 +107,7 @@ class Ruler:
         shas = {reading.instrument_sha256 for some in known for reading in some}
         assert len(shas) == 1, "readings of different instruments are never compared"
         held_out_NE = _rows(known[0])
-        ones, zeros = (_told(some, _nearness(_rows(some), held_out_NE)) for some in known[1:])
+        ones, zeros = (_told(some, _nearness(_rows(some), held_out_NE)) if some else [] for some in known[1:])
         return cls(held_out_NE, Scale.of(ones, zeros), shas.pop())
 
     def marks(self, readings: Sequence[Reading]) -> list[Mark]:

@@ -9,6 +9,7 @@ import numpy
 
 from likeness.errors import EvaluationError
 from likeness.evaluation.scorecard import KINDS, Judged
+from likeness.evaluation.shots import NO_SEED
 from likeness.records import Record
 from likeness.statistics import Floats, Interval, picture_weights, resampled_means
 
@@ -80,7 +81,7 @@ Told = tuple[str, float, float, Interval, float, float]
 
 
 def _paired(first: Sequence[Judged], second: Sequence[Judged]) -> list[tuple[Judged, Judged]]:
-    others = {(one.shot.prompt, one.shot.seed): one for one in second}
+    others = {(one.shot.prompt, one.shot.seed): one for one in second if one.shot.seed != NO_SEED}
     keys = [(one.shot.prompt, one.shot.seed) for one in first]
     return [(one, others[key]) for one, key in zip(first, keys, strict=True) if key in others]
 

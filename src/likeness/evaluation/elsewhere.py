@@ -10,14 +10,11 @@ from likeness.evaluation.foreign import Generation
 from likeness.evaluation.instruments import Instruments, Real, measure_with
 from likeness.evaluation.languages import Language
 from likeness.evaluation.scorecard import judge, judged, score
-from likeness.evaluation.shots import Shot
+from likeness.evaluation.shots import NO_SEED, Shot, is_called
 from likeness.images import Pixels
 from likeness.recipe import EvaluateConfig
 
 __all__ = ["measure_pictures", "shots_by_lora"]
-
-NO_SEED = -1
-"""The seed of pictures whose files tell none; they pair with no others."""
 
 MEASURED = "Pictures from elsewhere are measured; which to publish is chosen among checkpoints that are drawn here."
 
@@ -33,7 +30,7 @@ def shots_by_lora(
     found: dict[str, list[tuple[Shot, Generation]]] = {}
     for one in generations:
         shot = Shot(
-            kind="yours" if trigger.lower() in one.prompt.lower() else "class",
+            kind="yours" if is_called(one.prompt, trigger) else "class",
             number=numbers[one.prompt],
             prompt=one.prompt,
             seed=NO_SEED if one.seed is None else one.seed,

@@ -64,6 +64,12 @@ class Language:
         """The parts that are there as one prompt, behind the words that come first."""
         return self.joint.join(part for part in (*self.front, *parts) if part)
 
+    @property
+    def scene_words(self) -> set[str]:
+        """Every word that scenes are said with."""
+        said = [words for values in (*self.axes.values(), self.backgrounds) for words in values.values()]
+        return {part.strip().lower() for words in said for part in words.split(",")}
+
     def understood(self, prompt: str) -> dict[str, str]:
         """What a prompt written elsewhere asks for, by axis; of two values of an axis the one with more words."""
         said = {part.strip().lower() for part in prompt.split(",")}

@@ -1,6 +1,7 @@
 """Shots: the pictures that every model is asked for, each with its prompt, its noise, and what should be on it."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Literal
@@ -11,7 +12,7 @@ from likeness.recipe import EvaluateConfig
 from likeness.records import Record
 from likeness.seeds import seed_of, stream
 
-__all__ = ["CALLED", "Kind", "Shot", "Subject", "Worn", "first_of", "plan_shots"]
+__all__ = ["CALLED", "NO_SEED", "Kind", "Shot", "Subject", "Worn", "first_of", "is_called", "plan_shots"]
 
 Kind = Literal["own", "bare", "override", "background", "style", "yours", "class", "others"]
 """Scenes of the character; it alone, with nothing said of a scene; scenes with something otherwise, on other
@@ -29,6 +30,9 @@ SHARES: Mapping[Kind, float] = {
     "others": 1 / 4,
 }
 """Prompts of each kind for each scene of the character: 4 and 8 beside 24."""
+
+NO_SEED = -1
+"""The seed of pictures from elsewhere whose files tell none; they pair with no others."""
 
 Asked = tuple[Kind, str, dict[str, str]]
 """What a prompt is for, itself, and what should be on its pictures."""
@@ -101,15 +105,16 @@ def plan_shots(subject: Subject, language: Language, config: EvaluateConfig, *, 
     Raises:
         ValueError: where every scene that can be asked for reads like a caption.
     """
-    taken = [_words(caption, subject.front) for caption in subject.captions]
+    known = language.scene_words  # what else a caption says makes its scene no other
+    taken = [words for caption in subject.captions if (words := _words(caption) & known)]
 
     def is_new(row: Mapping[str, str]) -> bool:
-        own = _words(_scene(language, row), ())
+        own = _words(_scene(language, row)) & known
         return all(len(own & words) < ALIKE * len(own | words) for words in taken)
 
     values = {axis: tuple(words) for axis, words in language.axes.items()}
     rows = pairwise(values, config.count, seed=seed, is_possible=is_new)
-    asked = [*_with_trigger(subject, language, rows, seed)]
+    asked = [*_with_trigger(subject, language, rows, seed, is_new)]
     for prompt in config.prompts:
         asked.append(("yours", _called(prompt, subject), language.understood(prompt)))
     asked += [*_without_trigger(subject, language, rows, seed)]
@@ -120,7 +125,9 @@ def plan_shots(subject: Subject, language: Language, config: EvaluateConfig, *, 
     ]
 
 
-def _with_trigger(subject: Subject, language: Language, rows: Sequence[Row], seed: int) -> Iterator[Asked]:
+def _with_trigger(
+    subject: Subject, language: Language, rows: Sequence[Row], seed: int, is_new: Callable[[Row], bool]
+) -> Iterator[Asked]:
     """The character as it is, in its outfits by turns; with something otherwise; on other backgrounds; in styles."""
     scenes, front = [(_scene(language, row), shown_axes(row)) for row in rows], subject.front
     for worn, (words, shown) in zip(cycle(subject.outfits or (Worn({}, ""),)), scenes, strict=False):
@@ -130,7 +137,7 @@ def _with_trigger(subject: Subject, language: Language, rows: Sequence[Row], see
     overrides = _overrides(subject, language, _count("override", rows), seed)
     for one, (words, shown) in zip(overrides, _wide(scenes), strict=False):
         yield "override", language.say(*front, one.words, words), {**one.traits, **shown}
-    yield from _backgrounds(subject, language, rows[: _count("background", rows)], seed)
+    yield from _backgrounds(subject, language, rows[: _count("background", rows)], seed, is_new)
     for style, (words, shown) in zip(language.styles[: _count("style", rows)], scenes, strict=False):
         yield "style", language.say(style, *front, words), shown
 
@@ -178,17 +185,17 @@ def _noise(seed: int, asked: Sequence[Asked], number: int, copy: int) -> int:
     return seed_of(seed, "noise", number, copy)
 
 
-def _words(text: str, without: Collection[str]) -> set[str]:
-    parts = (part.strip().lower() for part in text.split(","))
-    return {part for part in parts if part and part not in {word.lower() for word in without}}
+def _words(text: str) -> set[str]:
+    return {part.strip().lower() for part in text.split(",")} - {""}
 
 
 def _overrides(subject: Subject, language: Language, count: int, seed: int) -> list[Override]:
     """Other values than the character's own, traits taking turns."""
+    is_now = [subject.traits, *(worn.traits for worn in subject.outfits)]
     others = [
         one
         for one in language.overrides
-        if not any(subject.traits.get(name) == value for name, value in one.traits.items())
+        if not any(own.get(name) == value for own in is_now for name, value in one.traits.items())
     ]
     mixed = [others[place] for place in stream(seed, "overrides").permutation(len(others))]
     turns: dict[tuple[str, ...], list[Override]] = {}
@@ -198,11 +205,17 @@ def _overrides(subject: Subject, language: Language, count: int, seed: int) -> l
     return queue[:count]
 
 
-def _backgrounds(subject: Subject, language: Language, rows: Sequence[Row], seed: int) -> Iterator[Asked]:
-    """The scenes on other backgrounds than they were designed with."""
+def _backgrounds(
+    subject: Subject, language: Language, rows: Sequence[Row], seed: int, is_new: Callable[[Row], bool]
+) -> Iterator[Asked]:
+    """The scenes on other backgrounds than they were designed with; one of which each reads like a caption is left
+    out."""
     names = [str(name) for name in stream(seed, "backgrounds").permutation(list(language.backgrounds))]
     for place, row in enumerate(rows):
-        name = next(name for name in [*names[place % len(names) :], *names] if name != row.get("background"))
+        others = [name for name in [*names[place % len(names) :], *names] if name != row.get("background")]
+        name = next((name for name in others if is_new({**row, "background": name})), None)
+        if name is None:
+            continue
         rest = shown_axes({axis: value for axis, value in row.items() if axis != "background"})
         words = [language.axes[axis][value] for axis, value in rest.items()]
         prompt = language.say(*subject.front, *words, language.backgrounds[name])
@@ -211,4 +224,9 @@ def _backgrounds(subject: Subject, language: Language, rows: Sequence[Row], seed
 
 def _called(prompt: str, subject: Subject) -> str:
     """A person's prompt, with the trigger in front where it is not said."""
-    return prompt if subject.trigger in prompt else ", ".join([*subject.front, prompt])
+    return prompt if is_called(prompt, subject.trigger) else ", ".join([*subject.front, prompt])
+
+
+def is_called(prompt: str, trigger: str) -> bool:
+    """Whether a prompt holds the trigger as a word of its own."""
+    return re.search(rf"(?<!\w){re.escape(trigger)}(?!\w)", prompt, re.IGNORECASE) is not None
