@@ -8,12 +8,12 @@ from test_axes import FLAT, base, good, painted, part_of, reading_of, real_drawi
 
 from likeness.errors import EvaluationError
 from likeness.evaluation.axes import UNDRAWN
-from likeness.evaluation.elsewhere import NO_SEED, measure_pictures, shots_by_lora
+from likeness.evaluation.elsewhere import measure_pictures, shots_by_lora
 from likeness.evaluation.foreign import Generation
 from likeness.evaluation.instruments import Instruments, Real
 from likeness.evaluation.languages import LANGUAGES
 from likeness.evaluation.scorecard import Score
-from likeness.evaluation.shots import Shot
+from likeness.evaluation.shots import NO_SEED, Shot
 from likeness.images import Pixels
 from likeness.perception.encoders import PlainEncoder
 from likeness.recipe import EvaluateConfig
@@ -214,3 +214,13 @@ def test_copies_of_training_pictures_are_looked_for():
     assert [one.values["memorisation"] for one in told] == [1, 1, 1, 0, 0, 0]
     assert [one.nearest for one in told[:3]] == [0, 1, 2]
     assert numpy.isfinite([one.raws["memorisation"] for one in told]).all()
+
+
+def test_without_any_picture_by_the_base_raw_likeness_is_told_alone():
+    found = measure_pictures(
+        pictures("mira"), Real(REAL[:8], REAL[8:]), EvaluateConfig(), instruments=INSTRUMENTS, seed=1
+    )
+    told = next(score for score in found.scores if score.who == "mira" and score.axis == "identity")
+    assert told.value is None
+    assert told.raw is not None
+    assert told.missing == {"too few pictures of others, to tell what no likeness is": told.asked}

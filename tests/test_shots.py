@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from likeness.evaluation.languages import LANGUAGES, Language
-from likeness.evaluation.shots import CALLED, Shot, Subject, Worn, first_of, plan_shots
+from likeness.evaluation.shots import CALLED, Shot, Subject, Worn, first_of, is_called, plan_shots
 from likeness.recipe import EvaluateConfig
 
 MAQUETTE = LANGUAGES["maquette"]
@@ -191,3 +191,27 @@ def test_a_trigger_without_class_words_is_said_alone():
     shots = plan_shots(Subject("mira", "", {}), _small("maquette"), EvaluateConfig(count=4, seeds=1), seed=1)
     assert {shot.prompt for shot in of_kind("bare", shots)} == {"mira"}
     assert not any(shot.prompt.startswith(",") for shot in shots)
+
+
+def test_neither_outfits_nor_other_backgrounds_make_a_caption_s_scene_another():
+    worn = (Worn({"garment": "dress"}, "red dress, striped clothes, short"),)
+    asked = plan_shots(replace(MIRA, outfits=worn), MAQUETTE, CONFIG, seed=1)
+    captions = [shot.prompt for shot in asked if shot.kind in ("own", "background")]
+    taught = replace(MIRA, outfits=worn, captions=captions)
+    again = plan_shots(taught, MAQUETTE, CONFIG, seed=1)
+    assert again
+    assert not {shot.prompt for shot in again} & set(captions)
+
+
+def test_an_outfit_that_it_has_is_no_other():
+    hoodie = Worn({"garment": "hoodie", "garment_colour": "green"}, "green hoodie")
+    for seed in range(6):
+        asked = plan_shots(replace(MIRA, outfits=(hoodie,)), MAQUETTE, CONFIG, seed=seed)
+        others = [shot for shot in asked if shot.kind == "override"]
+        assert others
+        assert not any(shot.asked.get("garment") == "hoodie" for shot in others)
+
+
+@pytest.mark.parametrize(("prompt", "is_said"), [("a miracle, front view", False), ("MIRA, smile", True)])
+def test_a_trigger_is_a_word_of_its_own(prompt: str, is_said: bool):
+    assert is_called(prompt, "mira") is is_said

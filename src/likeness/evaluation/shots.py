@@ -108,12 +108,12 @@ def plan_shots(subject: Subject, language: Language, config: EvaluateConfig, *, 
     known = language.scene_words  # what else a caption says makes its scene no other
     taken = [words for caption in subject.captions if (words := _words(caption) & known)]
 
-    def is_new(row: Mapping[str, str]) -> bool:
-        own = _words(_scene(language, row)) & known
+    def is_new(scene: str) -> bool:
+        own = _words(scene) & known
         return all(len(own & words) < ALIKE * len(own | words) for words in taken)
 
     values = {axis: tuple(words) for axis, words in language.axes.items()}
-    rows = pairwise(values, config.count, seed=seed, is_possible=is_new)
+    rows = pairwise(values, config.count, seed=seed, is_possible=lambda row: is_new(_scene(language, row)))
     asked = [*_with_trigger(subject, language, rows, seed, is_new)]
     for prompt in config.prompts:
         asked.append(("yours", _called(prompt, subject), language.understood(prompt)))
@@ -126,7 +126,7 @@ def plan_shots(subject: Subject, language: Language, config: EvaluateConfig, *, 
 
 
 def _with_trigger(
-    subject: Subject, language: Language, rows: Sequence[Row], seed: int, is_new: Callable[[Row], bool]
+    subject: Subject, language: Language, rows: Sequence[Row], seed: int, is_new: Callable[[str], bool]
 ) -> Iterator[Asked]:
     """The character as it is, in its outfits by turns; with something otherwise; on other backgrounds; in styles."""
     scenes, front = [(_scene(language, row), shown_axes(row)) for row in rows], subject.front
@@ -206,18 +206,18 @@ def _overrides(subject: Subject, language: Language, count: int, seed: int) -> l
 
 
 def _backgrounds(
-    subject: Subject, language: Language, rows: Sequence[Row], seed: int, is_new: Callable[[Row], bool]
+    subject: Subject, language: Language, rows: Sequence[Row], seed: int, is_new: Callable[[str], bool]
 ) -> Iterator[Asked]:
     """The scenes on other backgrounds than they were designed with; one of which each reads like a caption is left
     out."""
     names = [str(name) for name in stream(seed, "backgrounds").permutation(list(language.backgrounds))]
     for place, row in enumerate(rows):
-        others = [name for name in [*names[place % len(names) :], *names] if name != row.get("background")]
-        name = next((name for name in others if is_new({**row, "background": name})), None)
-        if name is None:
-            continue
         rest = shown_axes({axis: value for axis, value in row.items() if axis != "background"})
         words = [language.axes[axis][value] for axis, value in rest.items()]
+        others = [name for name in [*names[place % len(names) :], *names] if name != row.get("background")]
+        name = next((one for one in others if is_new(", ".join([*words, language.backgrounds[one]]))), None)
+        if name is None:
+            continue
         prompt = language.say(*subject.front, *words, language.backgrounds[name])
         yield "background", prompt, {**rest, "background": name}
 
