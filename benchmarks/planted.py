@@ -34,6 +34,7 @@ from likeness.maquette.world import (
     Identity,
     Scene,
     character,
+    is_unseen,
     random_scene,
     scene_tags,
     trait_tags,
@@ -51,14 +52,14 @@ CLASS_WORDS = "1girl"
 SIZE = 128  # px, as pools are drawn: the base's side is 64, and pictures are larger than that in life
 CONTROL = (20, 8, 8)  # pictures of each outfit; 36 show each view in each framing twice
 REFERENCES = (12, 6, 6)  # 24 show each view four times and each framing eight times; its own outfit in a half of them
-STEPS = 160
+STEPS = 320  # a half of each batch keeps the class; in 160 neither a star's side nor the colour of eyes is learnt
 TRAIN: Mapping[str, Any] = {
-    **{"steps": STEPS, "batch": 4, "save_every": 20},  # over the demo's preset, in half its steps
+    **{"steps": STEPS, "batch": 4, "save_every": 40},  # over the demo's preset, half its batch
     # What the class words mean is kept, so that no arm leaks but those that are meant to: with the preset's 0.3, half
     # of it for others, they took on 0.64 of the likeness; with 0.5 and the class alone 0.16.
     **{"preserve": 0.5, "preserve_prompts": ()},
 }
-ENCODE: Mapping[str, Any] = {"variants": 4}  # half of the preset's: 160 steps of 4 show a picture 18 times
+ENCODE: Mapping[str, Any] = {"variants": 4}  # half of the preset's: 320 steps show a picture 18 times
 FAR = {  # where the far end of a proportion is; from the middle, the end that is seen sooner
     "head_ratio": {"big": "small", "medium": "big", "small": "big"},
     "height": {"short": "tall", "medium": "tall", "tall": "short"},
@@ -147,14 +148,14 @@ class Arm:
 UNGUARDED: Mapping[str, Any] = {"preserve": 0.0, "preserve_prompts": ()}
 
 ARMS = (
-    Arm("control", "", train={"save_every": 10}),  # its first has learnt too little
+    Arm("control", "", train={"save_every": 20}),  # its first has learnt too little
     Arm("again", "", turn=2),
     Arm(
         "copies",
         "few pictures, without words, for far too long",
         counts=(5, 0, 0),
         says=("trigger",),
-        train={**UNGUARDED, "steps": 3 * STEPS},
+        train={**UNGUARDED, "steps": 480},
         encode={"tag_dropout": 0.0, "caption_dropout": 0.0},
     ),
     Arm("leak", "learnt as its class, which nothing preserves", says=("scene", "background"), train=UNGUARDED),
@@ -197,8 +198,12 @@ def main() -> None:
 def subject(number: int) -> Subject:
     """The unseen character of this number, changed so that every fault can be planted in it: a mark on one side, no
     streak, which would tell a mirrored one too, and three outfits."""
-    mark = "left star" if number % 2 else "right star"  # 64 px and 160 steps are too few for a scar
-    identity = Identity({**character(number).traits, "mark": mark, "streak": "none"}, CLASS_WORDS)
+    mark = "left star" if number % 2 else "right star"  # a scar is three pixels
+    own = character(number).traits
+    eyes = dict.fromkeys(("left_eye", "right_eye"), own["left_eye"])  # a LoRA that learns two colours late draws one
+    identity = Identity({**own, **eyes, "mark": mark, "streak": "none"}, CLASS_WORDS)
+    if not is_unseen(identity):  # it was its mark, or its eyes, that the base has never seen
+        identity = Identity({**identity.traits, "hair_colour": "teal"}, CLASS_WORDS)
     outfits = [{name: identity[name] for name in KINDS["clothing"]}]
     rng = stream(number, "other outfits")
     while len(outfits) < len(CONTROL):

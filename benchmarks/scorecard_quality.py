@@ -50,7 +50,7 @@ RESULTS = Path(__file__).parent / "results" / "scorecard"
 CONFIG = EvaluateConfig(count=24, seeds=1, confirm=False)
 SAMPLE = SampleConfig(steps=8, guidance=2.0)  # 15 give no more identity, by a point
 TRUTH = 24  # fresh scenes of the character, in its own outfit
-EARLY = 10  # steps, after which a LoRA has learnt too little
+EARLY = 20  # steps, after which a LoRA has learnt too little
 SIDE = 32  # px, at which a picture is held against the drawing: what is left of a small shift is small
 SENSITIVE, SPECIFIC, RANKED, REAL, OTHERS = 0.9, 0.9, 0.9, 0.03, 0.03  # bars
 

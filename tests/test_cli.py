@@ -163,10 +163,11 @@ def test_init_never_overwrites_a_recipe(tmp_path: Path, monkeypatch: pytest.Monk
 def test_run_does_all_and_says_what_it_made(mira: Path):
     done = called("run", str(mira), "--json")
     told = json.loads(done.stdout)
-    assert [step["step"] for step in told["steps"]] == ["curate", "caption", "encode", "train", "sample"]
+    assert [step["step"] for step in told["steps"]] == ["curate", "caption", "encode", "train", "evaluate", "sample"]
     assert told["steps"][3]["made"] == ["runs/0001/step-000002.safetensors", "runs/0001/mira.safetensors"]
-    assert told["steps"][4]["made"][0].endswith("/001-seed-0.png")
-    assert (mira / told["steps"][4]["made"][0]).exists()
+    assert told["steps"][4]["made"] == [], "no picture was held out"
+    assert told["steps"][5]["made"][0].endswith("/001-seed-0.png")
+    assert (mira / told["steps"][5]["made"][0]).exists()
 
 
 def test_with_json_every_line_is_an_object(mira: Path):
@@ -223,6 +224,8 @@ def test_show_says_what_to_do_next(mira: Path):
     called("caption", str(mira))
     assert next_of(mira).endswith(f" train {mira}")
     called("train", str(mira))
+    assert next_of(mira).endswith(f" evaluate {mira}")
+    assert "has no held-out pictures" in str(called("evaluate", str(mira)).exception)
     assert next_of(mira).endswith(f" sample {mira}")
     called("sample", str(mira))
     assert next_of(mira) == f"nothing: all is done, and {mira}/runs/0001/mira.safetensors is the LoRA"
