@@ -55,6 +55,11 @@ def test_the_best_one_is_chosen_where_the_difference_is_plain():
     assert found.reason == "Step 200 is the best, and no other one comes within a standard error of it."
 
 
+def test_of_a_single_one_the_reason_compares_it_with_nothing():
+    assert chosen(with_rest([0.9])).reason.startswith("The only one that was measured with all prompts; no limit")
+    assert chosen(with_rest([0.1])).reason == "It may not be published: identity may be 0.100, below 0.3."
+
+
 def test_of_those_that_cannot_be_told_apart_the_least_harm_wins_and_then_the_earliest():
     truth = with_rest([0.5, 0.81, 0.81, 0.81], damage=[0.1, 0.2, 0.1, 0.1])
     found = chosen(truth, noise=1, noisy=("identity", "adherence"))

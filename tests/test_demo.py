@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from likeness.maquette.world import KINDS, SCENE_AXES, character, is_unseen, tra
 from likeness.pipeline.comparisons import compare_evaluations
 from likeness.recipe import Recipe, load_recipe
 from likeness.records import Caption, Picture, read_records
+from likeness.seeds import stream
 from likeness.workspace import Workspace
 
 NUMBER = 7
@@ -217,6 +218,28 @@ def told(result: DemoResult, settings: tuple[str, ...]) -> dict[str, Any]:
     return json.loads(line)
 
 
+ByFile = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def by_file(result: DemoResult, settings: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> ByFile:
+    """Measures the demo's LoRA as a file of which no workspace is known, and answers with what is told."""
+    folder = tmp_path_factory.mktemp("by file")
+    (folder / "real").mkdir()
+    for place in range(9):
+        save_png(folder / "real" / f"{place}.png", numpy.full((64, 64, 3), 20 * place, numpy.uint8))
+    said = [setting for setting in settings if not setting.startswith(("train", "encode"))]
+    words = ["--references", str(folder / "real"), "--to", str(folder / "out"), "--json"]
+    words += [word for setting in said for word in ("--set", setting)]
+
+    def measured(*more: str) -> dict[str, Any]:
+        answer = CliRunner().invoke(app, ["evaluate", str(result.lora), *words, *more])
+        assert answer.exit_code == 0, answer.output
+        return json.loads(answer.stdout)
+
+    return measured
+
+
 class TestEvaluation:
     """`likeness evaluate` and `compare`, on the workspace that the demo left."""
 
@@ -251,32 +274,22 @@ class TestEvaluation:
         with pytest.raises(EvaluationError, match="has no 'step-9' that was measured"):
             compare_evaluations(f"{result.workspace}=step-9", str(result.workspace))
 
-    def test_any_file_is_measured_against_a_folder_of_real_pictures(
-        self, result: DemoResult, settings: tuple[str, ...], tmp_path: Path
-    ):
-        references = tmp_path / "real"
-        references.mkdir()
-        for place in range(9):
-            save_png(references / f"{place}.png", numpy.full((64, 64, 3), 20 * place, numpy.uint8))
-        said = [setting for setting in settings if not setting.startswith(("train", "encode"))]
-        words = [word for setting in said for word in ("--set", setting)]
-        answer = CliRunner().invoke(
-            app,
-            [
-                "evaluate",
-                str(result.lora),
-                "--references",
-                str(references),
-                "--to",
-                str(tmp_path / "out"),
-                "--json",
-                *words,
-            ],
-        )
-        assert answer.exit_code == 0, answer.output
-        told = json.loads(answer.stdout)
+    def test_any_file_is_measured_against_a_folder_of_real_pictures(self, by_file: ByFile, result: DemoResult):
+        told = by_file()
         assert {score["who"] for score in told["scores"]} == {"base", result.lora.stem}
-        assert (tmp_path / "out" / "scores.jsonl").is_file()
+        assert Path(told["workspace"], "scores.jsonl").is_file()
+
+    def test_a_copy_is_shown_beside_the_training_picture_that_it_copies(self, by_file: ByFile, tmp_path: Path):
+        workspace = Workspace(Path(by_file()["workspace"]))
+        drawn = next(one for one in read_records(workspace.pictures_jsonl, Judged) if one.who != "base")
+        for place in range(3):
+            save_png(tmp_path / f"{place}.png", stream(place, "learnt").integers(0, 256, (64, 64, 3), numpy.uint8))
+        copied = shutil.copy(workspace.root / drawn.picture, tmp_path / "learnt.png")
+        told = by_file("--training", str(tmp_path))
+        assert told["trained_on"] == [str(tmp_path / name) for name in ("0.png", "1.png", "2.png", "learnt.png")]
+        again = [one for one in read_records(workspace.pictures_jsonl, Judged) if one.picture == drawn.picture]
+        assert {(one.values["memorisation"], one.nearest) for one in again} == {(1, 3)}
+        assert f"<code>{copied}</code>" in workspace.scorecard_html.read_text()
 
     def test_without_real_pictures_nothing_is_measured(self, result: DemoResult):
         with pytest.raises(RecipeError, match="--references is needed: a folder of at least 9 real pictures"):

@@ -57,10 +57,8 @@ class Studio:
         painter = base if who == BASE else self.painters[who]
         return [self.reader.show(painter(shot)) for shot in shots]
 
-    def evaluate(self, config: EvaluateConfig = CONFIG, **options: Any) -> Evaluation:
-        real = [self.reader.show(one) for one in real_drawings(16)]
-        candidates = [Candidate(name, 100 * place) for place, name in enumerate(self.painters, start=1)]
-        instruments = Instruments(
+    def instruments(self) -> Instruments:
+        return Instruments(
             draw=self.draw,
             reader=self.reader,
             traits_of=lambda reading: reading.traits,
@@ -68,12 +66,16 @@ class Studio:
             encoder=PlainEncoder(),
             copy_encoder=PlainEncoder(),
         )
+
+    def evaluate(self, config: EvaluateConfig = CONFIG, **options: Any) -> Evaluation:
+        real = [self.reader.show(one) for one in real_drawings(16)]
+        candidates = [Candidate(name, 100 * place) for place, name in enumerate(self.painters, start=1)]
         return evaluate(
             options.get("candidates", candidates),
             lambda seed: planned(seed, config.count),
             options.get("real", Real(real[:8], real[8:])),
             config,
-            instruments=instruments,
+            instruments=self.instruments(),
             seed=options.get("seed", 5),
             report=self.events.append,
         )
@@ -211,6 +213,7 @@ def test_of_one_candidate_alone_there_is_one_fresh_look():
     found = studio.evaluate()
     assert studio.counts() == [(BASE, len(FULL)), ("only", len(FULL)), (BASE, len(FRESH)), ("only", len(FRESH))]
     assert found.choice.step == 100
+    assert found.choice.reason.startswith("The only one that was measured")
 
 
 def lucky(shot: Shot) -> Drawing:
@@ -230,6 +233,12 @@ def test_where_both_fail_on_fresh_pictures_none_is_published():
     found = Studio({"lucky": lucky, "luckier": lucky}).evaluate()
     assert found.choice.step is None
     assert "No checkpoint may be published" in found.choice.reason
+
+
+def test_of_one_alone_that_fails_on_fresh_pictures_no_step_is_spoken_of():
+    found = Studio({"lucky": lucky}).evaluate()
+    assert found.choice.step is None
+    assert found.choice.reason.startswith("It may not be published: on fresh prompts identity may be")
 
 
 def test_who_is_refused_at_once_is_not_drawn_again():

@@ -101,7 +101,15 @@ def single() -> ScorecardPage:
         for one in scores()
         if one.step in (None, 200) and one.round != "first"
     ]
-    choice = Choice(step=1, reason="Step 1 is the best.", leader=1, tied=(1,), front=(1,), stays=1.0, axes={})
+    choice = Choice(
+        step=1,
+        reason="The only one that was measured with all prompts.",
+        leader=1,
+        tied=(1,),
+        front=(1,),
+        stays=1.0,
+        axes={},
+    )
     return page(scores=alone, choice=choice, findings={"mira v2": (LOST,)}, pictures=[])
 
 

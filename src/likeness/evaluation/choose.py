@@ -111,6 +111,9 @@ def choose(measured: Measured, rules: Sequence[Rule], *, least: str, seed: int, 
     if not weights:
         return Choice(step=None, reason="Nothing could be told of any likeness or freedom.", refused=refused, axes=axes)
     if not left:
+        if len(measured.steps) == 1:
+            (why,) = refused.values()
+            return Choice(step=None, reason=f"It may not be published: {why}.", refused=refused, axes=axes)
         worst = "; ".join(f"step {step}: {words}" for step, words in refused.items())
         return Choice(step=None, reason=f"No checkpoint may be published. {worst}.", refused=refused, axes=axes)
     front = _front(means, told, left)
@@ -224,6 +227,8 @@ def _stays(means: Mapping[str, Floats], goods: Sequence[str], front: Sequence[in
 
 def _reason(measured: Measured, chosen: int, leader: int, near: Sequence[int], least: str) -> str:
     step, first = measured.steps[chosen], measured.steps[leader]
+    if len(measured.steps) == 1:
+        return "The only one that was measured with all prompts; no limit speaks against it."
     if len(near) == 1:
         return f"Step {step} is the best, and no other one comes within a standard error of it."
     others = counted(len(near) - 1, "other is", "others are")

@@ -170,8 +170,11 @@ def _confirmed(
     )
     if choice.step not in fresh.refused:
         return choice
-    why = f"On fresh prompts step {choice.step} is refused: {fresh.refused[choice.step or 0]}. "
-    return choice.model_copy(update={"step": fresh.step, "reason": why + fresh.reason})
+    why = fresh.refused[choice.step or 0]
+    if len(left) == 1:
+        return choice.model_copy(update={"step": None, "reason": f"It may not be published: on fresh prompts {why}."})
+    reason = f"On fresh prompts step {choice.step} is refused: {why}. {fresh.reason}"
+    return choice.model_copy(update={"step": fresh.step, "reason": reason})
 
 
 def _told(desk: _Desk, candidates: Sequence[Candidate], choice: Choice) -> Evaluation:

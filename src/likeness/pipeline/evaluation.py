@@ -90,7 +90,7 @@ def measure_files(
         files: the adapters by name, the earliest first.
         subject: who is asked for.
         real: what they are measured against.
-        trained_on: where the pictures of `real.trained_on` lie, relative to the workspace.
+        trained_on: where the pictures of `real.trained_on` lie, as for `write_evaluation`.
     """
     config = bench.recipe.evaluate
     detectable = detectable_difference(config.count, config.seeds)

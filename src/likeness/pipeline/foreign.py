@@ -52,8 +52,10 @@ def evaluate_file(
     bench = Bench(Workspace.create(to), recipe, report)
     named = bench.recipe.character
     subject = Subject(named.trigger, named.class_words, {})
+    learnt = _pictures_in(training) if training else []
     with bench.workspace.lock("likeness evaluate"):
-        measure_files(bench, {lora.stem: lora}, subject, _real_in(references, training))
+        real = _real_in(references, learnt)
+        measure_files(bench, {lora.stem: lora}, subject, real, trained_on=_places(learnt))
     return bench.workspace
 
 
@@ -80,20 +82,21 @@ def evaluate_pictures(
     instruments = instruments_for(bench, {})
     asked = shots_by_lora(generations, language_of(bench.recipe), trigger=bench.recipe.character.trigger)
     pictures = {who: _opened(folder, some) for who, some in asked.items()}
+    learnt = _pictures_in(training) if training else []
     with bench.workspace.lock("likeness evaluate"):
         found = measure_pictures(
             pictures,
-            _real_in(references, training),
+            _real_in(references, learnt),
             bench.recipe.evaluate,
             instruments=instruments,
             seed=bench.recipe.seed,
         )
         measured = measured_with(bench, instruments, sampling_of(bench.recipe), found.pictures[0].instrument_sha256)
-        write_evaluation(bench, found, {}, measured)
+        write_evaluation(bench, found, {}, measured, trained_on=_places(learnt))
     return bench.workspace
 
 
-def _real_in(references: Path, training: Path | None) -> Real:
+def _real_in(references: Path, training: Sequence[Path]) -> Real:
     """The real pictures of a folder, by turns those that all is compared with and those that tell how alike real
     pictures are.
 
@@ -106,8 +109,12 @@ def _real_in(references: Path, training: Path | None) -> Real:
             f"{references} holds {len(pixels)} pictures; at least {FEWEST} real pictures of the character are needed, "
             "which the LoRA was not trained on."
         )
-    trained_on = [open_pixels(path) for path in _pictures_in(training)] if training else []
-    return Real(held_out=pixels[::2], others=pixels[1::2], trained_on=trained_on)
+    return Real(held_out=pixels[::2], others=pixels[1::2], trained_on=[open_pixels(path) for path in training])
+
+
+def _places(training: Sequence[Path]) -> list[str]:
+    """Where training pictures lie that no workspace holds."""
+    return [str(path.absolute()) for path in training]
 
 
 def _pictures_in(folder: Path) -> list[Path]:

@@ -48,7 +48,8 @@ class Verdict(Record):
         findings: what is wrong, by adapter; of one that was drawn again on fresh prompts, by those.
         detectable: the smallest difference of identity that so many pictures show; None where none were planned.
         measured: what it was measured with.
-        trained_on: the training pictures, relative to the workspace, in the order that pictures' `nearest` counts them.
+        trained_on: the training pictures, in the order that pictures' `nearest` counts them; relative to the workspace
+            where they are in it.
     """
 
     lora: str
@@ -77,7 +78,7 @@ def write_evaluation(
         files: the adapters, by name.
         measured: with what.
         pictures: where each picture lies, relative to the workspace.
-        trained_on: the training pictures, relative to the workspace.
+        trained_on: the training pictures, as `Verdict` holds them.
         detectable: see `Verdict`.
     """
     workspace = bench.workspace
