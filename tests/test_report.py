@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from likeness.evaluation.axes import AXES, Drawn
 from likeness.evaluation.choose import Choice
 from likeness.evaluation.details import Detail
 from likeness.evaluation.evaluate import Evaluation
-from likeness.evaluation.known import Known
+from likeness.evaluation.known import Known, Seen
 from likeness.evaluation.plots import axes_plot, front_plot
 from likeness.evaluation.report import ScorecardPage, charts_of, render_scorecard
 from likeness.evaluation.scorecard import Judged, Round, Score
@@ -69,6 +70,10 @@ def picture(who: str, number: int = 0, round: Round = "full", kind: Kind = "own"
     shot = Shot(kind=kind, number=number, prompt=f"mira, scene {number}", seed=70 + number)
     facts: dict[str, object] = {"who": who, "round": round, "shot": shot, "values": {}, "raws": {}, "missing": {}}
     return Pictured(Judged.model_validate(facts | {"instrument_sha256": "5eed"} | told), pixels(10 * number))
+
+
+def real(shade: int, view: str | None = None, framing: str | None = None) -> Seen:
+    return Seen(pixels(shade), Reading(view=view, framing=framing, instrument="x", instrument_sha256="0" * 64))
 
 
 def page(**told: object) -> ScorecardPage:
@@ -229,6 +234,35 @@ def test_a_picture_that_another_did_not_draw_leaves_a_gap():
     assert [one is None for one in strips[1][1]] == [True, False]
 
 
+def test_above_a_strip_stands_a_real_picture_of_the_same_view_and_framing():
+    face, body = {"framing": "face"}, {"framing": "full body"}
+    asked = [{"view": "profile left", **body}, {"view": "profile left", **body}, {"view": "back", **face}, face, {}]
+    drawn = []
+    for number, words in enumerate(asked):
+        one = picture("base", number)
+        drawn.append(replace(one, judged=one.judged.model_copy(update={"shot": shot_of(one, words)})))
+    some = [
+        *(real(0), real(1, "back", "full body"), real(2, "profile right", "full body")),
+        *(real(3, "profile left", "face"), real(4, "profile left", "face"), real(5, None, "face")),
+    ]
+    prompts, ((who, row), _) = strips_of(drawn, [], some)
+    assert (len(prompts), who) == (5, "real")
+    shades = [numpy.asarray(decoded(one.image))[0, 0, 0] for one in row if one]
+    assert shades == [3, 4, 1, 5, 0], "the side before the framing; of equals each once; any where nothing is asked for"
+    assert [one.prompt for one in row if one][0::4] == ["profile left, face", "of a view that nobody told"]
+
+
+def shot_of(one: Pictured, asked: dict[str, str]) -> Shot:
+    return one.judged.shot.model_copy(update={"asked": asked})
+
+
+def test_the_row_of_real_pictures_is_told_of_and_without_any_there_is_none():
+    with_them, without = page(real=[real(200)]), page()
+    assert "a real picture that was held out" in text_of(with_them)
+    assert "a real picture that was held out" not in text_of(without)
+    assert [len(strips_of(one.pictures, one.finalists, one.real)[1]) for one in (with_them, without)] == [4, 3]
+
+
 def test_a_copy_is_shown_beside_what_it_copies():
     copy = picture("step-000300", 4, values={"memorisation": 1.0}, raws={"memorisation": 0.97}, nearest=1)
     html = render_scorecard(
@@ -329,7 +363,8 @@ def test_an_evaluation_leaves_its_page_with_the_pictures_as_drawn_and_what_they_
         ("full", "base"): Drawn([base.shot], [pixels(11)], readings),
         ("full", "step-000200"): Drawn([copy.shot], [pixels(22)], readings),
     }
-    found = Evaluation(page().choice, scores(), [base, copy], cast("Known", None), drawn)
+    known = cast("Known", SimpleNamespace(held_out=[real(33)]))
+    found = Evaluation(page().choice, scores(), [base, copy], known, drawn)
     character, config = SimpleNamespace(name="Mira"), EvaluateConfig()
     bench = SimpleNamespace(workspace=workspace, recipe=SimpleNamespace(evaluate=config, character=character))
     measured = Measured(instruments={}, sampling={}, base="ba5e", versions={})
@@ -341,7 +376,7 @@ def test_an_evaluation_leaves_its_page_with_the_pictures_as_drawn_and_what_they_
     assert all(path.is_file() for path in paths)
     addresses = [one for one in Words(workspace.scorecard_html.read_text()).addresses if one.startswith("data:")]
     small = [image.getpixel((0, 0))[0] for one in addresses if (image := decoded(one)).size == (8, 8)]  # pyright: ignore
-    assert small == [11, 22, 22, 77]
+    assert small == [33, 11, 22, 22, 77]
 
 
 def decoded(address: str) -> Image.Image:

@@ -14,6 +14,7 @@ from likeness.evaluation.axes import AXES
 from likeness.evaluation.choose import Choice
 from likeness.evaluation.details import Detail
 from likeness.evaluation.evaluate import BASE
+from likeness.evaluation.known import Seen
 from likeness.evaluation.plots import axes_plot, front_plot
 from likeness.evaluation.scorecard import KINDS, Round, Score
 from likeness.evaluation.sheets import (
@@ -67,6 +68,7 @@ class ScorecardPage:
         detectable: the smallest difference of identity that so many pictures show; None where none were planned.
         scores: of each adapter, axis and round.
         pictures: all that were judged.
+        real: held-out pictures of the character.
         trained_on: names of the training pictures, in the order that pictures' `nearest` counts them.
         originals: training pictures by their place, of those that a suspect is nearest to.
         limits: of the axes that have one.
@@ -82,6 +84,7 @@ class ScorecardPage:
     detectable: float | None
     scores: Sequence[Score]
     pictures: Sequence[Pictured]
+    real: Sequence[Seen] = ()
     trained_on: Sequence[str] = ()
     originals: Mapping[int, Pixels] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
@@ -182,7 +185,7 @@ def render_scorecard(page: ScorecardPage, charts: Mapping[str, bytes] | None = N
         columns=columns,
         groups=list(_groups(page, columns)),
         findings=_findings(page),
-        strips=strips_of(page.pictures, page.finalists),
+        strips=strips_of(page.pictures, page.finalists, page.real),
         copies=len(suspects),
         pairs=pairs_of(suspects, page.trained_on, page.originals),
         worst=worst_of(page.pictures, {who: page.rounds[who] for who in whose}),

@@ -3,15 +3,20 @@
 import base64
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
 
+from likeness.evaluation.axes import is_as_asked
+from likeness.evaluation.calibration import bin_of
 from likeness.evaluation.evaluate import BASE
+from likeness.evaluation.known import Seen
 from likeness.evaluation.scorecard import KINDS, Judged, Round
-from likeness.evaluation.shots import CALLED
+from likeness.evaluation.shots import CALLED, Shot
 from likeness.images import Pixels
+from likeness.records import Reading
 
 __all__ = ["Pictured", "Shown", "Suspect", "name_of", "pairs_of", "png_address", "strips_of", "suspects_of", "worst_of"]
 
@@ -92,9 +97,12 @@ def pairs_of(suspects: Sequence[Pictured], trained_on: Sequence[str], originals:
 
 
 def strips_of(
-    pictures: Sequence[Pictured], finalists: Sequence[str]
+    pictures: Sequence[Pictured], finalists: Sequence[str], real: Sequence[Seen] = ()
 ) -> tuple[list[str], list[tuple[str, list[Shown | None]]]]:
     """The first scenes of the character, and of the base and each finalist the pictures of them, from equal noise.
+
+    Args:
+        real: pictures of the character, of which one that is like each scene stands above the others.
 
     Returns:
         Prompts, and by what drew them a picture of each; None where there is none.
@@ -106,12 +114,35 @@ def strips_of(
         if one.judged.round == "full" and one.judged.who in rows and one.pixels is not None
     }
     called = [one.judged.shot for one in full.values() if one.judged.shot.kind in CALLED]
-    seeds: dict[str, int] = {}
+    first: dict[str, Shot] = {}
     for shot in sorted(called, key=lambda shot: CALLED.index(shot.kind)):
-        seeds.setdefault(shot.prompt, shot.seed)
-    keys = list(seeds.items())[:SCENES]
-    strips = [(name_of(who), [_shown(one) if (one := full.get((who, *key))) else None for key in keys]) for who in rows]
-    return [prompt for prompt, _ in keys], [strip for strip in strips if any(strip[1])]
+        first.setdefault(shot.prompt, shot)
+    shots = list(first.values())[:SCENES]
+    strips: list[tuple[str, list[Shown | None]]] = [("real", [*_real_like(shots, real)])]
+    for who in rows:
+        drawn = [full.get((who, shot.prompt, shot.seed)) for shot in shots]
+        strips.append((name_of(who), [_shown(one) if one else None for one in drawn]))
+    return [shot.prompt for shot in shots], [strip for strip in strips if any(strip[1])]
+
+
+def _real_like(shots: Sequence[Shot], real: Sequence[Seen]) -> Iterator[Shown]:
+    """For each shot the real picture that is most like what it asks for; of equals one that stands above no other."""
+    times = Counter[int]()
+    for shot in shots if real else ():
+        fits = [(*_fit(one.reading, shot), -times[place]) for place, one in enumerate(real)]
+        best = fits.index(max(fits))
+        times[best] += 1
+        reading = real[best].reading
+        words = ", ".join(filter(None, (reading.view, reading.framing)))
+        yield Shown(_address(real[best].pixels), "real", words or "of a view that nobody told")
+
+
+def _fit(reading: Reading, shot: Shot) -> tuple[bool, bool, bool]:
+    """Whether a picture is of the view that is asked for, of that view from either side, and of its framing."""
+    view, framing = shot.asked.get("view"), shot.asked.get("framing")
+    if reading.view is None or view is None:
+        return False, False, framing is not None and reading.framing == framing
+    return is_as_asked(reading.view, view), bin_of(reading.view) == bin_of(view), reading.framing == framing
 
 
 def worst_of(pictures: Sequence[Pictured], rounds: Mapping[str, Round]) -> dict[str, list[Shown]]:

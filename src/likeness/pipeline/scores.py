@@ -115,6 +115,7 @@ def _page(
         detectable=verdict.detectable,
         scores=found.scores,
         pictures=pictures,
+        real=found.known.held_out,
         trained_on=verdict.trained_on,
         originals=_originals(pictures, verdict.trained_on, bench.workspace),
         limits=limits,
