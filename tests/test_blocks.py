@@ -268,12 +268,12 @@ def test_both_commands_leave_what_they_found_and_draw_nothing_twice(workspace: W
     blocks = answer_of("blocks", str(root), "--write", str(root / "out.safetensors"))
     assert blocks["file"] == ""
     assert not (root / "out.safetensors").exists()
-    assert {**json.loads((root / "blocks.json").read_text()), "file": ""} == blocks
+    assert {**json.loads(workspace.blocks_json.read_text()), "file": ""} == blocks
     assert [one["block"] for one in blocks["blocks"]] == ["mid_block", "up_blocks.1", "up_blocks.2"]
     assert len(list(pictures.iterdir())) == 9, "without and alone of three; base and whole were there"
     drawn = {path.parent: path.read_bytes() for path in pictures.glob("*/own-*.png")}
     assert len(set(drawn.values())) == 9, "each set of layers draws otherwise"
-    assert {path.name for path in (root / "report" / "plots").iterdir()} == {"strength.png", "blocks.png"}
+    assert {path.name for path in workspace.plots.iterdir()} == {"strength.png", "blocks.png"}
 
 
 def test_the_tables_tell_people_what_was_found(told: Blocks):

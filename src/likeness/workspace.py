@@ -202,9 +202,19 @@ class Workspace:
         return self.root / "strength.json"
 
     @property
+    def blocks_json(self) -> Path:
+        """What each block of the chosen LoRA is for."""
+        return self.root / "blocks.json"
+
+    @property
     def scorecard_html(self) -> Path:
         """The page that shows how good each checkpoint is."""
         return self.root / "report" / "scorecard.html"
+
+    @property
+    def plots(self) -> Path:
+        """The folder of charts, as PNG files."""
+        return self.root / "report" / "plots"
 
     @property
     def judging(self) -> Path:

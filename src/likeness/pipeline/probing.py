@@ -26,7 +26,7 @@ from likeness.records import write_atomically
 from likeness.seeds import seed_of
 from likeness.workspace import Workspace
 
-__all__ = ["blocks_json", "chosen_lora", "probe_blocks", "probe_strength", "weights_of"]
+__all__ = ["chosen_lora", "probe_blocks", "probe_strength", "weights_of"]
 
 MOST_WEIGHT = 4.0  # as sample.weight has it
 
@@ -83,7 +83,7 @@ def probe_strength(
             report=report,
         ).model_copy(update=_names(workspace, lora))
         write_atomically(workspace.strength_json, found.model_dump_json(indent=1) + "\n")
-        draw_strength(found, _plots(workspace) / "strength.png")
+        draw_strength(found, workspace.plots / "strength.png")
     return found
 
 
@@ -113,14 +113,9 @@ def probe_blocks(workspace: Workspace, recipe: Recipe, *, report: Report = silen
             seed=bench.recipe.seed,
             report=report,
         ).model_copy(update=_names(workspace, lora))
-        write_atomically(blocks_json(workspace), found.model_dump_json(indent=1) + "\n")
-        draw_blocks(found, _plots(workspace) / "blocks.png")
+        write_atomically(workspace.blocks_json, found.model_dump_json(indent=1) + "\n")
+        draw_blocks(found, workspace.plots / "blocks.png")
     return found
-
-
-def blocks_json(workspace: Workspace) -> Path:
-    """What each block of the chosen LoRA is for."""
-    return workspace.root / "blocks.json"
 
 
 def _bench(workspace: Workspace, recipe: Recipe, report: Report) -> Bench:
@@ -162,7 +157,3 @@ def _sets(layers: Collection[str]) -> dict[str, list[str]]:
 
 def _names(workspace: Workspace, lora: Path) -> dict[str, str]:
     return {"lora": lora.relative_to(workspace.root).as_posix(), "sha256": sha256_of(lora)}
-
-
-def _plots(workspace: Workspace) -> Path:
-    return workspace.root / "report" / "plots"

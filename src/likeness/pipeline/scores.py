@@ -139,8 +139,8 @@ def write_page(workspace: Workspace, page: ScorecardPage) -> list[Path]:
         WorkspaceError: on a full disk or in a read-only folder.
     """
     charts = charts_of(page)
-    files = {name: workspace.scorecard_html.parent / "plots" / f"{name}.png" for name in CHARTS}
-    make_folder(workspace.scorecard_html.parent / "plots")
+    files = {name: workspace.plots / f"{name}.png" for name in CHARTS}
+    make_folder(workspace.plots)
     write_atomically(workspace.scorecard_html, render_scorecard(page, charts))
     for name, file in files.items():
         if name in charts:
