@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
-from likeness.dataset import origins
 from likeness.diffusion.infotext import infotext
 from likeness.errors import PictureError
-from likeness.evaluation.foreign import PICTURES, Generation, read_generations
+from likeness.evaluation.foreign import Generation, read_generations
 from likeness.recipe import SampleConfig
 
 SETTINGS = "Steps: 28, Sampler: Euler a, Schedule type: Automatic, CFG scale: 5.5, Seed: 4294967295, Size: 832x1216"
@@ -503,7 +502,3 @@ def test_what_is_no_folder_is_refused(tmp_path: Path, name: str, words: str):
     png(tmp_path / "a.png")
     with pytest.raises(PictureError, match=words):
         read_generations(tmp_path / name)
-
-
-def test_the_same_files_are_pictures_here_as_where_they_are_added():
-    assert origins.PICTURES == PICTURES

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from likeness.errors import PictureError, WorkspaceError
-from likeness.images import MAX_PIXELS, Pixels, cropped, fit, open_pixels, save_png, sha256_of
+from likeness.images import FORMATS, MAX_PIXELS, SUFFIXES, Pixels, cropped, fit, open_pixels, save_png, sha256_of
 from likeness.records import Box
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
@@ -401,3 +401,9 @@ def test_saving_writes_what_other_programs_open(tmp_path: Path):
     save_png(tmp_path / "a.png", noise())
     with Image.open(io.BytesIO((tmp_path / "a.png").read_bytes())) as image:
         assert (image.format, image.mode, image.size) == ("PNG", "RGB", (40, 30))
+
+
+def test_what_names_of_pictures_end_in_is_of_the_formats_that_are_read_and_of_each():
+    known = Image.registered_extensions()
+    assert {known[ending] for ending in SUFFIXES if ending in known} == {*FORMATS} & {*known.values()}
+    assert SUFFIXES - known.keys() <= {".avif", ".webp"}, "of a Pillow that is built without them"

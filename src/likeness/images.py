@@ -20,7 +20,18 @@ from PIL import ExifTags, Image, ImageCms, PngImagePlugin, UnidentifiedImageErro
 from likeness.errors import PictureError, WorkspaceError
 from likeness.records import Box, write_atomically
 
-__all__ = ["FORMATS", "MAX_PIXELS", "Pixels", "cropped", "fit", "jpeg_quality", "open_pixels", "save_png", "sha256_of"]
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "Pixels",
+    "cropped",
+    "fit",
+    "jpeg_quality",
+    "open_pixels",
+    "save_png",
+    "sha256_of",
+]
 
 Pixels = NDArray[numpy.uint8]
 
@@ -29,6 +40,12 @@ MAX_PIXELS = 200_000_000
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 """What is decoded, by Pillow's names. Others that Pillow knows run programs (EPS) or have seldom-tested decoders."""
+
+SUFFIXES = frozenset(
+    {".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm"}
+    | {".tif", ".tiff", ".webp"}
+)
+"""What the names of files in these formats end in."""
 
 # What Pillow's decoders raise on broken bytes: documented are OSError and SyntaxError, the others escape from parsing.
 _BROKEN = (

@@ -13,10 +13,10 @@ from likeness import pipeline
 from likeness.cli.invocation import typed
 from likeness.cli.names import pictures_meant
 from likeness.cli.tables import SHOWN, add_row, facts_table, fault_words, plain_table, unbroken
-from likeness.dataset.origins import PICTURES
 from likeness.dataset.summaries import candidates, missing, summary, untold
 from likeness.errors import LikenessError, TooFewPictures, WorkspaceError
 from likeness.events import Report
+from likeness.images import SUFFIXES
 from likeness.messages import listed
 from likeness.pipeline.curation import measured_lacks
 from likeness.recipe import Recipe
@@ -126,7 +126,7 @@ def why(pictures: Sequence[Picture], path: str, *, images: Path) -> dict[str, An
         WorkspaceError: where there is no such picture, or several, or it has no record yet.
     """
     records = {one.path: one for one in pictures}
-    files = [file.relative_to(images).as_posix() for file in images.rglob("*") if file.suffix.lower() in PICTURES]
+    files = [file.relative_to(images).as_posix() for file in images.rglob("*") if file.suffix.lower() in SUFFIXES]
     named, *others = pictures_meant(path, sorted({*records, *files}), images)
     if others:
         raise WorkspaceError(f"{path!r} could be any of {listed([named, *others])}. Name one of them.")

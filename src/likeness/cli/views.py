@@ -9,10 +9,10 @@ from typing import Any
 from likeness.cli.invocation import typed
 from likeness.dataset.choice import LEFT_OVER
 from likeness.dataset.curate import FEW
-from likeness.dataset.origins import PICTURES
 from likeness.dataset.summaries import summary
 from likeness.errors import CheckpointError, MissingExtra
 from likeness.events import read_events, silent
+from likeness.images import SUFFIXES
 from likeness.messages import counted
 from likeness.pipeline import STEPS, all_steps, best_lora
 from likeness.pipeline.bench import Bench
@@ -91,7 +91,7 @@ def _curating(workspace: Workspace, recipe: Recipe, pictures: Sequence[Picture])
     """
     command = typed("curate", workspace.root)
     files = {path.relative_to(workspace.images).as_posix() for path in workspace.images.rglob("*")}
-    new = [path for path in files - {one.path for one in pictures} if PurePath(path).suffix.lower() in PICTURES]
+    new = [path for path in files - {one.path for one in pictures} if PurePath(path).suffix.lower() in SUFFIXES]
     if new or not pictures:
         return command
     if not any(one.use == "train" for one in pictures):

@@ -13,11 +13,11 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
 
-from likeness.dataset.origins import PICTURES, Origin, files_in, origins, repeats_in, said_in
+from likeness.dataset.origins import Origin, files_in, origins, repeats_in, said_in
 from likeness.dataset.sources import NOTES, PACKED, Chunks, Source, is_picture, open_source, stem
 from likeness.errors import PictureError, WorkspaceError
 from likeness.events import Event, Report, silent
-from likeness.images import sha256_of
+from likeness.images import SUFFIXES, sha256_of
 from likeness.records import make_folder
 
 __all__ = ["Intake", "Origin", "add", "origins"]
@@ -79,7 +79,7 @@ def add(
         found = [open_source(path, workspace=images.parent.resolve(), opened=opened) for path in sources]
         total = sum(is_picture(name) for one in found for name in one.files)
         if total == 0:
-            raise PictureError(f"No source holds a picture. Pictures end in {', '.join(sorted(PICTURES))}.")
+            raise PictureError(f"No source holds a picture. Pictures end in {', '.join(sorted(SUFFIXES))}.")
         with _stage_in(images) as stage:
             desk = _Desk(images, stage)
             for one in found:

@@ -10,15 +10,10 @@ from typing import Any
 from pydantic import Field
 
 from likeness.errors import WorkspaceError
+from likeness.images import SUFFIXES
 from likeness.records import Record, Sha256
 
-__all__ = ["PICTURES", "Origin", "files_in", "origins", "repeats_in", "said_beside", "said_in"]
-
-PICTURES = frozenset(
-    {".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm"}
-    | {".tif", ".tiff", ".webp"}
-)
-"""What the names of pictures end in: those of `likeness.images.FORMATS`."""
+__all__ = ["Origin", "files_in", "origins", "repeats_in", "said_beside", "said_in"]
 
 SOURCE_KEYS = ("source", "source_url", "post_url", "page_url", "webpage_url", "url", "file_url")
 RIGHTS_KEYS = ("rights", "licence", "license")
@@ -76,7 +71,7 @@ def origins(
         place = "" if folder == images else folder.relative_to(images).as_posix() + "/"
         repeats = repeats_in(place)
         for name in names:
-            if PurePath(name).suffix.lower() in PICTURES:
+            if PurePath(name).suffix.lower() in SUFFIXES:
                 path = place + name
                 id = ids.get(path) if ids else None
                 said = said_beside(folder, name, present)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from likeness.dataset.archives import CHUNK, Archive, free_name, safe_name
-from likeness.dataset.origins import PICTURES, files_in
+from likeness.dataset.origins import files_in
 from likeness.errors import PictureError
+from likeness.images import SUFFIXES
 
 __all__ = ["NOTES", "PACKED", "Chunks", "Source", "is_picture", "open_source", "stem"]
 
@@ -51,7 +52,7 @@ def stem(name: str) -> str:
 
 def is_picture(name: str) -> bool:
     """Whether a file's name is one of a picture."""
-    return PurePosixPath(name).suffix.lower() in PICTURES
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def open_source(path: Path, *, workspace: Path, opened: ExitStack) -> Source:
@@ -83,7 +84,7 @@ def open_source(path: Path, *, workspace: Path, opened: ExitStack) -> Source:
     if not is_picture(place.name):
         raise PictureError(
             f"{path} is no picture: its name ends in {place.suffix or 'nothing'!r}. Add a folder, a .zip, or one of "
-            f"{', '.join(sorted(PICTURES))}."
+            f"{', '.join(sorted(SUFFIXES))}."
         )
     endings = [place.with_suffix(ending) for ending in NOTES] + [Path(f"{place}{ending}") for ending in NOTES]
     return Source("", {safe_name(one.name): _reader(one) for one in (place, *endings) if one.is_file()})

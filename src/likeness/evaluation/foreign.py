@@ -21,15 +21,10 @@ from likeness.evaluation.facts import (
     without_loras,
 )
 from likeness.evaluation.graphs import graph_facts
+from likeness.images import SUFFIXES
 from likeness.records import Record
 
-__all__ = ["PICTURES", "Generation", "read_generations"]
-
-PICTURES = frozenset(
-    {".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm"}
-    | {".tif", ".tiff", ".webp"}
-)
-"""What the names of pictures end in: those of `likeness.images.FORMATS`."""
+__all__ = ["Generation", "read_generations"]
 
 NOTHING = "says nothing of how it was made"
 MAX_SEED = 2**64  # ComfyUI's are below it, and others' lower
@@ -91,7 +86,7 @@ def _pictures(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         paths = (Path(place, name) for name in names if not name.startswith("."))
-        yield from (path for path in paths if path.suffix.lower() in PICTURES and path.is_file())
+        yield from (path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def _generation(path: Path, name: str) -> Generation:

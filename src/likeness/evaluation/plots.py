@@ -15,7 +15,7 @@ from likeness.statistics import Interval
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["axes_plot", "front_plot"]
+__all__ = ["axes_plot", "front_plot", "png_of"]
 
 INK, FAINT, LINE, LORA, LIMIT = "#1c2127", "#626b76", "#d5d0c6", "#b5482c", "#b98514"  # the first four are the page's
 COLUMNS = 4  # charts beside each other: of more each is too narrow for its steps
@@ -70,7 +70,7 @@ def axes_plot(scores: Sequence[Score], *, chosen: int | None, limits: Mapping[st
             if place > len(axes) - COLUMNS:
                 plot.set_xlabel("step")
         _legend(figure)
-        return _png(figure)
+        return png_of(figure)
 
 
 def _curves(plot: Any, scores: Sequence[Score], chosen: int | None) -> None:
@@ -166,7 +166,7 @@ def front_plot(
         handles, words = plot.get_legend_handles_labels()
         signs = dict(zip(words, handles, strict=True))
         figure.legend(signs.values(), signs.keys(), loc="upper left", ncols=len(signs), bbox_to_anchor=(0.08, 1))
-        return _png(figure)
+        return png_of(figure)
 
 
 def _points(
@@ -229,8 +229,8 @@ def _figure(width: float, height: float) -> Iterator["Figure"]:
         yield Figure(figsize=(width, height), dpi=DPI)
 
 
-def _png(figure: "Figure") -> bytes:
-    """Drawn without a window, with nothing in it that tells when or by which version."""
+def png_of(figure: "Figure") -> bytes:
+    """A figure as a PNG file, drawn without a window, with nothing in it that tells when or by which version."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     drawn = io.BytesIO()

@@ -1,12 +1,12 @@
 """Charts of what was probed: how a LoRA does over its weight, and without each of its blocks."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from likeness.evaluation.blocks import Blocks
 from likeness.evaluation.compare import Difference
+from likeness.evaluation.plots import png_of
 from likeness.evaluation.strength import Strength
 from likeness.records import make_folder, write_atomically
 
@@ -88,10 +88,5 @@ def _errors(plot: Any, rows: Sequence[Sequence[Difference]], title: str) -> None
 
 
 def _save(figure: "Figure", to: Path) -> None:
-    """Drawn without a window, whatever the machine has, and with nothing left in the program's memory."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    drawn = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(drawn, metadata={"Software": None})  # equal data, equal bytes
     make_folder(to.parent)
-    write_atomically(to, drawn.getvalue())
+    write_atomically(to, png_of(figure))

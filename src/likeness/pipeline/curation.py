@@ -8,12 +8,13 @@ from typing import Any
 from likeness.dataset.curate import Beforehand, curate
 from likeness.dataset.digests import digests_of
 from likeness.dataset.labels import Label, read_labels
-from likeness.dataset.origins import PICTURES, Origin, origins
+from likeness.dataset.origins import Origin, origins
 from likeness.dataset.report import curation_page
 from likeness.dataset.seal import read_seal, taken_back, write_seal
 from likeness.dataset.summaries import summary
 from likeness.diffusion.identity import native_side
 from likeness.errors import TooFewPictures, WorkspaceError
+from likeness.images import SUFFIXES
 from likeness.perception.models import PROFILES, models_folder
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.instruments import base_folder, open_reader
@@ -117,7 +118,7 @@ def note_origin(workspace: Workspace, *, source: str, rights: str) -> None:
     """Where the pictures came from of which nobody has said so yet, and the permission they are used under."""
     with workspace.lock("likeness curate"):
         noted = read_records(workspace.sources_jsonl, Origin) if workspace.sources_jsonl.exists() else []
-        files = [path for path in workspace.images.rglob("*") if path.suffix.lower() in PICTURES and path.is_file()]
+        files = [path for path in workspace.images.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
         found = digests_of(files, root=workspace.images, memory=workspace.cache / "digests.json")
         ids = {path.relative_to(workspace.images).as_posix(): id for path, id in zip(files, found, strict=True)}
         told = {

@@ -6,11 +6,11 @@ from pathlib import Path
 from likeness.diffusion.checkpoints import read_header
 from likeness.errors import CheckpointError, EvaluationError, PictureError
 from likeness.evaluation.elsewhere import measure_pictures, shots_by_lora
-from likeness.evaluation.foreign import PICTURES, Generation, read_generations
+from likeness.evaluation.foreign import Generation, read_generations
 from likeness.evaluation.instruments import Real
 from likeness.evaluation.shots import Shot, Subject
 from likeness.events import Event, Report, silent
-from likeness.images import Pixels, open_pixels
+from likeness.images import SUFFIXES, Pixels, open_pixels
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.evaluation import instruments_for, language_of, measure_files, sampling_of
 from likeness.pipeline.scores import measured_with, write_evaluation
@@ -120,7 +120,7 @@ def _places(training: Sequence[Path]) -> list[str]:
 def _pictures_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise PictureError(f"{folder} is {'no folder' if folder.exists() else 'missing'}. Name a folder of pictures.")
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
 
 def _opened(folder: Path, some: Sequence[tuple[Shot, Generation]]) -> list[tuple[Shot, Pixels]]:
