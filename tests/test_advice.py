@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy
 import pytest
-from test_axes import (
+from painters import (
     OUTFITS,
     WHO,
     Painter,

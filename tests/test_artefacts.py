@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy
 import pytest
-from test_axes import base, painted, real_drawings, shots_of
+from painters import base, painted, real_drawings, shots_of
 
 from likeness.evaluation.artefacts import Usual, measures
 from likeness.images import Pixels

@@ -1,174 +1,44 @@
 """Axes: each is lowered by the fault that is planted for it, and by no other. The truth is drawn; no model is asked."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache
 from statistics import fmean
 
 import numpy
 import pytest
+from painters import (
+    OUTFITS,
+    WHO,
+    Painter,
+    base,
+    being,
+    drawn_by,
+    good,
+    measure_by,
+    painted,
+    real_drawings,
+    seen_in,
+    shots_of,
+    strangers,
+    with_fault,
+)
 
 from likeness.evaluation.artefacts import Usual
 from likeness.evaluation.axes import AXES, UNDRAWN, Drawn, Measure, is_as_asked
 from likeness.evaluation.calibration import Mark
-from likeness.evaluation.known import Seen, know
-from likeness.evaluation.languages import LANGUAGES
-from likeness.evaluation.shots import CALLED, Shot, Subject, Worn, plan_shots
-from likeness.images import Pixels
-from likeness.maquette.draw import draw
-from likeness.maquette.world import (
-    KINDS,
-    SCENE_AXES,
-    TRAITS,
-    Drawing,
-    Identity,
-    random_identity,
-    random_scene,
-    trait_tags,
-    visible_axes,
-    visible_traits,
-    with_view,
-)
-from likeness.perception.encoders import PlainEncoder
-from likeness.recipe import EvaluateConfig
-from likeness.records import Reading
-from likeness.seeds import stream
+from likeness.evaluation.shots import CALLED, Shot
+from likeness.maquette.world import Drawing
 
-# -- a character, and who draws it -------------------------------------------------------------------------------------
-
-OUTFITS = ({"garment": "robe", "garment_colour": "black"}, {"garment": "coat", "garment_colour": "orange"})
-WHO = Identity(
-    {
-        **{"eye_shape": "narrow", "left_eye": "gold", "right_eye": "gold", "mark": "left star", "nose": "muzzle"},
-        **{"skin": "tan", "head_ratio": "big", "height": "tall", "build": "slim", "pattern": "plain"},
-        **{"ears": "cat", "horns": "ram", "tail": "fox", "hair_style": "spiky", "hair_colour": "teal"},
-        **{"streak": "pink", "accessory": "scarf", **OUTFITS[0]},
-    }
-)
-"""The character that the tests of evaluation are about. It has two outfits."""
-
-SUBJECT = Subject(
-    trigger="mirachar",
-    class_words="1girl",
-    traits={name: value for name, value in WHO.traits.items() if name not in OUTFITS[0]},
-    outfits=[Worn(outfit, ", ".join(trait_tags(outfit))) for outfit in OUTFITS],
-)
-FLAT: Pixels = numpy.full((8, 8, 3), 128, numpy.uint8)
-ENTIRE = [name for name in TRAITS if name not in KINDS["clothing"]]
-"""What makes a character: its clothes do not."""
-
-Painter = Callable[[Shot], Drawing]
-
-
-def part_of(trait: str) -> str:
-    return next(part for part, names in KINDS.items() if trait in names)
-
-
-def reading_of(one: Drawing) -> Reading:
-    """What a reader sees that never errs: what the scene shows, and as embedding who it is."""
-    row = [float(one.identity[name] == value) / len(ENTIRE) ** 0.5 for name in ENTIRE for value in TRAITS[name]]
-    seen: dict[str, object] = {axis: getattr(one.scene, axis) for axis in visible_axes(one.scene)}
-    seen["traits"] = {name: one.identity[name] for name in visible_traits(one.identity, one.scene)}
-    return Reading.model_validate({**seen, "embedding": row, "instrument": "truth", "instrument_sha256": "0" * 64})
-
-
-def being(one: Drawing, **traits: str) -> Drawing:
-    return replace(one, identity=replace(one.identity, traits={**one.identity.traits, **traits}))
-
-
-def seen_in(one: Drawing, **axes: str) -> Drawing:
-    scene = replace(one.scene, **{axis: value for axis, value in axes.items() if axis != "view"})
-    return replace(one, scene=with_view(scene, axes["view"]) if "view" in axes else scene)
-
-
-def base(shot: Shot) -> Drawing:
-    """Somebody, as is asked for; of the same noise the same one."""
-    return _as_asked(shot, random_identity(stream(shot.seed, "somebody")))
-
-
-def good(shot: Shot) -> Drawing:
-    """The character where it is called, in one of its outfits, and otherwise what the base draws."""
-    if shot.kind in ("class", "others"):
-        return base(shot)
-    outfit = OUTFITS[int(stream(shot.seed, "outfit").integers(len(OUTFITS)))]
-    return _as_asked(shot, replace(WHO, traits={**WHO.traits, **outfit}))
-
-
-def strangers(shot: Shot) -> Drawing:
-    """Others than the base draws, whatever is asked for but the scene."""
-    return replace(base(shot), identity=random_identity(stream(shot.seed, "strangers")))
-
-
-def with_fault(fault: Callable[[Drawing, Shot], Drawing]) -> Painter:
-    """Who does as the good one does, with something wrong in the end."""
-    return lambda shot: fault(good(shot), shot)
-
-
-def _as_asked(shot: Shot, who: Identity) -> Drawing:
-    scene = {axis: value for axis, value in shot.asked.items() if axis in SCENE_AXES}
-    traits = {name: value for name, value in shot.asked.items() if name in TRAITS}
-    return being(Drawing(who, random_scene(stream(shot.seed, "scene"), **scene)), **traits)
-
-
-def painted(one: Drawing) -> Pixels:
-    return draw(one.identity, one.scene, size=32, supersampling=1)
-
-
-def drawn_by(
-    painter: Painter, shots: Sequence[Shot], *, paint: Callable[[Drawing], Pixels] = lambda one: FLAT
-) -> Drawn:
-    """What a painter makes of shots; without `paint` only what is to be seen, and no pixels."""
-    drawings = [painter(shot) for shot in shots]
-    return Drawn(shots, [paint(one) for one in drawings], [reading_of(one) for one in drawings])
-
-
-@cache
-def shots_of(count: int = 16, seed: int = 1) -> tuple[Shot, ...]:
-    """The shots of a plan with a picture of each prompt."""
-    config = EvaluateConfig(count=count, seeds=1)
-    return tuple(plan_shots(SUBJECT, LANGUAGES["maquette"], config, seed=seed))
-
-
-def real_drawings(count: int = 36, seed: int = 0) -> list[Drawing]:
-    """The character in both outfits in each view and framing, in any order; of these so many."""
-    rng = stream(seed, "real")
-    every = [
-        being(Drawing(WHO, random_scene(rng, view=view, framing=framing)), **outfit)
-        for outfit in OUTFITS
-        for view in SCENE_AXES["view"]
-        for framing in SCENE_AXES["framing"]
-    ]
-    return [every[place] for place in rng.permutation(len(every))[:count]]
-
-
-def measure_by(shown: Drawn, *, knows_characters: bool = True) -> Measure:
-    """What all is measured with, by what the base draws."""
-    real = [Seen(FLAT, reading_of(one)) for one in real_drawings()]
-    others = [one for shot, one in zip(shown.shots, shown.readings, strict=True) if not shot.asked.keys() & TRAITS]
-    known = know(
-        real[::3],
-        [one for place, one in enumerate(real) if place % 3],
-        others,
-        part_of=part_of,
-        checklist={},
-        knows_characters=knows_characters,
-    )
-    return Measure(known, shown, PlainEncoder(), None, Usual.of([FLAT]))
-
-
-# -- tests -------------------------------------------------------------------------------------------------------------
-
-SHOTS = shots_of
 LIKENESSES = ("identity", "face", "body", "clothing", "attributes")
 
 
 @pytest.fixture(scope="module")
 def measure() -> Measure:
-    return measure_by(drawn_by(base, SHOTS()))
+    return measure_by(drawn_by(base, shots_of()))
 
 
 def marks_of(axis: str, painter: Painter | Drawn, measure: Measure) -> list[Mark | None]:
-    return AXES[axis](painter if isinstance(painter, Drawn) else drawn_by(painter, SHOTS()), measure)
+    return AXES[axis](painter if isinstance(painter, Drawn) else drawn_by(painter, shots_of()), measure)
 
 
 def mean(axis: str, painter: Painter | Drawn, measure: Measure) -> float:
@@ -177,12 +47,12 @@ def mean(axis: str, painter: Painter | Drawn, measure: Measure) -> float:
 
 
 def kinds_with_marks(axis: str, painter: Painter, measure: Measure) -> set[str]:
-    pairs = zip(SHOTS(), marks_of(axis, painter, measure), strict=True)
+    pairs = zip(shots_of(), marks_of(axis, painter, measure), strict=True)
     return {shot.kind for shot, mark in pairs if mark}
 
 
 def test_who_is_right_is_at_one_and_others_are_at_zero():
-    many = [shot.model_copy(update={"seed": shot.seed + more}) for more in range(2) for shot in SHOTS()]
+    many = [shot.model_copy(update={"seed": shot.seed + more}) for more in range(2) for shot in shots_of()]
     measure, right, wrong = measure_by(drawn_by(base, many)), drawn_by(good, many), drawn_by(strangers, many)
     for axis in LIKENESSES:
         assert mean(axis, right, measure) == pytest.approx(1, abs=0.02)
@@ -224,7 +94,7 @@ def test_the_outfit_that_is_asked_for_is_wanted_and_not_just_one_that_it_has(mea
     def other(one: Drawing, shot: Shot) -> Drawing:
         return being(one, **next(outfit for outfit in OUTFITS if outfit["garment"] != one.identity["garment"]))
 
-    found = zip(SHOTS(), marks_of("clothing", with_fault(other), measure), strict=True)
+    found = zip(shots_of(), marks_of("clothing", with_fault(other), measure), strict=True)
     by_kind = {kind: [mark.value for shot, mark in found if mark and shot.kind == kind] for kind in ("own",)}
     assert max(value for value in by_kind["own"] if value is not None) < 0.95
     shot = Shot(kind="yours", number=0, prompt="mirachar", seed=1, asked={"framing": "full body", "view": "front"})
@@ -235,12 +105,12 @@ def test_the_outfit_that_is_asked_for_is_wanted_and_not_just_one_that_it_has(mea
 
 @pytest.mark.parametrize("axis", LIKENESSES)
 def test_likeness_is_asked_of_those_that_are_to_show_the_character_as_it_is(axis: str, measure: Measure):
-    assert kinds_with_marks(axis, good, measure) == {shot.kind for shot in SHOTS()} & {*CALLED}
+    assert kinds_with_marks(axis, good, measure) == {shot.kind for shot in shots_of()} & {*CALLED}
 
 
 @pytest.mark.parametrize("axis", ["face", "body", "clothing", "attributes"])
 def test_a_reader_that_names_nothing_leaves_a_mark_without_a_value_and_says_so(axis: str, measure: Measure):
-    drawn = drawn_by(good, SHOTS())
+    drawn = drawn_by(good, shots_of())
     blind = replace(drawn, readings=[one.model_copy(update={"traits": {}}) for one in drawn.readings])
     seen, unseen = (marks_of(axis, some, measure) for some in (drawn, blind))
     assert [mark is None for mark in unseen] == [mark is None for mark in seen], "it was asked for none the less"
@@ -249,7 +119,7 @@ def test_a_reader_that_names_nothing_leaves_a_mark_without_a_value_and_says_so(a
 
 
 def test_without_an_embedding_there_is_no_identity_and_a_reason(measure: Measure):
-    drawn = drawn_by(good, SHOTS())
+    drawn = drawn_by(good, shots_of())
     blind = replace(drawn, readings=[one.model_copy(update={"embedding": None}) for one in drawn.readings])
     told = {(mark.value, mark.missing) for mark in marks_of("identity", blind, measure) if mark}
     assert told == {(None, "nothing to compare was seen")}
@@ -257,7 +127,7 @@ def test_without_an_embedding_there_is_no_identity_and_a_reason(measure: Measure
 
 @pytest.mark.parametrize(("axis", "hidden"), [("face", {"view": "back"}), ("body", {"framing": "face"})])
 def test_what_a_scene_hides_is_not_asked_for(axis: str, hidden: dict[str, str], measure: Measure):
-    pairs = list(zip(SHOTS(), marks_of(axis, good, measure), strict=True))
+    pairs = list(zip(shots_of(), marks_of(axis, good, measure), strict=True))
     of_those = [mark for shot, mark in pairs if shot.kind == "own" and hidden.items() <= shot.asked.items()]
     of_others = [mark for shot, mark in pairs if shot.kind == "own" and not hidden.items() <= shot.asked.items()]
     assert of_those
@@ -296,7 +166,7 @@ def half_deaf(shot: Shot) -> Drawing:
 
 
 def test_freedom_is_told_by_what_the_base_itself_does():
-    measure = measure_by(drawn_by(half_deaf, SHOTS()))
+    measure = measure_by(drawn_by(half_deaf, shots_of()))
     alike = with_fault(lambda one, shot: replace(one, scene=half_deaf(shot).scene))
     never = with_fault(lambda one, shot: seen_in(one, view="front" if one.scene.view == "back" else "back"))
     assert mean("freedom", alike, measure) == pytest.approx(1, abs=0.1)
@@ -308,20 +178,20 @@ def test_what_the_base_cannot_draw_is_not_held_against_a_lora():
     def still(one: Drawing, shot: Shot) -> Drawing:
         return seen_in(one, pose="standing" if one.scene.pose != "standing" else "waving")
 
-    measure = measure_by(drawn_by(lambda shot: still(base(shot), shot), SHOTS()))
+    measure = measure_by(drawn_by(lambda shot: still(base(shot), shot), shots_of()))
     assert mean("freedom", with_fault(still), measure) == pytest.approx(1)
     assert mean("freedom", with_fault(FAST["freedom"]), measure) < 0.7, "all else is"
 
 
 def test_where_the_base_can_do_nothing_of_it_nothing_is_told_and_the_reason_is():
-    nowhere = drawn_by(lambda shot: seen_in(base(shot), background="nowhere"), SHOTS())
+    nowhere = drawn_by(lambda shot: seen_in(base(shot), background="nowhere"), shots_of())
     marks = [mark for mark in marks_of("adherence", good, measure_by(nowhere)) if mark]
     assert {(mark.value, mark.missing) for mark in marks} == {(None, "the base itself does not draw background")}
     assert {mark.raw for mark in marks} == {1.0}, "what was seen is kept"
 
 
 def test_a_reader_that_tells_no_background_is_named_as_the_reason(measure: Measure):
-    drawn = drawn_by(good, SHOTS())
+    drawn = drawn_by(good, shots_of())
     blind = replace(drawn, readings=[one.model_copy(update={"background": None}) for one in drawn.readings])
     told = {(mark.value, mark.raw, mark.missing) for mark in marks_of("adherence", blind, measure) if mark}
     assert told == {(None, None, "the reader does not tell background")}
@@ -374,15 +244,15 @@ def test_leak_is_the_likeness_beyond_the_bases_own_picture_of_the_same_noise(mea
 def test_a_leak_is_paired_picture_by_picture(measure: Measure):
     before = measure.known.ruler
     assert before is not None
-    own = {shot.seed: mark.value for shot, mark in zip(SHOTS(), before.marks(measure.base.readings), strict=True)}
-    for shot, mark in zip(SHOTS(), marks_of("leak", leaky, measure), strict=True):
+    own = {shot.seed: mark.value for shot, mark in zip(shots_of(), before.marks(measure.base.readings), strict=True)}
+    for shot, mark in zip(shots_of(), marks_of("leak", leaky, measure), strict=True):
         if mark:
             assert mark.value == pytest.approx(1 - (own[shot.seed] or 0), abs=0.02)
 
 
 @pytest.mark.parametrize("axis", ["leak", "drift"])
 def test_what_the_base_did_not_draw_is_compared_with_nothing(axis: str, measure: Measure):
-    moved = [shot.model_copy(update={"seed": shot.seed + 1}) for shot in SHOTS()]
+    moved = [shot.model_copy(update={"seed": shot.seed + 1}) for shot in shots_of()]
     told = {(mark.value, mark.missing) for mark in AXES[axis](drawn_by(leaky, moved), measure) if mark}
     assert told == {(None, UNDRAWN)}
 
@@ -395,8 +265,8 @@ def test_economy_is_how_much_of_the_likeness_the_trigger_brings(measure: Measure
 
 
 def test_drift_is_how_far_pictures_without_the_trigger_move():
-    without = [shot for shot in SHOTS() if shot.kind in ("class", "others")]
-    shots = [shot for shot in SHOTS() if shot.kind == "own"][:3] + without
+    without = [shot for shot in shots_of() if shot.kind in ("class", "others")]
+    shots = [shot for shot in shots_of() if shot.kind == "own"][:3] + without
     measure = measure_by(drawn_by(base, shots, paint=painted))
     still, moved, more = (
         drawn_by(painter, shots, paint=painted)
@@ -411,20 +281,20 @@ def test_drift_is_how_far_pictures_without_the_trigger_move():
 
 def test_without_training_pictures_copies_are_not_told_and_that_is_said(measure: Measure):
     marks = marks_of("memorisation", good, measure)
-    assert {shot.kind for shot, mark in zip(SHOTS(), marks, strict=True) if not mark} == {"class", "others"}
+    assert {shot.kind for shot, mark in zip(shots_of(), marks, strict=True) if not mark} == {"class", "others"}
     assert {(m.value, m.missing) for m in marks if m} == {(None, "the training pictures are not there")}
 
 
 def test_a_picture_that_is_blank_counts_and_all_are_looked_at(measure: Measure):
     usual = replace(measure, usual=Usual.of([painted(one) for one in real_drawings(6)]))
-    some = drawn_by(good, SHOTS()[:6], paint=painted)
+    some = drawn_by(good, shots_of()[:6], paint=painted)
     blank = replace(some, pixels=[numpy.full_like(some.pixels[0], 77), *some.pixels[1:]])
     assert [mark and mark.value for mark in AXES["artefacts"](some, usual)] == [0.0] * 6
     assert [mark and mark.value for mark in AXES["artefacts"](blank, usual)] == [1.0, *[0.0] * 5]
 
 
 def test_a_reader_that_knows_no_characters_tells_no_likeness_as_a_whole_but_its_parts():
-    measure = measure_by(drawn_by(base, SHOTS()), knows_characters=False)
+    measure = measure_by(drawn_by(base, shots_of()), knows_characters=False)
     for axis in ("identity", "leak", "economy"):
         told = {(mark.value, mark.missing) for mark in marks_of(axis, good, measure) if mark}
         assert told == {(None, "this reader does not tell characters apart")}

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
+from painters import WHO, Truth, base, being, good, instruments_of, real_of, shots_of
 from safetensors import safe_open
-from test_axes import WHO, base, being, good, shots_of
-from test_strength import Truth, instruments_of, real_of
 from typer.testing import CliRunner
 
 from likeness.cli import app
@@ -143,7 +142,6 @@ def test_what_cannot_be_measured_is_refused(blocks: dict[str, list[str]], match:
 
 def test_a_record_is_read_back_and_a_chart_is_drawn(told: Blocks, tmp_path: Path):
     assert Blocks.model_validate_json(told.model_dump_json()) == told
-    pytest.importorskip("matplotlib")
     draw_blocks(told, tmp_path / "plots" / "blocks.png")
     assert open_pixels(tmp_path / "plots" / "blocks.png").std() > 10
 
@@ -259,7 +257,6 @@ def answer_of(*words: str) -> dict:
 
 
 def test_both_commands_leave_what_they_found_and_draw_nothing_twice(workspace: Workspace):
-    pytest.importorskip("matplotlib")
     root, pictures = workspace.root, workspace.evaluation / "pictures"
     strength = answer_of("strength", str(root), "--weights", "0.5,1")
     assert strength == json.loads(workspace.strength_json.read_text())

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy
 import pytest
+from painters import WHO, reading_of, real_drawings
 from PIL import Image
-from test_axes import WHO, reading_of, real_drawings
 
 from likeness.evaluation.copies import Copies
 from likeness.evaluation.known import Seen

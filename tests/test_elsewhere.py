@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy
 import pytest
-from test_axes import FLAT, base, good, painted, part_of, reading_of, real_drawings, strangers
+from painters import FLAT, base, good, painted, part_of, reading_of, real_drawings, strangers
 
 from likeness.errors import EvaluationError
 from likeness.evaluation.axes import UNDRAWN

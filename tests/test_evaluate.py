@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy
 import pytest
-from test_axes import SUBJECT, Painter, base, being, good, part_of, reading_of, real_drawings, strangers
+from painters import SUBJECT, Painter, base, being, good, part_of, reading_of, real_drawings, strangers
 
 from likeness.errors import EvaluationError
 from likeness.evaluation.evaluate import BASE, Candidate, Evaluation, evaluate

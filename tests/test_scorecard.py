@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import numpy
 import pytest
-from test_axes import FLAT, OUTFITS, TRAITS, base, being, drawn_by, good, measure_by, reading_of, shots_of, with_fault
+from painters import FLAT, OUTFITS, base, being, drawn_by, good, measure_by, reading_of, shots_of, with_fault
 
 from likeness.evaluation.axes import AXES, Drawn, Measure
 from likeness.evaluation.calibration import Mark
 from likeness.evaluation.details import Detail, details_of, mirrored
 from likeness.evaluation.scorecard import KINDS, Score, judge, judged, measured_of, rules_of, score
 from likeness.evaluation.shots import Shot
+from likeness.maquette.world import TRAITS
 from likeness.recipe import EvaluateConfig
 from likeness.records import Reading
 from likeness.statistics import wilson

@@ -1,64 +1,27 @@
 """Strength: the weight that is recommended is the one at which the character is right and nothing else suffers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy
 import pytest
-from test_axes import WHO, Painter, base, being, good, part_of, reading_of, real_drawings, seen_in, shots_of
+from painters import WHO, Painter, Truth, base, being, good, instruments_of, real_of, seen_in, shots_of
 
 from likeness.errors import EvaluationError, RecipeError, WorkspaceError
 from likeness.evaluation.choose import Choice
 from likeness.evaluation.evaluate import BASE
-from likeness.evaluation.instruments import Instruments, Real
+from likeness.evaluation.instruments import Real
 from likeness.evaluation.probe_charts import draw_strength
 from likeness.evaluation.shots import Shot
 from likeness.evaluation.strength import WEIGHTS, Strength, few_of, name_of, sweep
-from likeness.images import Pixels, open_pixels
+from likeness.images import open_pixels
 from likeness.maquette.world import Drawing
-from likeness.perception.encoders import PlainEncoder
 from likeness.pipeline.probing import chosen_lora, weights_of
 from likeness.pipeline.scores import Measured, Verdict
 from likeness.recipe import EvaluateConfig
-from likeness.records import Reading
-from likeness.seeds import stream
 from likeness.workspace import Workspace
 
 CONFIG = EvaluateConfig(leak_limit=0.5, first=4)
 SHOTS = shots_of()
-
-
-class Truth:
-    """A reader that never errs, since it has drawn the pictures: each drawing is a speckle of its own."""
-
-    same_character = 0.5
-
-    def __init__(self) -> None:
-        self.drawings: dict[bytes, Drawing] = {}
-
-    def paint(self, one: Drawing) -> Pixels:
-        pixels = stream(1, str(one)).integers(0, 256, (8, 8, 3)).astype(numpy.uint8)
-        self.drawings[pixels.tobytes()] = one
-        return pixels
-
-    def read(self, pictures: Sequence[Pixels]) -> list[Reading]:
-        return [reading_of(self.drawings[one.tobytes()]) for one in pictures]
-
-
-def instruments_of(truth: Truth, painters: Mapping[str, Painter]) -> Instruments:
-    return Instruments(
-        draw=lambda who, shots: [truth.paint(painters[who](shot)) for shot in shots],
-        reader=truth,
-        traits_of=lambda reading: reading.traits,
-        part_of=part_of,
-        encoder=PlainEncoder(),
-        copy_encoder=PlainEncoder(),
-    )
-
-
-def real_of(truth: Truth) -> Real:
-    real = [truth.paint(one) for one in real_drawings()]
-    return Real(real[::3], [one for place, one in enumerate(real) if place % 3])
 
 
 def weak(shot: Shot) -> Drawing:
@@ -131,7 +94,6 @@ def test_a_record_is_read_back_as_it_was():
 
 
 def test_a_chart_is_drawn_also_where_no_weight_is_recommended(tmp_path: Path):
-    pytest.importorskip("matplotlib")
     for found in (swept(at_0_8=good, at_1_0=good), swept(at_0_8=burnt, at_1_0=burnt)):
         draw_strength(found, tmp_path / "plots" / "strength.png")
         pixels = open_pixels(tmp_path / "plots" / "strength.png")
