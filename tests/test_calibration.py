@@ -7,7 +7,7 @@ import numpy
 import pytest
 
 from likeness.errors import PictureError
-from likeness.evaluation.calibration import Mark, Ruler, bin_of
+from likeness.evaluation.calibration import Mark, Ruler, Scale, bin_of
 from likeness.maquette.draw import draw
 from likeness.maquette.world import TRAITS, Identity, character, random_identity, random_scene
 from likeness.perception.maquette import MaquetteReader
@@ -112,6 +112,12 @@ def test_where_the_encoder_cannot_tell_it_abstains_and_says_from_where():
     (mark,) = ruler.marks([seen(*BETWEEN, view="back")])
     assert mark.value is None
     assert mark.missing == "x cannot tell this character from others in the view 'back'"
+
+
+def test_too_few_real_pictures_tell_no_scale():
+    scale = Scale.of([("front", 1.0)] * 3, [("front", 0.2)] * 5)
+    mark = scale.mark("front", 0.9, instrument="x")
+    assert (mark.value, mark.missing) == (None, "too few real pictures, to tell how alike they are")
 
 
 def test_too_few_pictures_are_refused_with_what_to_do():

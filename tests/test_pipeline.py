@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -22,6 +23,7 @@ from likeness.errors import (
     ResumeError,
     WorkspaceError,
 )
+from likeness.evaluation.scorecard import Score, rules_of
 from likeness.events import Event, Report, read_events, silent
 from likeness.images import open_pixels, save_png
 from likeness.perception.plain import PlainReader
@@ -398,3 +400,51 @@ def test_a_base_is_read_once_until_it_changes(workspace: Workspace, recipe: Reci
     first = Bench(workspace, recipe, silent).base_digest
     monkeypatch.setattr("likeness.pipeline.bench.sha256_of", refused)
     assert Bench(workspace, recipe, silent).base_digest == first
+
+
+# -- early stopping ----------------------------------------------------------------------------------------------------
+
+
+def held_out(workspace: Workspace, count: int = 1) -> None:
+    """A person holds out as many pictures, from 2.png on; there are enough of them."""
+    for number in range(8 + count):
+        red = numpy.full((32, 32, 3), (100 + 10 * number, 0, 0), numpy.uint8)
+        save_png(workspace.images / f"{number}.png", red)
+    rows = "".join(f"{number}.png,held-out\n" for number in range(2, 2 + count))
+    workspace.labels_csv.write_text(f"path,use\n{rows}")
+
+
+def test_a_run_that_gains_nothing_ends_early_and_evaluation_draws_nothing_twice(
+    workspace: Workspace, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+):
+    """None of them is like the character, so the first is the best; without limits it may be published."""
+    unlimited = [replace(rule, limit=None) for rule in rules_of(recipe.evaluate)]
+    monkeypatch.setattr("likeness.evaluation.watch.rules_of", lambda config: unlimited)
+    held_out(workspace, 4)
+    watched = changed(recipe, "perception", reader="fake_reader:KnowingReader")
+    watched = changed(watched, "train", steps=5, save_every=1, early_stop=1)
+    watched = changed(watched, "evaluate", count=8, first=2, seeds=1, finalists=1, confirm=False)
+    run(workspace, watched, TO_TRAIN)
+    trained = Run(workspace.runs / "0001")
+    assert len(trained.checkpoints) == 2
+    told = next(event for event in read_events(trained.events) if event.note.startswith("ends after"))
+    assert told.note.startswith("ends after step 2: 1 checkpoint in a row is no better than step 1 (identity ")
+    assert trained.lora("Mira").exists()
+    assert fresh_steps(workspace, watched, ["train"]) == {"train": True}
+    looked_at = {path: path.stat().st_mtime_ns for path in workspace.evaluation.rglob("*.png")}
+    run(workspace, watched, ["evaluate"])
+    assert {path: path.stat().st_mtime_ns for path in looked_at} == looked_at
+    assert {one.step for one in read_records(workspace.scores_jsonl, Score)} == {None, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("holds_out", "told"), [(False, "no picture was held out"), (True, "tells no characters apart")]
+)
+def test_early_stopping_that_could_tell_nothing_is_refused(
+    workspace: Workspace, recipe: Recipe, holds_out: bool, told: str
+):
+    if holds_out:
+        held_out(workspace)
+    with pytest.raises(RecipeError, match=f"train.early_stop = 2, but .*{told}"):
+        run(workspace, changed(recipe, "train", early_stop=2), TO_TRAIN)
+    assert workspace.numbered_runs() == []

@@ -31,8 +31,10 @@ from likeness.recipe import EncodeConfig, TrainConfig
 from likeness.records import Checkpoint, PictureLoss, read_records
 from likeness.training.batches import draw
 from likeness.training.data import DataSet, load_data
+from likeness.training.logbook import Looks
 from likeness.training.noise import Noising
 from likeness.training.train import train
+from likeness.workspace import Run
 
 QUICK = {"steps": 6, "batch": 2, "learning_rate": 1e-2, "rank": 2, "save_every": 3}
 
@@ -55,7 +57,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def trained(cache: Path, run: Path, model: DiffusionModel, **fields: Any) -> list[Checkpoint]:
-    names = ("strip", "report", "seed")
+    names = ("looks", "report", "seed")
     options = {"seed": 7, **{name: fields.pop(name) for name in names if name in fields}}
     return train(cache, TrainConfig(**{**QUICK, **fields}), model=model, to=run, metadata=NOTES, **options)
 
@@ -145,12 +147,47 @@ def test_strips_are_drawn_when_due_with_the_adapter_in_place(
         with torch.no_grad():
             drawn[step] = model.predict(*shown, data.texts.conditioning[[0]])
 
-    trained(cache, run, model, sample_every=2, strip=strip)
+    trained(cache, run, model, sample_every=2, looks=Looks(strip=strip))
     assert list(drawn) == [2, 4, 6]
     with torch.no_grad():
         base = model.predict(*shown, data.texts.conditioning[[0]])
     assert not torch.equal(drawn[2], base)
     assert not torch.equal(drawn[2], drawn[6])
+
+
+def test_what_watches_is_asked_at_each_checkpoint_but_the_last_with_nothing_beside_the_base(
+    cache: Path, run: Path, model: DiffusionModel, data: DataSet
+) -> None:
+    shown = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([500])
+    base = model.predict(*shown, data.texts.conditioning[[0]])
+    asked: list[int] = []
+
+    def watch(step: int) -> str:
+        asked.append(step)
+        assert Run(run).checkpoint(step).exists()
+        with torch.no_grad():
+            assert torch.equal(model.predict(*shown, data.texts.conditioning[[0]]), base)
+        return ""
+
+    trained(cache, run, model, save_every=2, looks=Looks(watch=watch))
+    assert asked == [2, 4]
+    watched = last(run)
+    other = run.parent / "0002"
+    other.mkdir()
+    trained(cache, other, model, save_every=2)
+    assert all(torch.equal(tensor, watched[name]) for name, tensor in last(other).items()), "it changes nothing"
+
+
+def test_a_run_ends_where_it_is_told_to_and_says_why(cache: Path, run: Path, model: DiffusionModel) -> None:
+    told: list[Event] = []
+    looks = Looks(watch=lambda step: "nothing is gained" if step == 4 else "")
+    checkpoints = trained(cache, run, model, save_every=2, looks=looks, report=told.append)
+    assert [each.step for each in checkpoints] == [2, 4]
+    assert "ends after step 4: nothing is gained" in [event.note for event in told]
+    named, of_step = load_file(run / "mira.safetensors"), last(run, 4)
+    assert all(torch.equal(named[name], tensor) for name, tensor in of_step.items())
+    again = trained(cache, run, model, save_every=2)
+    assert [each.step for each in again] == [2, 4], "a run that has ended does not go on"
 
 
 def test_the_base_is_left_as_it_was(cache: Path, run: Path, model: DiffusionModel, data: DataSet) -> None:

@@ -62,6 +62,8 @@ class Scale:
         place = place if place in self.zeros and place in self.ones else ""
         if place not in self.zeros:
             return Mark(None, raw, "too few pictures of others, to tell what no likeness is")
+        if place not in self.ones:
+            return Mark(None, raw, "too few real pictures, to tell how alike they are")
         span = self.ones[place] - self.zeros[place]
         if span < APART:
             where = f" in the view {place!r}" if place else ""

@@ -1,6 +1,7 @@
 """The training step: which run it is, what its files say, and the strips that it draws on the way."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,13 @@ def train_inputs(bench: Bench) -> dict[str, str]:
     """Digests of all that training reads, and that its files say. Strips, which are looked at on the way, and how a
     step is made to fit into memory are left out."""
     recipe, usual = bench.recipe, TrainConfig()
+    watched = dict[str, str]()
+    if recipe.train.early_stop:
+        from likeness.pipeline.watching import watch_inputs  # torch comes with it
+
+        watched = watch_inputs(bench)
     return {
+        **watched,
         "cache": bench.digest(bench.workspace.cache / "index.json"),
         "[train]": recipe.train.model_copy(update={name: getattr(usual, name) for name in LEFT_OUT}).digest,
         "name": recipe.character.name,
@@ -45,10 +52,13 @@ def train_lora(bench: Bench) -> list[Path]:
     The last is the one that has the character's name.
     """
     recipe, workspace, model = bench.recipe, bench.workspace, bench.model
+    from likeness.pipeline.watching import watch_of
     from likeness.training.data import refuse_held_out
+    from likeness.training.logbook import Looks
     from likeness.training.train import train
 
     refuse_held_out(workspace.cache, read_seal(workspace.held_out_json))
+    watch = watch_of(bench) if recipe.train.early_stop else None
     started = _begun_run(bench) or workspace.new_run()
     if not started.recipe.exists():
         write_atomically(started.recipe, recipe.to_toml())
@@ -65,7 +75,10 @@ def train_lora(bench: Bench) -> list[Path]:
         to=started.root,
         seed=recipe.seed,
         metadata=_metadata(bench),
-        strip=lambda step: _draw_strip(bench, started, step),
+        looks=Looks(
+            strip=partial(_draw_strip, bench, started),
+            watch=partial(watch, started) if watch else None,
+        ),
         report=report,
     )
     named = started.lora(recipe.character.name)
@@ -83,7 +96,7 @@ def _begun_run(bench: Bench) -> Run | None:
     recipe, workspace = bench.recipe, bench.workspace
     latest = workspace.latest_run()
     saved = read_state(latest.state) if latest else None
-    if saved is None or saved.step < saved.origin.train.steps:
+    if saved is None or not saved.is_finished:
         return latest if saved else None
     origin = Origin(
         seed=recipe.seed,

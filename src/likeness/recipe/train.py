@@ -212,6 +212,13 @@ class TrainConfig(Section):
     save_every: int = Field(
         default=250, ge=0, description="Steps between checkpoints, 250: four of 1000 to choose from; 0: only the last."
     )
+    early_stop: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="Checkpoints in a row, none of them better than one before, after which training ends; each is "
+        "looked at as [evaluate] says. 3 is patient; 0: train to the end.",
+    )
     sample_every: int = Field(default=0, ge=0, description="Steps between sample strips; 0: none.")
     sample_prompts: tuple[str, ...] = Field(default=(), description="The prompts of a sample strip, a picture each.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
@@ -258,5 +265,6 @@ def _contradictions(train: TrainConfig) -> list[tuple[Any, str]]:
             f"rank_dropout is LoRA's, and the ranks of a {train.variant} cannot be left out: set it to 0",
         ),
         (train.noise_offset and train.multires_noise, "noise_offset and multires_noise do the same: use one of them"),
+        (train.early_stop and not train.save_every, "early_stop looks at checkpoints: set save_every too"),
         (first > last, f"timestep_range = [{first}, {last}] ends before it begins"),
     ]

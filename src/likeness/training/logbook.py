@@ -4,7 +4,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,11 +21,25 @@ from likeness.training.optimizers import rate_at
 from likeness.training.state import Origin, Saved, load_state, save_state
 from likeness.workspace import Run
 
-__all__ = ["Logbook"]
+__all__ = ["Logbook", "Looks"]
 
 EVENTS = 100  # of a run: enough for a curve, and few enough that waiting for the device costs nothing
 MOST_STEPS_UNTOLD = 50  # so that a long run, too, is heard of every minute or so
 STATE_SECONDS = 60.0  # between saved states: what a crash can cost; saving takes some hundredths of a second
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What is looked at while a run goes on.
+
+    Attributes:
+        strip: draws samples with the base, which has the adapter beside it; called with the number of steps done.
+        watch: says why training ends with a checkpoint, or nothing; called with its step once its file is there, with
+            nothing beside the base, and not after the last.
+    """
+
+    strip: Callable[[int], None] | None = None
+    watch: Callable[[int], str] | None = None
 
 
 class Logbook:
@@ -37,12 +51,13 @@ class Logbook:
         learner: what is trained; its `sums` are this page's: loss and gradient since they were last told, loss since
             the last checkpoint, and how many steps had a finite loss.
         metadata: what every file says about itself.
-        strip: draws samples, where that is wanted.
+        looks: what is looked at on the way.
         report: told of what is done.
 
     Attributes:
         step: how many steps are done.
         checkpoints: so far, of this run's earlier parts too.
+        ended: why the run ends before its last step; empty where it goes on.
     """
 
     def __init__(
@@ -52,12 +67,12 @@ class Logbook:
         *,
         learner: Learner,
         metadata: LoraMetadata,
-        strip: Callable[[int], None] | None,
+        looks: Looks,
         report: Report,
     ) -> None:
         self.run, self.origin, self.config, self.learner = run, origin, origin.train, learner
-        self.metadata, self.strip, self.report = metadata, strip, report
-        self.step, self.checkpoints, self._seconds = 0, list[Checkpoint](), 0.0
+        self.metadata, self.looks, self.report = metadata, looks, report
+        self.step, self.checkpoints, self._seconds, self.ended = 0, list[Checkpoint](), 0.0, ""
         self._told_every = min(max(1, self.config.steps // EVENTS), MOST_STEPS_UNTOLD)
 
     def open(self) -> None:
@@ -71,6 +86,7 @@ class Logbook:
         saved = load_state(self.run.state, self.origin, self.learner)
         if saved:
             self.step, self.checkpoints, self._seconds = saved.step, list(saved.checkpoints), saved.seconds
+            self.ended = saved.ended
         note = f"going on after step {self.step}" if saved else ""
         self.report(Event(stage="train", done=self.step, total=self.config.steps, note=note))
         self._first, self._started = self.step, time.perf_counter()
@@ -106,16 +122,30 @@ class Logbook:
             self._tell(*sums[:2])
         if saves:
             self._save_checkpoint(sums[2])
+            if self.looks.watch and not is_last:
+                self.ended = self._watched(self.looks.watch)
         if keeps:
             self._save_state()
-        if self.strip and _is_due(step, config.sample_every):
+        if self.looks.strip and _is_due(step, config.sample_every):
             with self.learner.at_rest():
-                self.strip(step)
-        if stopping and not is_last:
+                self.looks.strip(step)
+        if stopping and not (is_last or self.ended):
             raise Interrupted(
                 f"Stopped after step {step} of {config.steps}; all of it is saved in {self.run.root}. "
                 "Repeat the command to go on from there."
             )
+
+    def _watched(self, watch: Callable[[int], str]) -> str:
+        """Why the run ends here, or nothing. The adapter is silent meanwhile: what watches opens its file."""
+        adapter = self.learner.adapter
+        weight, adapter.weight = adapter.weight, 0.0
+        try:
+            ended = watch(self.step)
+        finally:
+            adapter.weight = weight
+        if ended:
+            self.say(f"ends after step {self.step}: {ended}")
+        return ended
 
     def close(self) -> None:
         """The last adapter of the run has the character's name too; one that is there already stays. And it is told
@@ -186,6 +216,7 @@ class Logbook:
             checkpoints=tuple(self.checkpoints),
             numbers=self.learner.numbers(),
             tensors=tensors,
+            ended=self.ended,
         )
         save_state(self.run.state, saved, self.learner)
         self._saved_at = time.perf_counter()

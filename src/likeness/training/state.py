@@ -22,7 +22,7 @@ from likeness.training.learner import Learner, Number
 __all__ = ["Origin", "Saved", "load_state", "read_state", "save_state", "stop_requests"]
 
 
-FREE = {"save_every", "save_dtype", "sample_every", "sample_prompts", "checkpointing", "microbatch"}
+FREE = {"save_every", "save_dtype", "early_stop", "sample_every", "sample_prompts", "checkpointing", "microbatch"}
 """Fields of `[train]` that change nothing of what is learnt, so that a run may go on with others."""
 
 
@@ -58,6 +58,7 @@ class Saved(Record):
         checkpoints: written until then.
         numbers: what the optimizer and the scaler of losses keep beside tensors, by name.
         tensors: name of the file, in the same folder, that holds the rest.
+        ended: why it ends here, before its last step; empty where it does not.
     """
 
     origin: Origin
@@ -66,6 +67,12 @@ class Saved(Record):
     checkpoints: tuple[Checkpoint, ...]
     numbers: dict[str, Number]
     tensors: str
+    ended: str = ""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return bool(self.ended) or self.step >= self.origin.train.steps
 
 
 def save_state(folder: Path, saved: Saved, learner: Learner) -> None:

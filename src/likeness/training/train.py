@@ -1,7 +1,7 @@
 """Training: one loop, from encoded pictures to adapter files. Shapes: B batch, D h w latent, T timesteps."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from likeness.training.ladder import Ladder
 from likeness.training.learner import Learner
 from likeness.training.ledger import Ledger
 from likeness.training.lesson import Lesson
-from likeness.training.logbook import MOST_STEPS_UNTOLD, Logbook
+from likeness.training.logbook import MOST_STEPS_UNTOLD, Logbook, Looks
 from likeness.training.noise import Noising
 from likeness.training.objective import loss_weights
 from likeness.training.optimizers import Average, groups_of, new_optimizer, schedule_of, set_rates
@@ -39,6 +39,8 @@ from likeness.workspace import Run
 
 __all__ = ["prepared", "stepped", "train"]
 
+NOTHING = Looks()
+
 
 def train(
     cache: Path,
@@ -48,10 +50,11 @@ def train(
     to: Path,
     seed: int,
     metadata: LoraMetadata,
-    strip: Callable[[int], None] | None = None,
+    looks: Looks = NOTHING,
     report: Report = silent,
 ) -> list[Checkpoint]:
-    """The checkpoints of a run, oldest first; the last is of the last step. The base is left as it was.
+    """The checkpoints of a run, oldest first; the last is of the last step, or of the one that it was
+    ended with. The base is left as it was.
 
     The last one lies in the run's folder under the character's name too.
 
@@ -65,7 +68,7 @@ def train(
         to: the run's folder, `runs/0001` of a workspace.
         seed: of the recipe.
         metadata: what every file says about itself, the character's name as its title; how it was trained is added.
-        strip: draws samples with `model`, which has the adapter beside it; called with the number of steps done.
+        looks: what is looked at on the way; it may end the run before its last step.
         report: told the loss and more, about a hundred times.
 
     Raises:
@@ -88,11 +91,13 @@ def train(
         train=config,
     )
     told = replace(metadata, training={**metadata.training, **_settings(origin, data, verdict)})
-    book = Logbook(Run(to), origin, learner=learner, metadata=told, strip=strip, report=report)
+    book = Logbook(Run(to), origin, learner=learner, metadata=told, looks=looks, report=report)
     try:
         with stop_requests() as stopped:
             book.open()
             for step in range(book.step, config.steps):
+                if book.ended:
+                    break
                 loss = learner.ladder.climbing(partial(lesson.gradient, step), book.say)
                 book.note(loss, stepped(learner, config, step))
                 book.do_what_is_due(stopping=stopped())
