@@ -9,13 +9,20 @@ from likeness.errors import EvaluationError
 from likeness.evaluation.compare import Difference, compare
 from likeness.evaluation.scorecard import KINDS, Judged
 from likeness.evaluation.shots import Shot
+from likeness.statistics import Floats, picture_weights
 
 PROMPTS, SEEDS = 24, 2
 MARGIN = 0.05
 
 
 def judged(
-    means: Mapping[str, float], *, noise: float = 0.0, seed: int = 0, sha256: str = "0" * 64, prompts: int = PROMPTS
+    means: Mapping[str, float],
+    *,
+    noise: float = 0.0,
+    seed: int = 0,
+    sha256: str = "0" * 64,
+    prompts: int = PROMPTS,
+    at: int = 0,
 ) -> list[Judged]:
     """Pictures with values about the mean of each axis; what a prompt does to all of them is the same for each seed."""
     rng, by_prompt = numpy.random.default_rng(seed), numpy.random.default_rng(99).normal(0, 0.1, prompts)
@@ -23,7 +30,7 @@ def judged(
     for number in range(prompts):
         for copy in range(SEEDS):
             values = {axis: mean + by_prompt[number] + rng.normal(0, noise or 1e-12) for axis, mean in means.items()}
-            shot = Shot(kind="own", number=number, prompt=f"p{number}", seed=10 * number + copy)
+            shot = Shot(kind="own", number=at + number, prompt=f"p{at + number}", seed=10 * number + copy)
             found.append(
                 Judged(
                     who="x",
@@ -158,3 +165,16 @@ def test_an_axis_that_one_of_them_could_not_be_told_of_is_left_out_and_economy_a
 def test_the_same_seed_gives_the_same_differences():
     first, second = judged(TWO, noise=0.1), judged(TWO, noise=0.1, seed=1)
     assert compare(first, second, margin=MARGIN, seed=4) == compare(first, second, margin=MARGIN, seed=4)
+
+
+def test_axes_of_as_many_pictures_are_resampled_once(monkeypatch: pytest.MonkeyPatch):
+    made = list[int]()
+
+    def counted(strata: list[str], seeds: int, *, seed: int) -> Floats:
+        made.append(len(strata))
+        return picture_weights(strata, seeds, seed=seed)
+
+    monkeypatch.setattr("likeness.evaluation.compare.picture_weights", counted)
+    one = [*judged(TWO), *judged({"leak": 0.1}, prompts=6, at=PROMPTS)]
+    assert by_axis(one, one).keys() == {"face", "body", "leak"}
+    assert sorted(made) == [6, PROMPTS]

@@ -3,7 +3,8 @@
 Shapes: P prompts, S seeds, R resamples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy
 
@@ -68,7 +69,12 @@ def compare(first: Sequence[Judged], second: Sequence[Judged], *, margin: float,
             "The two share no prompts and seeds. Draw the same prompts with the same seeds with both, or let "
             "likeness evaluate draw them."
         )
-    found = [one for axis in KINDS if (one := _axis(axis, pairs, margin, seed))]
+
+    @cache  # axes of as many prompts and pictures are resampled alike
+    def weights(prompts: int, pictures: int) -> Floats:
+        return picture_weights([""] * prompts, pictures, seed=seed)
+
+    found = [one for axis in KINDS if (one := _axis(axis, pairs, margin, weights))]
     worse = _holm([chance for *_, chance, _ in found])
     better = _holm([chance for *_, chance in found])
     return [
@@ -78,6 +84,7 @@ def compare(first: Sequence[Judged], second: Sequence[Judged], *, margin: float,
 
 
 Told = tuple[str, float, float, Interval, float, float]
+Weights = Callable[[int, int], Floats]
 
 
 def _paired(first: Sequence[Judged], second: Sequence[Judged]) -> list[tuple[Judged, Judged]]:
@@ -86,13 +93,12 @@ def _paired(first: Sequence[Judged], second: Sequence[Judged]) -> list[tuple[Jud
     return [(one, others[key]) for one, key in zip(first, keys, strict=True) if key in others]
 
 
-def _axis(axis: str, pairs: Sequence[tuple[Judged, Judged]], margin: float, seed: int) -> Told | None:
+def _axis(axis: str, pairs: Sequence[tuple[Judged, Judged]], margin: float, weights: Weights) -> Told | None:
     told = [(a, b) for a, b in pairs if axis in a.values and axis in b.values]
     if len({a.shot.prompt for a, _ in told}) < FEWEST:
         return None
     differences_PS = _grid([(a.shot.prompt, b.values[axis] - a.values[axis]) for a, b in told])
-    weights_RPS = picture_weights([""] * len(differences_PS), differences_PS.shape[1], seed=seed)
-    means_R = resampled_means(differences_PS[None], weights_RPS)[:, 0]
+    means_R = resampled_means(differences_PS[None], weights(*differences_PS.shape))[:, 0]
     means_R = means_R[numpy.isfinite(means_R)]
     low, high = numpy.quantile(means_R, ENDS)
     a, b = (float(numpy.mean([one.values[axis] for one in some])) for some in zip(*told, strict=True))
