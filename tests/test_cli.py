@@ -31,8 +31,9 @@ from likeness.workspace import Workspace
 COMMANDS = (
     *("init", "add", "label", "curate", "caption", "audit", "trigger", "encode", "train", "sample", "run"),
     *("show", "inspect", "demo", "doctor", "models", "export-dataset", "import-recipe"),
+    *("evaluate", "compare", "strength", "blocks", "judge", "compat", "convert", "merge", "resize"),
 )
-WITHOUT_RECIPE = {"add", "label", "inspect", "models"}
+WITHOUT_RECIPE = {"add", "label", "inspect", "models", "compare", "compat", "convert", "merge", "resize"}
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,14 @@ def test_every_command_with_a_recipe_takes_set_and_json(command: str):
     told = called(command, "--help").stdout
     assert "--set" in told
     assert "--json" in told
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "models"])
+def test_every_command_takes_json_and_explains_every_option(command: str):
+    told = called(command, "--help").stdout
+    assert "--json" in told
+    options = told.partition("Options:\n")[2].splitlines()
+    assert [line for line in options if line.startswith("  -") and len(line.split("  ")) < 3] == []
 
 
 def test_help_loads_nothing_that_is_slow():

@@ -6,8 +6,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from likeness.cli.tables import add_row, plain_table
+from likeness.cli.tables import add_row, figure, plain_table
 from likeness.evaluation.scorecard import KINDS, Score
+from likeness.messages import listed
 from likeness.pipeline.scores import read_verdict
 from likeness.records import read_records
 from likeness.workspace import Workspace
@@ -45,13 +46,16 @@ def scorecard_table(answer: dict[str, Any]) -> RenderableType:
 
 def comparison_table(told: dict[str, Any]) -> RenderableType:
     """Both adapters by axis, the difference with its interval, and what that means."""
-    table = plain_table("axis", told["first"], told["second"], "difference", "95%", "")
+    table = plain_table("axis", told["first"], told["second"], "difference", "95%", "pictures", "")
     for one in told["differences"]:
         interval = one["difference"]
         word = "worse" if one["is_worse"] else "better" if one["is_better"] else ""
-        figures = (f"{one['first']:.3f}", f"{one['second']:.3f}", f"{interval['mean']:+.3f}")
-        add_row(table, one["axis"], *figures, f"{interval['low']:+.3f} to {interval['high']:+.3f}", word)
-    return Group(table, Text(told["told"]))
+        figures = (figure(one["first"], 3), figure(one["second"], 3), figure(interval["mean"], 3, sign="+"))
+        ends = f"{figure(interval['low'], 3, sign='+')} to {figure(interval['high'], 3, sign='+')}"
+        add_row(table, one["axis"], *figures, ends, str(interval["samples"]), word)
+    harms = [one["axis"] for one in told["differences"] if KINDS[one["axis"]] == "harm"]
+    less = [Text(f"Of {listed(harms, len(harms))} less is better.")] if harms else []
+    return Group(table, *less, Text(told["told"]))
 
 
 def _axes(scores: list[dict[str, Any]]) -> Table:
@@ -76,7 +80,7 @@ def _cell(score: dict[str, Any] | None) -> str:
         return "untold"
     value, untold = score["value"], sum(score["missing"].values())
     gaps = f", {untold} of {score['asked']} untold" if untold else ""
-    return f"{value['mean']:.2f} ({value['low']:.2f} to {value['high']:.2f}{gaps})"
+    return f"{figure(value['mean'])} ({figure(value['low'])} to {figure(value['high'])}{gaps})"
 
 
 def _finding(one: dict[str, Any]) -> Text:

@@ -24,6 +24,7 @@ __all__ = [
     "demo_table",
     "facts_table",
     "fault_words",
+    "figure",
     "file_table",
     "outcome_table",
     "plain_table",
@@ -34,6 +35,15 @@ __all__ = [
 
 SHOWN = 4
 """Paths in a row; --json and the page have them all."""
+
+
+def figure(number: float, digits: int = 2, sign: str = "") -> str:
+    """A number with so many digits behind the point; what rounds to nothing is 0.00 and never -0.00.
+
+    Args:
+        sign: "+" for one in front of what is not negative.
+    """
+    return f"{round(number, digits) + 0.0:{sign}.{digits}f}"
 
 
 def outcome_table(workspace: Workspace, outcomes: Sequence["Outcome"]) -> RenderableType:

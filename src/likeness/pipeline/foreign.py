@@ -13,6 +13,7 @@ from likeness.events import Event, Report, silent
 from likeness.images import SUFFIXES, Pixels, open_pixels
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.evaluation import instruments_for, language_of, measure_files, sampling_of
+from likeness.pipeline.instruments import adapted
 from likeness.pipeline.scores import measured_with, write_evaluation
 from likeness.recipe import Recipe
 from likeness.workspace import Workspace
@@ -49,14 +50,26 @@ def evaluate_file(
     """
     if not lora.is_file():
         raise CheckpointError(f"{lora} is not there. Name a .safetensors file, or a workspace.")
-    bench = Bench(Workspace.create(to), recipe, report)
+    bench = Bench(Workspace(to), recipe, report)
     named = bench.recipe.character
     subject = Subject(named.trigger, named.class_words, {})
     learnt = _pictures_in(training) if training else []
-    with bench.workspace.lock("likeness evaluate"):
-        real = _real_in(references, learnt)
+    real = _real_in(references, learnt)
+    _refuse_unfit(lora, bench)
+    with Workspace.create(to).lock("likeness evaluate"):
         measure_files(bench, {lora.stem: lora}, subject, real, trained_on=_places(learnt))
     return bench.workspace
+
+
+def _refuse_unfit(lora: Path, bench: Bench) -> None:
+    """Opens the LoRA beside the base before anything is drawn: the base alone may draw for an hour."""
+    model = bench.model
+    try:
+        with adapted(model, lora):
+            return
+    except CheckpointError as fault:
+        base = bench.recipe.base.path
+        raise CheckpointError(f"{lora} does not go with base.path = {base!r} (--base). {fault}") from fault
 
 
 def evaluate_pictures(

@@ -182,6 +182,8 @@ def read_verdict(workspace: Workspace) -> Verdict:
         return Verdict.model_validate_json(path.read_bytes())
     except FileNotFoundError as fault:
         raise WorkspaceError(f"{path} is not there. Measure first: likeness evaluate {workspace.root}") from fault
+    except OSError as fault:
+        raise WorkspaceError.of(path, fault) from fault
     except ValueError as fault:
         raise WorkspaceError(
             f"{path} cannot be read. Delete it and repeat: likeness evaluate {workspace.root}"

@@ -1,0 +1,206 @@
+"""`likeness evaluate` and `compare` as a person types them: what is refused, in which words, and with which status."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy
+import pytest
+from safetensors.numpy import save_file
+from typer.testing import CliRunner, Result
+
+from likeness.cli import app
+from likeness.cli.tables import figure
+from likeness.errors import CheckpointError, EvaluationError, LikenessError, RecipeError, WorkspaceError
+from likeness.evaluation.choose import Choice
+from likeness.evaluation.scorecard import Judged
+from likeness.evaluation.shots import Shot
+from likeness.images import save_png
+from likeness.pipeline.comparisons import compare_evaluations
+from likeness.pipeline.scores import Measured, Verdict
+from likeness.recipe import Recipe
+from likeness.records import write_records
+from likeness.workspace import Workspace
+
+PROMPTS = 12
+RECIPE = """
+[character]
+name = "mira"
+kind = "original"
+trigger = "mirachar"
+"""
+
+
+def called(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refused(*arguments: str | Path, by: type[LikenessError]) -> str:
+    """The message that a command is refused with."""
+    with pytest.raises(by) as fault:
+        CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    return str(fault.value)
+
+
+def drawn(who: str, number: int, values: dict[str, float]) -> Judged:
+    shot = Shot(kind="own", number=number, prompt=f"mirachar, scene {number}", seed=number)
+    told = {"who": who, "round": "full", "shot": shot, "values": values, "raws": values, "missing": {}}
+    return Judged(**told, instrument_sha256="0" * 64)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which three checkpoints were measured: one good, one worse in many ways, one hardly different."""
+    workspace = Workspace.create(tmp_path_factory.mktemp("mira"))
+    workspace.recipe.write_text(RECIPE)
+    workspace.evaluation.mkdir()
+    axes = ("identity", "face", "body", "clothing", "attributes")
+    lower = {"base": 0.9, "step-000100": 0.4, "step-000200": 0.0, "step-000300": 0.02}
+    pictures = [
+        drawn(who, number, {**{axis: 0.9 - less for axis in axes}, "drift": less})
+        for who, less in lower.items()
+        for number in range(PROMPTS)
+    ]
+    write_records(workspace.pictures_jsonl, pictures)
+    verdict = Verdict(
+        lora="runs/0001/step-000200.safetensors",
+        choice=Choice(step=200, reason="It is the best.", axes={}),
+        findings={},
+        detectable=None,
+        measured=Measured(instruments={}, sampling={}, base="", versions={}),
+    )
+    workspace.choice_json.write_text(verdict.model_dump_json())
+    return workspace.root
+
+
+@pytest.fixture
+def references(tmp_path: Path) -> Path:
+    (tmp_path / "real").mkdir()
+    for place in range(9):
+        save_png(tmp_path / "real" / f"{place}.png", numpy.full((64, 64, 3), 20 * place, numpy.uint8))
+    return tmp_path / "real"
+
+
+@pytest.fixture
+def lora(tmp_path: Path) -> Callable[..., Path]:
+    """A LoRA of one layer, for another base than the embedded one."""
+
+    def made(**notes: str) -> Path:
+        stem, ranked = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q", numpy.zeros((2, 320))
+        tensors = {f"{stem}.lora_down.weight": ranked, f"{stem}.lora_up.weight": ranked.T.copy()}
+        tensors[f"{stem}.alpha"] = numpy.array(2.0)
+        path = tmp_path / "theirs.safetensors"
+        save_file({name: tensor.astype(numpy.float32) for name, tensor in tensors.items()}, path, metadata=notes)
+        return path
+
+    return made
+
+
+# -- evaluate ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["nowhere", "nowhere.safetensors"])
+def test_what_is_not_there_is_said_to_be_missing_before_anything_else_is_asked_for(name: str):
+    assert f"{name} is not there" in refused("evaluate", name, by=WorkspaceError)
+
+
+def test_options_that_a_character_s_folder_would_ignore_are_refused(evaluated: Path, references: Path):
+    told = refused("evaluate", evaluated, "--references", references, "--reader", "plain", by=RecipeError)
+    assert told.startswith("--references --reader would be ignored")
+
+
+def test_a_file_and_pictures_are_not_measured_at_once(lora: Callable[..., Path], references: Path):
+    assert "Leave out one" in refused("evaluate", lora(), "--pictures", references, by=RecipeError)
+
+
+def test_a_file_that_does_not_say_its_trigger_asks_for_it(lora: Callable[..., Path], references: Path):
+    assert "--trigger is needed" in refused("evaluate", lora(), "--references", references, by=RecipeError)
+
+
+def test_a_file_that_is_no_lora_is_refused_before_a_trigger_is_asked_for(evaluated: Path, references: Path):
+    told = refused("evaluate", evaluated / "likeness.toml", "--references", references, by=CheckpointError)
+    assert "is not a safetensors file" in told
+
+
+def test_a_lora_for_another_base_is_refused_before_anything_is_drawn(lora: Callable[..., Path], references: Path):
+    path = lora(**{"modelspec.trigger_phrase": "theirs"})
+    told = refused("evaluate", path, "--references", references, by=CheckpointError)
+    assert "theirs.safetensors does not go with base.path = 'maquette' (--base)." in told
+    assert not (path.parent / "theirs-evaluation").exists()
+
+
+def test_the_embedded_base_is_read_by_its_own_reader_also_where_it_is_named(
+    lora: Callable[..., Path], references: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[str] = []
+
+    def noted(lora: Path, recipe: Recipe, **_: object):
+        seen.append(recipe.perception.reader)
+        raise EvaluationError("enough")
+
+    monkeypatch.setattr("likeness.pipeline.foreign.evaluate_file", noted)
+    told = ("evaluate", lora(), "--references", references, "--trigger", "theirs")
+    for more in ((), ("--base", "maquette"), ("--base", "other"), ("--base", "other", "--reader", "anime")):
+        refused(*told, *more, by=EvaluationError)
+    assert seen == ["maquette", "maquette", "plain", "anime"]
+
+
+def test_scores_of_a_character_s_folder_are_never_written_over(
+    lora: Callable[..., Path], references: Path, tmp_path: Path
+):
+    called("init", tmp_path / "mira")
+    told = ("evaluate", lora(), "--references", references, "--trigger", "theirs", "--to", tmp_path / "mira")
+    assert "its scores stay" in refused(*told, by=WorkspaceError)
+
+
+def test_what_rounds_to_nothing_has_no_sign():
+    assert [figure(-0.001), figure(-0.004, sign="+"), figure(-0.005123, 3), figure(0.5, sign="+")] == [
+        *("0.00", "+0.00", "-0.005", "+0.50")
+    ]
+
+
+# -- compare -----------------------------------------------------------------------------------------------------------
+
+
+def test_compare_exits_with_1_where_the_second_is_worse_and_names_every_axis(evaluated: Path):
+    done = called("compare", evaluated, f"{evaluated}=step-000100")
+    assert done.exit_code == 1
+    told = " ".join(done.stdout.split())
+    assert "step-000100 is worse on identity, face, body, clothing, attributes, drift." in told
+    assert "Differences up to 0.05, and those that may be chance, do not count." in told
+    assert "Of drift less is better." in told
+
+
+def test_compare_exits_with_0_where_it_is_better_or_hardly_differs(evaluated: Path):
+    better = called("compare", f"{evaluated}=step-000100", evaluated)
+    assert better.exit_code == 0
+    assert "is worse on no axis, better on identity, face" in better.stdout
+    same = called("compare", evaluated, f"{evaluated}=step-000300", "--json")
+    assert same.exit_code == 0
+    told = json.loads(same.stdout)
+    assert (told["worse"], told["better"], told["margin"]) == ([], [], 0.05)
+
+
+def test_the_margin_is_what_the_first_ones_recipe_says_unless_it_is_typed(evaluated: Path):
+    recipe = evaluated / "likeness.toml"
+    recipe.write_text(f"{RECIPE}[evaluate]\nmargin = 0.01\n")
+    try:
+        assert called("compare", evaluated, f"{evaluated}=step-000300").exit_code == 1
+        assert called("compare", evaluated, f"{evaluated}=step-000300", "--margin", "0.03").exit_code == 0
+    finally:
+        recipe.write_text(RECIPE)
+
+
+@pytest.mark.parametrize("margin", ["-1", "2", "x"])
+def test_a_margin_that_is_none_is_refused(evaluated: Path, margin: str):
+    assert called("compare", evaluated, evaluated, "--margin", margin).exit_code == 2
+
+
+def test_compare_of_a_file_says_how_it_is_measured_first(evaluated: Path, lora: Callable[..., Path]):
+    with pytest.raises(EvaluationError, match=r"theirs\.safetensors is a file. Measure it first"):
+        compare_evaluations(str(lora()), str(evaluated))
+
+
+def test_compare_of_a_folder_that_is_not_there_says_so(evaluated: Path, tmp_path: Path):
+    with pytest.raises(WorkspaceError, match=r"nowhere/choice\.json is not there"):
+        compare_evaluations(str(evaluated), str(tmp_path / "nowhere"))
