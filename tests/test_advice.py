@@ -249,16 +249,16 @@ def test_what_nothing_could_be_told_of_a_person_has_to_look_at():
 @pytest.mark.parametrize(
     ("axis", "mean", "is_said"),
     [
-        ("memorisation", 0.04, False),
-        ("memorisation", 0.06, True),
-        ("artefacts", 0.06, True),
+        ("memorisation", 0.09, False),
+        ("memorisation", 0.11, True),
+        ("artefacts", 0.11, True),
         ("leak", 0.54, False),
         ("leak", 0.56, True),
         ("identity", 0.54, True),
         ("identity", 0.56, False),
     ],
 )
-def test_a_limit_is_held_against_the_worse_end_of_the_interval_but_a_leak_must_be_sure(
+def test_harm_is_a_fault_where_it_is_above_its_limit_and_a_leak_must_be_sure(
     axis: str, mean: float, is_said: bool
 ):
     assert bool(findings_of([scored(axis, mean)], CONFIG)) == is_said

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from likeness.evaluation.axes import SCENE
 from likeness.evaluation.details import Detail
-from likeness.evaluation.scorecard import Score
+from likeness.evaluation.scorecard import KINDS, Score
 from likeness.recipe import EvaluateConfig
 from likeness.records import Lack, Record
 
@@ -83,8 +83,20 @@ def _untold(score: Score) -> Finding:
         axis=score.axis,
         fault="untold",
         found=f"nothing could be told of {score.axis}: {reasons}",
-        advice="Look yourself: likeness judge FOLDER asks you, blind, in two minutes.",
+        advice=_way_to_tell(score),
     )
+
+
+def _way_to_tell(score: Score) -> str:
+    """What would tell an axis: the pictures that were missing, or a person."""
+    reasons = " ".join(score.missing)
+    if "training pictures" in reasons:
+        return "Name the pictures that it was trained on, and copies are looked for: --training FOLDER."
+    if "base drew" in reasons or "of others" in reasons or "nobody else" in reasons:
+        return "Put pictures beside them that the base drew, by the same prompts and without a LoRA."
+    if KINDS.get(score.axis) == "likeness":
+        return "Look yourself: likeness judge FOLDER asks you, blind, in two minutes."
+    return "Take a reader that tells it (perception.reader), or look through the pictures on the page."
 
 
 def _undertrained(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
@@ -170,7 +182,7 @@ def _held_fast(fault: Fault, advice: str) -> Callable[[Score, EvaluateConfig], I
 def _above(fault: Fault, limit: str, words: str, advice: str) -> Callable[[Score, EvaluateConfig], Iterator[Finding]]:
     def find(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
         assert score.value
-        if score.value.high > getattr(config, limit):
+        if score.value.mean > getattr(config, limit):  # what may be too much is refused; a fault is what is
             yield Finding(axis=score.axis, fault=fault, found=words.format(_told(score)), advice=advice)
 
     return find

@@ -13,14 +13,15 @@ __all__ = ["Usual", "measures"]
 SIDE = 128  # px, at which pictures are measured, so that sizes do not matter
 ROOM = 0.5  # of the usual range, on each side of it, that is still usual: sixty pictures do not show all that there are
 SAME = 0.5  # levels of 255, the mean difference below which pictures of two prompts are one picture
+FAINT = 0.05  # of full scale: contrast below which there is nothing that noise could be a share of
 MEASURES = ("contrast", "saturation", "noise", "clipped")
 
 
 def measures(pictures: Sequence[Pixels]) -> Floats:
-    """Contrast, saturation, noise and clipped share of each picture, shape (X, 4), each in [0, 1].
+    """Contrast, saturation, noise and clipped share of each picture, shape (X, 4), each 0 or more.
 
-    Contrast is the standard deviation of luma; noise the median difference of neighbours in smooth places, which fine
-    grain raises and edges do not; clipped the share of pixels at 0 or 255 in any channel.
+    Contrast is the standard deviation of luma; noise the median difference of neighbours as a share of it, which grain
+    and mush raise and edges do not; clipped the share of pixels at 0 or 255 in any channel.
     """
     return numpy.array([_measured(fit(picture, SIDE, SIDE)) for picture in pictures]).reshape(len(pictures), 4)
 
@@ -66,7 +67,8 @@ def _measured(pixels: Pixels) -> tuple[float, float, float, float]:
     saturation = float((scaled_HWC.max(-1) - scaled_HWC.min(-1)).mean())
     beside_HW = numpy.abs(numpy.diff(luma_HW, axis=1))[:-1] + numpy.abs(numpy.diff(luma_HW, axis=0))[:, :-1]
     clipped = float(((pixels == 0) | (pixels == 255)).any(-1).mean())
-    return float(luma_HW.std()), saturation, float(numpy.median(beside_HW)), clipped
+    contrast = float(luma_HW.std())
+    return contrast, saturation, float(numpy.median(beside_HW)) / max(contrast, FAINT), clipped
 
 
 def _same(pictures: Sequence[Pixels]) -> list[bool]:
