@@ -103,6 +103,47 @@ def test_the_outfit_that_is_asked_for_is_wanted_and_not_just_one_that_it_has(mea
     assert mark.value == pytest.approx(1), "where none is asked for, either will do"
 
 
+OTHERWISE = {"hair_colour": "red"}
+
+
+def marks_of_yours(one: Drawing, asked: Mapping[str, str], measure: Measure) -> dict[str, Mark | None]:
+    """By axis, the mark of a picture of a person's own prompt."""
+    shot = Shot(kind="yours", number=0, prompt="mirachar", seed=1, asked={"framing": "full body", **asked})
+    drawn = drawn_by(lambda shot: seen_in(one, view="front", framing="full body"), [shot])
+    return {axis: AXES[axis](drawn, measure)[0] for axis in LIKENESSES}
+
+
+@pytest.mark.parametrize("hair", ["red", "teal"])
+def test_what_a_persons_own_prompt_asks_to_be_otherwise_is_no_fault_of_likeness(hair: str, measure: Measure):
+    right, wrong = good(shots_of()[0]), {"ears": "human", "tail": "none"}
+    marks = marks_of_yours(being(right, hair_colour=hair), OTHERWISE, measure)
+    told = {axis: mark.value for axis, mark in marks.items() if mark}
+    assert told == dict.fromkeys(("face", "body", "clothing", "attributes"), pytest.approx(1)), "whoever it looks like"
+    spoilt = marks_of_yours(being(right, hair_colour=hair, **wrong), OTHERWISE, measure)["attributes"]
+    unasked = marks_of_yours(being(right, hair_colour="red"), {}, measure)["attributes"]
+    for mark in (spoilt, unasked):
+        assert mark is not None
+        assert mark.value is not None
+        assert mark.value < 0.9, "all else is wanted as it is"
+
+
+def test_other_clothes_that_a_person_asks_for_make_it_nobody_else(measure: Measure):
+    asked = {"garment": "dress", "garment_colour": "white", "pattern": "dotted"}
+    marks = marks_of_yours(being(good(shots_of()[0]), **asked), asked, measure)
+    assert marks["clothing"] is None
+    assert marks["identity"] is not None
+    assert marks["identity"].value == pytest.approx(1, abs=0.02)
+
+
+def test_what_a_persons_own_prompt_says_of_it_as_it_is_is_wanted(measure: Measure):
+    first, second = (being(good(shots_of()[0]), **outfit) for outfit in OUTFITS)
+    right, other = (marks_of_yours(one, OUTFITS[0], measure) for one in (first, second))
+    assert right["identity"] is not None
+    for marks, is_right in ((right, True), (other, False)):
+        assert marks["clothing"] is not None
+        assert (marks["clothing"].value == pytest.approx(1)) is is_right
+
+
 @pytest.mark.parametrize("axis", LIKENESSES)
 def test_likeness_is_asked_of_those_that_are_to_show_the_character_as_it_is(axis: str, measure: Measure):
     assert kinds_with_marks(axis, good, measure) == {shot.kind for shot in shots_of()} & {*CALLED}

@@ -64,6 +64,11 @@ def test_a_prompt_without_the_trigger_is_of_the_class():
     assert [shot.kind for shot in found["mira"]] == ["class", "yours"]
 
 
+def test_what_a_prompt_says_of_the_character_is_told_where_it_is_called():
+    found = grouped(generation("mirachar, red hair, smile", mira=1.0), generation("1girl, red hair, smile", mira=1.0))
+    assert [shot.asked.get("hair_colour") for shot in found["mira"]] == ["red", None]
+
+
 def test_one_prompt_has_one_number_whoever_drew_it():
     found = grouped(
         generation("mirachar, smile"), generation("mirachar, sad"), generation("mirachar, smile", 2, mira=1.0)
@@ -181,6 +186,16 @@ def test_pictures_whose_seeds_are_not_told_are_measured_but_paired_with_none():
     assert told["identity"].value is not None
     assert told["identity"].value.mean == pytest.approx(1, abs=0.05)
     assert told["leak"].missing == told["drift"].missing == {UNDRAWN: 6}
+
+
+def test_what_the_base_draws_of_prompts_that_say_other_traits_is_somebody_too():
+    some = [generation(f"mirachar, red hair, {view}", seed) for view in VIEWS for seed in (1000, 2000)]
+    shots = grouped(*some)["base"]
+    drawn = {who: [(shot, READER.show(reading_of(PAINTERS[who](shot)))) for shot in shots] for who in ("base", "mira")}
+    found = measure_pictures(drawn, Real(REAL[:8], REAL[8:]), EvaluateConfig(), instruments=INSTRUMENTS, seed=1)
+    told = {(score.who, score.axis): score for score in found.scores}
+    assert len(found.known.others) == len(shots)
+    assert mean(told, "mira", "attributes") == pytest.approx(1, abs=0.05), "of hair it is told nothing"
 
 
 def test_freedom_is_told_of_what_prompts_say(both: dict[tuple[str, str], Score]):

@@ -1,7 +1,7 @@
 """Evaluation: all are asked for the same, cheap looks come first, and who is chosen is drawn afresh."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy
 import pytest
 from painters import SUBJECT, Painter, base, being, good, part_of, reading_of, real_drawings, strangers
 
+from likeness.captions.seen import traits_seen
 from likeness.errors import EvaluationError
 from likeness.evaluation.evaluate import BASE, Candidate, Evaluation, evaluate
 from likeness.evaluation.instruments import Instruments, Real
@@ -18,7 +19,7 @@ from likeness.events import Event
 from likeness.images import Pixels
 from likeness.maquette.world import Drawing
 from likeness.perception.encoders import PlainEncoder
-from likeness.recipe import EvaluateConfig
+from likeness.recipe import CaptionConfig, EvaluateConfig
 from likeness.records import Reading
 from likeness.seeds import seed_of, stream
 
@@ -336,6 +337,15 @@ def test_traits_are_what_the_words_of_a_reader_say():
     (one, _) = by_tags(PlainEncoder()).looked_at(PICTURES)
     assert one.reading.traits == {"hair_colour": "teal"}
     assert one.pixels is PICTURES[0]
+
+
+def test_a_persons_own_prompt_asks_for_what_its_words_say_as_the_reader_names_it():
+    tags = replace(by_tags(PlainEncoder()), traits_of=lambda reading: traits_seen(reading, CaptionConfig(), 0.0))
+    prompt, asked = "mira, 1girl, Red hair, kimono, smile, forest", {"outfit": "school uniform", "view": "front"}
+    shots = [Shot(kind=kind, number=0, prompt=prompt, seed=1, asked=asked) for kind in ("yours", "own")]
+    yours, own = tags.look(shots, PICTURES).shots
+    assert yours.asked == {"hair_colour": "red hair", **asked}, "what the plan says comes first"
+    assert own == shots[1]
 
 
 def test_where_the_reader_knows_nobody_a_general_encoder_stands_in_and_its_weights_are_named():

@@ -7,8 +7,9 @@ import pytest
 
 from likeness.captions.tags import split_tags
 from likeness.evaluation.languages import LANGUAGES, Language, shown_axes
-from likeness.maquette.world import HELD_OUT_VALUES, TRAITS, scene_tags, vocabulary
+from likeness.maquette.world import HELD_OUT_VALUES, TRAITS, random_identity, scene_tags, trait_tags, vocabulary
 from likeness.recipe import EvaluateConfig
+from likeness.seeds import stream
 
 EACH = pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)
 
@@ -59,6 +60,21 @@ def test_a_word_that_is_part_of_another_is_not_understood_as_it():
     booru = LANGUAGES["booru"]
     assert booru.understood("outstanding, nightgown, from behind a door") == {}
     assert booru.understood("laughing, open mouth, forest") == {"expression": "laughing", "background": "forest"}
+
+
+@EACH
+def test_what_is_asked_to_be_otherwise_is_understood_as_that(language: Language):
+    for one in language.overrides:
+        assert language.traits_in(language.say("mira", one.words.upper())) == one.traits
+    for axis, value, words in every_value(language):
+        assert language.traits_in(words) == {}, f"{axis} {value} is of the scene"
+
+
+def test_a_character_of_the_maquette_is_understood_by_its_tags():
+    for number in range(20):
+        traits = random_identity(stream(number, "said")).traits
+        said = {name: value for name, value in traits.items() if value != "none"}
+        assert LANGUAGES["maquette"].traits_in(", ".join(trait_tags(traits))) == said
 
 
 def test_prompts_begin_with_the_words_that_a_base_wants_first():

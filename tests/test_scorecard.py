@@ -215,6 +215,14 @@ def test_an_outfit_that_varies_is_wanted_as_either(measure: Measure):
     assert found["garment"].share == 1
 
 
+def test_a_trait_that_a_persons_own_prompt_asks_to_be_otherwise_is_not_told(measure: Measure):
+    asked = {"framing": "full body", "view": "front", "tail": "cat"}
+    yours = Shot(kind="yours", number=0, prompt="mirachar, cat tail", seed=3, asked=asked)
+    found = details("attributes", drawn_by(good, [yours]), measure)
+    assert "tail" not in found
+    assert found["ears"].share == 1
+
+
 def test_likeness_is_told_by_the_view_that_was_asked_for(measure: Measure):
     def odd(one, shot):
         return being(one, **{n: TRAITS[n][0] for n in ("ears", "horns", "tail")}) if one.scene.view == "back" else one

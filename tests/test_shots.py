@@ -170,6 +170,13 @@ def test_of_a_prompt_of_ones_own_is_wanted_what_it_says():
     assert own.asked == {"view": "three-quarter left", "expression": "smile"}
 
 
+def test_of_a_prompt_of_ones_own_is_wanted_what_it_says_of_the_character():
+    config = EvaluateConfig(count=4, seeds=1, prompts=("front view, red hair, orange coat", "gold eyes"))
+    first, second = of_kind("yours", plan_shots(MIRA, MAQUETTE, config, seed=1))
+    assert first.asked == {"view": "front", "hair_colour": "red", "garment": "coat", "garment_colour": "orange"}
+    assert second.asked == {"left_eye": "gold", "right_eye": "gold"}
+
+
 def test_a_first_look_has_some_prompts_of_each_kind_and_a_picture_of_each():
     few = first_of(planned(), 1 / 4)
     assert Counter(shot.kind for shot in few) == {

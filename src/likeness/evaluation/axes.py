@@ -30,6 +30,7 @@ __all__ = [
     "Measure",
     "adherence",
     "artefacts",
+    "asked_otherwise",
     "attributes",
     "body",
     "clothing",
@@ -122,10 +123,15 @@ Axis = Callable[[Drawn, Measure], Marks]
 def identity(drawn: Drawn, measure: Measure) -> Marks:
     """How alike the character is as a whole, by the reader's embedding: of a photo's face, of a drawing all of it."""
     known = measure.known
-    asked = [shot.kind in CALLED for shot in drawn.shots]
+    asked = [shot.kind in CALLED and not _is_another(shot, known) for shot in drawn.shots]
     if known.ruler is None:
         return [Mark(None, None, known.no_ruler) if one else None for one in asked]
     return [mark if one else None for one, mark in zip(asked, known.ruler.marks(drawn.readings), strict=True)]
+
+
+def _is_another(shot: Shot, known: Known) -> bool:
+    """Whether a prompt asks for somebody who is not quite the character; other clothes make it nobody else."""
+    return any(known.parts[name] != "clothing" for name in asked_otherwise(shot, known))
 
 
 def face(drawn: Drawn, measure: Measure) -> Marks:
@@ -152,11 +158,14 @@ def _part(drawn: Drawn, measure: Measure, part: str) -> Marks:
     known, marks = measure.known, []
     scale = known.scales.get(part)
     for shot, reading in zip(drawn.shots, drawn.readings, strict=True):
+        without = asked_otherwise(shot, known) & {*known.names(part)}
         if shot.kind not in CALLED or not known.names(part) or not known.shows(part, shot.asked):
             marks.append(None)
             continue
-        raw = known.agreement(part, reading, shot.asked)
-        if raw is None or scale is None:
+        raw = known.agreement(part, reading, shot.asked, without=without)
+        if raw is None and without:
+            marks.append(None)
+        elif raw is None or scale is None:
             why = f"the reader named nothing of its {part}"
             marks.append(Mark(None, raw, why if raw is None else "nobody else's pictures to compare with"))
         else:
@@ -330,6 +339,14 @@ def _less(one: Mark, other: Mark) -> Mark:
 
 def _key(shot: Shot) -> tuple[str, int]:
     return shot.prompt, shot.seed
+
+
+def asked_otherwise(shot: Shot, known: Known) -> frozenset[str]:
+    """Traits that a person's own prompt asks to be otherwise than the character's: no likeness is told by them."""
+    if shot.kind != "yours":
+        return frozenset()
+    told = ((name, value) for name, value in shot.asked.items() if name in known.parts)
+    return frozenset(name for name, value in told if not known.is_own(name, value, {}))
 
 
 def seen_of(reading: Reading, name: str) -> str | None:

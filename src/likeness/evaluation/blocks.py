@@ -122,7 +122,7 @@ class _Bench:
         pixels = self.parts.draw(layers, shots)
         self.done += len(shots)
         self.report(Event(stage="blocks", done=min(self.done, self.total), total=self.total))
-        return Drawn(shots, pixels, self.instruments.read(pixels))
+        return self.instruments.look(shots, pixels)
 
     def begin(self, shots: Sequence[Shot], real: Real) -> None:
         """Measures the base, and the whole LoRA against it."""

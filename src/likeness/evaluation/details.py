@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from math import log
 
-from likeness.evaluation.axes import SCENE, Drawn, Measure, is_as_asked, open_names, seen_of
+from likeness.evaluation.axes import SCENE, Drawn, Measure, asked_otherwise, is_as_asked, open_names, seen_of
 from likeness.evaluation.calibration import Mark
 from likeness.evaluation.shots import CALLED
 from likeness.records import Record
@@ -55,7 +55,9 @@ def _traits(part: str, drawn: Drawn, measure: Measure) -> list[Detail]:
         rows = [
             (value, shot.asked)
             for shot, reading in zip(drawn.shots, drawn.readings, strict=True)
-            if shot.kind in CALLED and (value := known.told(name, reading)) is not None
+            if shot.kind in CALLED
+            and name not in asked_otherwise(shot, known)
+            and (value := known.told(name, reading)) is not None
         ]
         if not rows:
             continue

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from likeness.errors import EvaluationError
-from likeness.evaluation.axes import Drawn
 from likeness.evaluation.choose import Choice
 from likeness.evaluation.evaluate import BASE, Evaluation
 from likeness.evaluation.foreign import Generation
@@ -29,12 +28,13 @@ def shots_by_lora(
     numbers = {prompt: place for place, prompt in enumerate(dict.fromkeys(one.prompt for one in generations))}
     found: dict[str, list[tuple[Shot, Generation]]] = {}
     for one in generations:
+        is_of_it = is_called(one.prompt, trigger)
         shot = Shot(
-            kind="yours" if is_called(one.prompt, trigger) else "class",
+            kind="yours" if is_of_it else "class",
             number=numbers[one.prompt],
             prompt=one.prompt,
             seed=NO_SEED if one.seed is None else one.seed,
-            asked=language.understood(one.prompt),
+            asked=language.understood(one.prompt) | (language.traits_in(one.prompt) if is_of_it else {}),
         )
         found.setdefault(_drawn_by(one), []).append((shot, one))
     return found
@@ -71,7 +71,7 @@ def measure_pictures(
     drawn = {}
     for who in (BASE, *(who for who in pictures if who != BASE)):
         shots, pixels = [shot for shot, _ in pictures.get(who, ())], [one for _, one in pictures.get(who, ())]
-        drawn["full", who] = Drawn(shots, pixels, instruments.read(pixels))
+        drawn["full", who] = instruments.look(shots, pixels)
     measure = measure_with(drawn["full", BASE], real.seen(instruments), instruments, config)
     scores, told = [], []
     for (_, who), one in drawn.items():

@@ -72,7 +72,7 @@ class _Desk:
         pixels = self.instruments.draw(who, shots)
         self.done += len(shots)
         self.report(Event(stage="evaluate", done=min(self.done, self.total), total=self.total, note=""))
-        return Drawn(shots, pixels, self.instruments.read(pixels))
+        return self.instruments.look(shots, pixels)
 
     def begin(self, shots: Sequence[Shot]) -> None:
         """Measures the base, by which and the real pictures all else is measured."""

@@ -66,6 +66,18 @@ class Instruments:
             for one, row_E in zip(found, rows, strict=True)
         ]
 
+    def look(self, shots: Sequence[Shot], pixels: Sequence[Pixels]) -> Drawn:
+        """Pictures of shots, with what the reader sees; a person's own prompts ask for what their words say of the
+        character, as the reader's words would."""
+        return Drawn([self._understood(shot) for shot in shots], pixels, self.read(pixels))
+
+    def _understood(self, shot: Shot) -> Shot:
+        if shot.kind != "yours":
+            return shot
+        said = {part.strip().lower(): 1.0 for part in shot.prompt.split(",") if part.strip()}
+        traits = self.traits_of(Reading(tags=said, instrument="prompt", instrument_sha256="0" * 64))
+        return shot.model_copy(update={"asked": {**traits, **shot.asked}})
+
     def looked_at(self, pixels: Sequence[Pixels]) -> list[Seen]:
         """The pictures, with what the reader sees."""
         return [Seen(*pair) for pair in zip(pixels, self.read(pixels), strict=True)]
@@ -101,12 +113,12 @@ class SeenReal:
 
 
 def measure_with(base: Drawn, real: SeenReal, instruments: Instruments, config: EvaluateConfig) -> Measure:
-    """What pictures are measured with, once the base's are there: strangers are what it draws, but for prompts that say
-    something of the character beside its trigger, which the base does not know."""
+    """What pictures are measured with, once the base's are there: strangers are what it draws, but for planned prompts
+    that say something of the character beside its trigger, which the base does not know."""
     strangers = [
         reading
         for shot, reading in zip(base.shots, base.readings, strict=True)
-        if not shot.asked.keys() - {*SCENE, "background"}
+        if shot.kind == "yours" or not shot.asked.keys() - {*SCENE, "background"}
     ]
     known = know(
         real.held_out,

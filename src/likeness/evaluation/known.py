@@ -1,7 +1,7 @@
 """Known: a character as its real pictures show it, which is all that pictures of it are measured against."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -80,9 +80,12 @@ class Known:
         ]
         return not like or any(name in reading.traits for reading in like for name in self.names(part))
 
-    def agreement(self, part: str, reading: Reading, asked: Mapping[str, str] = NOTHING) -> float | None:
+    def agreement(
+        self, part: str, reading: Reading, asked: Mapping[str, str] = NOTHING, *, without: Collection[str] = ()
+    ) -> float | None:
         """The share of a part's traits, of those that a reading names, that are the character's; None for none."""
-        told = {name: value for name in self.names(part) if (value := self.told(name, reading)) is not None}
+        names = [name for name in self.names(part) if name not in without]
+        told = {name: value for name in names if (value := self.told(name, reading)) is not None}
         return sum(self.is_own(*pair, asked) for pair in told.items()) / len(told) if told else None
 
 

@@ -1,7 +1,8 @@
 """Languages: how bases are spoken to, with words for the values that a reader can then tell."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from types import MappingProxyType
 
 from likeness.maquette.world import (
@@ -20,12 +21,13 @@ from likeness.seeds import stream
 
 __all__ = ["LANGUAGES", "Language", "Override", "shown_axes"]
 
+OUTFIT = ("garment", "garment_colour")
 OTHERS = 48  # of the maquette's other characters that can be asked for
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """Something about the character that a prompt asks to be otherwise.
+    """Something that a prompt says of the character, as that it is otherwise than it is.
 
     Attributes:
         traits: what a reader should then see, name to value.
@@ -43,6 +45,7 @@ class Language:
     Attributes:
         axes: of a scene, by axis and value the words for it. A view without a side is met by either side.
         overrides: that may be asked for.
+        traits: what else a person may say of a character.
         backgrounds: by value, the words of those that training pictures seldom have.
         styles: other ways to draw, for which no reader has words.
         others: whole prompts of other things, for a prompt without the trigger.
@@ -53,6 +56,7 @@ class Language:
 
     axes: Mapping[str, Mapping[str, str]]
     overrides: tuple[Override, ...]
+    traits: tuple[Override, ...] = ()
     backgrounds: Mapping[str, str]
     styles: tuple[str, ...] = ()
     others: tuple[str, ...]
@@ -68,21 +72,31 @@ class Language:
     def scene_words(self) -> set[str]:
         """Every word that scenes are said with."""
         said = [words for values in (*self.axes.values(), self.backgrounds) for words in values.values()]
-        return {part.strip().lower() for words in said for part in words.split(",")}
+        return {part for words in said for part in _parts(words)}
 
     def understood(self, prompt: str) -> dict[str, str]:
         """What a prompt written elsewhere asks for, by axis; of two values of an axis the one with more words."""
-        said = {part.strip().lower() for part in prompt.split(",")}
+        said = _parts(prompt)
         asked: dict[str, str] = {}
         for axis, values in {
             **self.axes,
             "background": {**self.axes.get("background", {}), **self.backgrounds},
         }.items():
-            parts = {value: {part.strip() for part in words.split(",")} for value, words in values.items()}
+            parts = {value: _parts(words) for value, words in values.items()}
             found = [value for value, own in parts.items() if own <= said]
             if found:
                 asked[axis] = max(found, key=lambda value: len(parts[value]))
         return asked
+
+    def traits_in(self, prompt: str) -> dict[str, str]:
+        """What a prompt written elsewhere says of the character, by trait."""
+        said = _parts(prompt)
+        found = [one.traits for one in (*self.traits, *self.overrides) if _parts(one.words) <= said]
+        return {name: value for traits in found for name, value in traits.items()}
+
+
+def _parts(words: str) -> set[str]:
+    return {part.strip().lower() for part in words.split(",")}
 
 
 def shown_axes(scene: Mapping[str, str]) -> dict[str, str]:
@@ -104,9 +118,20 @@ def _maquette() -> Language:
     return Language(
         axes=axes,
         overrides=(*hair, *outfits),
+        traits=tuple(_traits()),
         backgrounds=axes["background"],
         others=tuple(_other(number) for number in range(OTHERS)),
     )
+
+
+def _traits() -> Iterator[Override]:
+    """Each value of each trait that has a tag, and those that share one: two eyes, a garment and its colour."""
+    for name, values in TRAITS.items():
+        yield from (Override({name: value}, tag) for value in values for tag in trait_tags({name: value}))
+    eyes = ({"left_eye": colour, "right_eye": colour} for colour in TRAITS["left_eye"])
+    outfits = (dict(zip(OUTFIT, both, strict=True)) for both in product(*(TRAITS[name] for name in OUTFIT)))
+    for traits in (*eyes, *outfits):
+        yield from (Override(traits, tag) for tag in trait_tags(traits))
 
 
 def _other(number: int) -> str:

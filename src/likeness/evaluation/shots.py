@@ -116,7 +116,7 @@ def plan_shots(subject: Subject, language: Language, config: EvaluateConfig, *, 
     rows = pairwise(values, config.count, seed=seed, is_possible=lambda row: is_new(_scene(language, row)))
     asked = [*_with_trigger(subject, language, rows, seed, is_new)]
     for prompt in config.prompts:
-        asked.append(("yours", _called(prompt, subject), language.understood(prompt)))
+        asked.append(("yours", _called(prompt, subject), language.understood(prompt) | language.traits_in(prompt)))
     asked += [*_without_trigger(subject, language, rows, seed)]
     return [
         Shot(kind=kind, number=number, prompt=prompt, seed=_noise(seed, asked, number, copy), asked=shown)

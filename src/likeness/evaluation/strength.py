@@ -114,7 +114,7 @@ def sweep(
     def drawn_by(who: str, some: Sequence[Shot], done: int) -> Drawn:
         pixels = instruments.draw(who, some)
         report(Event(stage="strength", done=len(shots) + done * len(few), total=len(shots) + len(weights) * len(few)))
-        return Drawn(some, pixels, instruments.read(pixels))
+        return instruments.look(some, pixels)
 
     measure = measure_with(drawn_by(BASE, shots, 0), real.seen(instruments), instruments, config)
     marks = [judge(drawn_by(name_of(weight), few, place), measure) for place, weight in enumerate(weights, start=1)]

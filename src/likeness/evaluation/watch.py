@@ -76,8 +76,7 @@ class Watch:
         return measure_with(base, self.real.seen(self.instruments), self.instruments, self.config)
 
     def _draw(self, who: str, shots: Sequence[Shot]) -> Drawn:
-        pixels = self.instruments.draw(who, shots)
-        return Drawn(shots, pixels, self.instruments.read(pixels))
+        return self.instruments.look(shots, self.instruments.draw(who, shots))
 
 
 def _reason(choice: Choice, best: int, last: int, later: int) -> str:
