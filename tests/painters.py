@@ -7,10 +7,10 @@ from functools import cache
 import numpy
 
 from likeness.evaluation.artefacts import Usual
-from likeness.evaluation.axes import Drawn, Measure
 from likeness.evaluation.instruments import Instruments, Real
 from likeness.evaluation.known import Seen, know
 from likeness.evaluation.languages import LANGUAGES
+from likeness.evaluation.measure import Drawn, Measure
 from likeness.evaluation.shots import Shot, Subject, Worn, plan_shots
 from likeness.images import Pixels
 from likeness.maquette.draw import draw

@@ -25,10 +25,11 @@ from painters import (
 
 from likeness.evaluation.advice import FAULTS, Finding, findings_of
 from likeness.evaluation.artefacts import Usual
-from likeness.evaluation.axes import AXES, Drawn, Measure
+from likeness.evaluation.axes import AXES
 from likeness.evaluation.copies import Copies
 from likeness.evaluation.details import Detail
 from likeness.evaluation.known import Seen
+from likeness.evaluation.measure import Drawn, Measure
 from likeness.evaluation.scorecard import Score, score
 from likeness.evaluation.shots import Shot
 from likeness.maquette.world import Drawing
@@ -247,6 +248,24 @@ def test_what_nothing_could_be_told_of_a_person_has_to_look_at():
 
 
 @pytest.mark.parametrize(
+    ("axis", "reason", "told"),
+    [
+        ("identity", "this reader does not tell characters apart", "likeness judge FOLDER"),
+        ("identity", "too few pictures of others, to tell what no likeness is", "that the base drew"),
+        ("face", "nobody else's pictures to compare with", "that the base drew"),
+        ("drift", "the base drew no such picture to compare with", "that the base drew"),
+        ("memorisation", "the training pictures are not there", "--training FOLDER"),
+        ("freedom", "the reader does not tell pose, view", "Take a reader that tells it"),
+    ],
+)
+def test_what_could_not_be_told_asks_for_what_would_tell_it(axis: str, reason: str, told: str):
+    """A person who judges by eye sees likeness, and neither copies nor how far pictures moved."""
+    score = Score(who="mira", step=1, round="full", axis=axis, value=None, raw=None, asked=9, missing={reason: 9})
+    (found,) = findings_of([score], CONFIG)
+    assert told in found.advice
+
+
+@pytest.mark.parametrize(
     ("axis", "mean", "is_said"),
     [
         ("memorisation", 0.09, False),
@@ -258,9 +277,7 @@ def test_what_nothing_could_be_told_of_a_person_has_to_look_at():
         ("identity", 0.56, False),
     ],
 )
-def test_harm_is_a_fault_where_it_is_above_its_limit_and_a_leak_must_be_sure(
-    axis: str, mean: float, is_said: bool
-):
+def test_harm_is_a_fault_where_it_is_above_its_limit_and_a_leak_must_be_sure(axis: str, mean: float, is_said: bool):
     assert bool(findings_of([scored(axis, mean)], CONFIG)) == is_said
 
 

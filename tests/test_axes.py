@@ -24,8 +24,9 @@ from painters import (
 )
 
 from likeness.evaluation.artefacts import Usual
-from likeness.evaluation.axes import AXES, UNDRAWN, Drawn, Measure, is_as_asked
+from likeness.evaluation.axes import AXES, UNDRAWN
 from likeness.evaluation.calibration import Mark
+from likeness.evaluation.measure import Drawn, Measure, is_as_asked
 from likeness.evaluation.shots import CALLED, Shot
 from likeness.maquette.world import Drawing
 

@@ -14,11 +14,12 @@ import pytest
 from PIL import Image
 
 from likeness.evaluation.advice import Finding
-from likeness.evaluation.axes import AXES, Drawn
+from likeness.evaluation.axes import AXES
 from likeness.evaluation.choose import Choice
 from likeness.evaluation.details import Detail
 from likeness.evaluation.evaluate import Evaluation
 from likeness.evaluation.known import Known, Seen
+from likeness.evaluation.measure import Drawn
 from likeness.evaluation.plots import axes_plot, front_plot
 from likeness.evaluation.report import ScorecardPage, charts_of, render_scorecard
 from likeness.evaluation.scorecard import Judged, Round, Score

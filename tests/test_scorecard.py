@@ -7,9 +7,10 @@ import numpy
 import pytest
 from painters import FLAT, OUTFITS, base, being, drawn_by, good, measure_by, reading_of, shots_of, with_fault
 
-from likeness.evaluation.axes import AXES, Drawn, Measure
+from likeness.evaluation.axes import AXES
 from likeness.evaluation.calibration import Mark
 from likeness.evaluation.details import Detail, details_of, mirrored
+from likeness.evaluation.measure import Drawn, Measure
 from likeness.evaluation.scorecard import KINDS, Score, judge, judged, measured_of, rules_of, score
 from likeness.evaluation.shots import Shot
 from likeness.maquette.world import TRAITS

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from likeness.evaluation.axes import SCENE
 from likeness.evaluation.details import Detail
+from likeness.evaluation.measure import SCENE
 from likeness.evaluation.scorecard import KINDS, Score
 from likeness.recipe import EvaluateConfig
 from likeness.records import Lack, Record

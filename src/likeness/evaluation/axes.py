@@ -4,33 +4,23 @@ Each answers with a mark per picture: None where the picture was not asked for i
 was and nothing could be told.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Collection, Mapping
 from statistics import fmean
 from types import MappingProxyType
 
 import numpy
 
-from likeness.evaluation.artefacts import Usual
-from likeness.evaluation.calibration import Mark, bin_of
-from likeness.evaluation.copies import Copies, Likest
-from likeness.evaluation.known import Known, Seen
-from likeness.evaluation.shots import CALLED, NO_SEED, Kind, Shot
-from likeness.images import Pixels
-from likeness.perception.encoders import Encoder
-from likeness.records import Reading
-from likeness.statistics import Floats
+from likeness.evaluation.calibration import Mark
+from likeness.evaluation.copies import Likest
+from likeness.evaluation.known import Known
+from likeness.evaluation.measure import SCENE, Drawn, Measure, asked_otherwise, is_as_asked, seen_of
+from likeness.evaluation.shots import CALLED, Kind, Shot
 
 __all__ = [
     "AXES",
-    "SCENE",
     "Axis",
-    "Drawn",
-    "Measure",
     "adherence",
     "artefacts",
-    "asked_otherwise",
     "attributes",
     "body",
     "clothing",
@@ -39,83 +29,17 @@ __all__ = [
     "face",
     "freedom",
     "identity",
-    "is_as_asked",
     "leak",
     "memorisation",
-    "open_names",
     "override",
-    "seen_of",
     "variety",
 ]
-
-SCENE = ("view", "framing", "expression", "pose")
-"""What a LoRA is to leave free."""
 
 ABLE = 0.25  # of a base's own pictures that are as asked: below, it cannot draw that, and no LoRA is to blame
 
 UNDRAWN = "the base drew no such picture to compare with"
 
 Marks = list[Mark | None]
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What one model drew.
-
-    Attributes:
-        shots: that it was asked for.
-        pixels: a picture of each.
-        readings: what the reader saw in each.
-    """
-
-    shots: Sequence[Shot]
-    pixels: Sequence[Pixels]
-    readings: Sequence[Reading]
-
-    @cached_property
-    def seen(self) -> list[Seen]:
-        """Pictures with what was seen in them."""
-        return [Seen(*pair) for pair in zip(self.pixels, self.readings, strict=True)]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What pictures are measured with.
-
-    Attributes:
-        known: the character.
-        base: what the base drew, of all the shots.
-        encoder: what tells how far a picture moved.
-        copies: what finds copies; None where the training pictures are not there.
-        usual: what pictures in order look like.
-    """
-
-    known: Known
-    base: Drawn
-    encoder: Encoder
-    copies: Copies | None
-    usual: Usual
-
-    @cached_property
-    def base_at(self) -> Mapping[tuple[str, int], int]:
-        """Where the base's picture of a shot is."""
-        return {_key(shot): place for place, shot in enumerate(self.base.shots) if shot.seed != NO_SEED}
-
-    @cached_property
-    def base_rows(self) -> Floats:
-        """The encoder's rows of the base's pictures."""
-        return numpy.asarray(self.encoder.encode(self.base.pixels), dtype=float)
-
-    @cached_property
-    def base_rates(self) -> Mapping[str, float]:
-        """By what is asked, how often the base itself draws it; what it is never asked for is left out."""
-        hits: dict[str, list[bool]] = {}
-        for shot, reading in zip(self.base.shots, self.base.readings, strict=True):
-            for name, value in shot.asked.items():
-                if (seen := seen_of(reading, name)) is not None:
-                    hits.setdefault(name, []).append(is_as_asked(seen, value))
-        return {name: fmean(some) for name, some in hits.items()}
-
 
 Axis = Callable[[Drawn, Measure], Marks]
 
@@ -211,7 +135,7 @@ def _followed(drawn: Drawn, measure: Measure, names: Collection[str], kinds: Col
 def variety(drawn: Drawn, measure: Measure) -> Marks:
     """How much pictures differ of which the prompt says nothing but the trigger: the share of the others that show
     another background, view, framing, pose or outfit, 1 being as much as the base's own."""
-    names = open_names(measure.known)
+    names = measure.known.open_names
     spread, usual = (_spread(one, names) for one in (drawn, measure.base))
     base = {name: fmean(values) for name in names if (values := [row[name] for row in usual if name in row])}
     marks: Marks = []
@@ -228,17 +152,6 @@ def variety(drawn: Drawn, measure: Measure) -> Marks:
         )
         marks.append(Mark(fmean(shares) if shares else None, raw, missing))
     return marks
-
-
-def open_names(known: Known) -> tuple[str, ...]:
-    """What a prompt leaves open that says nothing but the trigger: the scene, and what the character has several of."""
-    return (
-        "background",
-        "view",
-        "framing",
-        "pose",
-        *(name for name in known.varying if known.parts[name] == "clothing"),
-    )
 
 
 def _spread(drawn: Drawn, names: Collection[str]) -> list[dict[str, float]]:
@@ -272,7 +185,7 @@ def drift(drawn: Drawn, measure: Measure) -> Marks:
     rows_XE = numpy.asarray(measure.encoder.encode(drawn.pixels), dtype=float)
     marks: Marks = []
     for shot, row_E in zip(drawn.shots, rows_XE, strict=True):
-        place = measure.base_at.get(_key(shot))
+        place = measure.base_at.get((shot.prompt, shot.seed))
         if shot.kind not in ("class", "others"):
             marks.append(None)
         elif place is None:
@@ -292,7 +205,7 @@ def leak(drawn: Drawn, measure: Measure) -> Marks:
     before = known.ruler.marks(measure.base.readings)
     marks: Marks = []
     for one, shot, after in zip(asked, drawn.shots, known.ruler.marks(drawn.readings), strict=True):
-        place = measure.base_at.get(_key(shot))
+        place = measure.base_at.get((shot.prompt, shot.seed))
         beside = Mark(None, None, UNDRAWN) if place is None else before[place]
         marks.append(_less(after, beside) if one else None)
     return marks
@@ -335,25 +248,3 @@ def _less(one: Mark, other: Mark) -> Mark:
     assert one.raw is not None
     assert other.raw is not None
     return Mark(one.value - other.value, one.raw - other.raw)
-
-
-def _key(shot: Shot) -> tuple[str, int]:
-    return shot.prompt, shot.seed
-
-
-def asked_otherwise(shot: Shot, known: Known) -> frozenset[str]:
-    """Traits that a person's own prompt asks to be otherwise than the character's: no likeness is told by them."""
-    if shot.kind != "yours":
-        return frozenset()
-    told = ((name, value) for name, value in shot.asked.items() if name in known.parts)
-    return frozenset(name for name, value in told if not known.is_own(name, value, {}))
-
-
-def seen_of(reading: Reading, name: str) -> str | None:
-    """What was seen of an axis of the scene, or of a trait."""
-    return getattr(reading, name) if name in (*SCENE, "background") else reading.traits.get(name)
-
-
-def is_as_asked(seen: str, asked: str) -> bool:
-    """A view without a side is met by either."""
-    return seen == asked or (bin_of(asked) == asked and bin_of(seen) == asked)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from likeness.errors import EvaluationError
-from likeness.evaluation.axes import Drawn, Measure
 from likeness.evaluation.compare import Difference, compare
 from likeness.evaluation.instruments import Instruments, Real, measure_with
+from likeness.evaluation.measure import Drawn, Measure
 from likeness.evaluation.scorecard import KINDS as AXIS_KINDS
 from likeness.evaluation.scorecard import Judged, judge, judged, score
 from likeness.evaluation.shots import Kind, Shot

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from math import log
 
-from likeness.evaluation.axes import SCENE, Drawn, Measure, asked_otherwise, is_as_asked, open_names, seen_of
 from likeness.evaluation.calibration import Mark
+from likeness.evaluation.measure import SCENE, Drawn, Measure, asked_otherwise, is_as_asked, seen_of
 from likeness.evaluation.shots import CALLED
 from likeness.records import Record
 from likeness.statistics import wilson
@@ -158,7 +158,7 @@ def _entropy(counts: Counter[str]) -> float:
 def _left_open(drawn: Drawn, marks: Sequence[Mark | None], measure: Measure) -> list[Detail]:
     """What is drawn most often where nothing is said, and how often the base draws it then."""
     found = []
-    for name in open_names(measure.known):
+    for name in measure.known.open_names:
         here, there = (_bare_values(one, name) for one in (drawn, measure.base))
         if here:
             value, times = here.most_common(1)[0]

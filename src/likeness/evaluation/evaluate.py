@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from likeness.errors import EvaluationError
-from likeness.evaluation.axes import Drawn, Measure
 from likeness.evaluation.choose import Choice, choose, ranked
 from likeness.evaluation.instruments import Instruments, Real, SeenReal, measure_with
 from likeness.evaluation.known import Known
+from likeness.evaluation.measure import Drawn, Measure
 from likeness.evaluation.scorecard import Judged, Marks, Round, Score, judge, judged, measured_of, rules_of, score
 from likeness.evaluation.shots import Shot, first_of
 from likeness.events import Event, Report, silent

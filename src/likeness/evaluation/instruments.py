@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from likeness.evaluation.artefacts import Usual
-from likeness.evaluation.axes import SCENE, Drawn, Measure
 from likeness.evaluation.copies import Copies
 from likeness.evaluation.known import Seen, know
+from likeness.evaluation.measure import SCENE, Drawn, Measure
 from likeness.evaluation.shots import Shot
 from likeness.images import Pixels
 from likeness.perception import Reader

@@ -56,6 +56,13 @@ class Known:
     no_ruler: str = ""
     scales: Mapping[str, Scale] = field(default_factory=dict)
 
+    @property
+    def open_names(self) -> tuple[str, ...]:
+        """What a prompt leaves open that says nothing but the trigger: the scene, and the clothes that it has several
+        of."""
+        worn = (name for name in self.varying if self.parts[name] == "clothing")
+        return "background", "view", "framing", "pose", *worn
+
     def names(self, part: str) -> list[str]:
         """The traits of a part that are its own."""
         return [name for name in (*self.traits, *self.varying) if self.parts[name] == part]

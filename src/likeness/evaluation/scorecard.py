@@ -9,10 +9,11 @@ from typing import Literal
 
 import numpy
 
-from likeness.evaluation.axes import AXES, Drawn, Measure
+from likeness.evaluation.axes import AXES
 from likeness.evaluation.calibration import Mark
 from likeness.evaluation.choose import Measured, Rule
 from likeness.evaluation.details import Detail, details_of
+from likeness.evaluation.measure import Drawn, Measure
 from likeness.evaluation.shots import Shot
 from likeness.recipe import EvaluateConfig
 from likeness.records import Record

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from likeness.evaluation.axes import is_as_asked
 from likeness.evaluation.calibration import bin_of
 from likeness.evaluation.evaluate import BASE
 from likeness.evaluation.known import Seen
+from likeness.evaluation.measure import is_as_asked
 from likeness.evaluation.scorecard import KINDS, Judged, Round
 from likeness.evaluation.shots import CALLED, Shot
 from likeness.images import Pixels

@@ -8,10 +8,10 @@ from collections.abc import Collection, Sequence
 import numpy
 
 from likeness.errors import EvaluationError
-from likeness.evaluation.axes import Drawn
 from likeness.evaluation.choose import ONE_ERROR, Choice, Measured, Rule, choose
 from likeness.evaluation.evaluate import BASE
 from likeness.evaluation.instruments import Instruments, Real, measure_with
+from likeness.evaluation.measure import Drawn
 from likeness.evaluation.scorecard import judge, measured_of, rules_of
 from likeness.evaluation.shots import Kind, Shot
 from likeness.events import Event, Report, silent

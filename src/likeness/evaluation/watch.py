@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from likeness.evaluation.axes import Drawn, Measure
 from likeness.evaluation.choose import Choice, choose, ranked
 from likeness.evaluation.evaluate import BASE, Candidate
 from likeness.evaluation.instruments import Instruments, Real, measure_with
+from likeness.evaluation.measure import Drawn, Measure
 from likeness.evaluation.scorecard import Marks, judge, measured_of, rules_of
 from likeness.evaluation.shots import Shot, first_of
 from likeness.messages import counted
@@ -51,8 +51,8 @@ class Watch:
     def spent(self, checkpoints: Sequence[Candidate]) -> str:
         """Why training has nothing left to gain after these, or nothing where it has.
 
-        It never ends where no likeness could be told. Else it ends when the best, of those that may be published, by the weighted mean of `choose`, is `patience`
-        checkpoints old.
+        It never ends where no likeness could be told. Else it ends when the best, of those that may be published, by
+        the weighted mean of `choose`, is `patience` checkpoints old.
 
         Args:
             checkpoints: all of the run so far, from the earliest; those that were looked at before are not drawn again.
