@@ -13,6 +13,7 @@ from likeness.cli import app
 from likeness.cli.tables import figure
 from likeness.errors import CheckpointError, EvaluationError, LikenessError, RecipeError, WorkspaceError
 from likeness.evaluation.choose import Choice
+from likeness.evaluation.questions import Key
 from likeness.evaluation.scorecard import Judged
 from likeness.evaluation.shots import Shot
 from likeness.images import save_png
@@ -20,6 +21,7 @@ from likeness.pipeline.comparisons import compare_evaluations
 from likeness.pipeline.scores import Measured, Verdict
 from likeness.recipe import Recipe
 from likeness.records import write_records
+from likeness.seeds import stream
 from likeness.workspace import Workspace
 
 PROMPTS = 12
@@ -204,3 +206,26 @@ def test_compare_of_a_file_says_how_it_is_measured_first(evaluated: Path, lora: 
 def test_compare_of_a_folder_that_is_not_there_says_so(evaluated: Path, tmp_path: Path):
     with pytest.raises(WorkspaceError, match=r"nowhere/choice\.json is not there"):
         compare_evaluations(str(evaluated), str(tmp_path / "nowhere"))
+
+
+# -- what was drawn elsewhere is judged by eye as well -----------------------------------------------------------------
+
+
+def test_pictures_from_elsewhere_are_measured_and_then_judged(references: Path, tmp_path: Path):
+    theirs = tmp_path / "drawn"
+    for lora in ("", "<lora:mira:1>"):
+        for seed in range(6):
+            note = f"mirachar, 1girl, scene {seed} {lora}\nSteps: 8, Sampler: Euler, CFG scale: 2, Seed: {seed}"
+            theirs.mkdir(exist_ok=True)
+            pixels = stream(seed, lora).integers(0, 256, (64, 64, 3), numpy.uint8)
+            save_png(theirs / f"{lora[6:10]}{seed}.png", pixels, {"parameters": note})
+    words = ("--references", references, "--trigger", "mirachar", "--reader", "plain", "--base", "maquette")
+    for _ in range(2):  # a second time in the same folder
+        done = called("evaluate", "--pictures", theirs, *words, "--json")
+        assert done.exit_code == 0, done.output
+    folder = Path(json.loads(done.stdout)["workspace"])
+    told = json.loads(called("judge", folder, "--json").stdout)
+    assert (told["first"], told["second"], told["pairs"]) == ("base", "mira", 8), "six, and two of them again"
+    key = Key.model_validate_json(Workspace(folder).key_json.read_bytes())
+    assert {Path(one.left.picture).parent for one in key.pairs} == {theirs}
+    assert {one.real.partition("/")[0] for one in key.pairs} == {"images"}

@@ -16,16 +16,16 @@ from likeness.evaluation.agreement import nominal_alpha, sign_test
 from likeness.evaluation.choose import Choice
 from likeness.evaluation.details import Detail
 from likeness.evaluation.judgement import Judgement
-from likeness.evaluation.judging import items_of, tells
+from likeness.evaluation.judging import items_of, plan_key, tells
 from likeness.evaluation.questions import Item, Key, Pair
 from likeness.evaluation.scorecard import Judged, Score
-from likeness.evaluation.shots import Shot
+from likeness.evaluation.shots import NO_SEED, Shot
 from likeness.images import save_png
 from likeness.maquette.world import TRAITS
 from likeness.pipeline.judging import judge_answers, write_sheet
 from likeness.pipeline.scores import Measured, Verdict
 from likeness.recipe import Recipe, load_recipe
-from likeness.records import Picture, Reading, write_records
+from likeness.records import Picture, Reading, read_records, write_records
 from likeness.seeds import stream
 from likeness.statistics import Interval
 from likeness.workspace import Workspace
@@ -237,6 +237,29 @@ def test_nothing_seen_in_a_view_that_hides_a_trait_tells_nothing(tmp_path: Path)
     assert hidden.reading
     assert not tells(hidden.reading, item, [hidden])
     assert tells(hidden.reading, item, [hidden, shown]), "this view shows it: there is none"
+
+
+def test_pictures_whose_noise_nobody_knows_are_no_pair(workspace: Workspace):
+    pictures = [one for one in read_records(workspace.pictures_jsonl, Judged) if one.round == "fresh"]
+    unknown = [one.model_copy(update={"shot": one.shot.model_copy(update={"seed": NO_SEED})}) for one in pictures]
+    real = read_records(workspace.images_jsonl, Picture)
+    for some, pairs in ((pictures, 16), (unknown, 0)):
+        first, second = ([one for one in some if one.who == who] for who in (FIRST, SECOND))
+        assert len(plan_key(first, second, real, (), seed=1).pairs) == pairs
+
+
+def test_traits_ask_with_words_that_cannot_be_misread(workspace: Workspace, key: Key):
+    """'right star: is it right?' would ask twice in one word."""
+    page = workspace.judging_html.read_text()
+    assert "Does the picture show it so?" in page
+    assert "Left and right are the character's own." in page
+
+
+def test_without_held_out_pictures_that_is_said_and_not_that_nothing_was_measured(tmp_path: Path, recipe: Recipe):
+    empty = Workspace.create(tmp_path / "empty")
+    write_records(empty.images_jsonl, [])
+    with pytest.raises(EvaluationError, match="has no held-out pictures"):
+        write_sheet(empty, recipe)
 
 
 def test_two_that_were_not_measured_are_refused_in_words(workspace: Workspace, recipe: Recipe):

@@ -65,11 +65,12 @@ def _asking_words(folder: Path, told: dict[str, Any]) -> str:
     from likeness.messages import counted
 
     minutes = max(1, round((told["pairs"] * PAIR_SECONDS + told["ticks"] * TICK_SECONDS) / 60))
+    pairs = f"{counted(told['pairs'], 'pair', 'pairs')} of {told['first']} and {told['second']}"
+    ticks = f"{counted(told['ticks'], 'picture', 'pictures')} of {told['second']} and real ones to look at closely"
+    asked = " and ".join(words for words, count in ((pairs, told["pairs"]), (ticks, told["ticks"])) if count)
     return (
-        f"{told['first']} and {told['second']}, blind: {counted(told['pairs'], 'pair', 'pairs')}, and "
-        f"{counted(told['ticks'], 'picture', 'pictures')} of {told['second']} and real ones to look at closely; about "
-        f"{counted(minutes, 'minute', 'minutes')}.\nOpen in a browser: {told['page']}\n"
-        f"Then: {typed('judge', folder, '--answers', 'answers.json')}"
+        f"Asks, blind: {asked}; about {counted(minutes, 'minute', 'minutes')}.\nOpen in a browser: {told['page']}\n"
+        f"Then, with the file that it saves: {typed('judge', folder, '--answers', 'answers.json')}"
     )
 
 

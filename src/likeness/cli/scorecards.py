@@ -1,11 +1,14 @@
 """Scorecards as a program or a person wants them: one object, or tables."""
 
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from likeness.cli.invocation import typed
 from likeness.cli.tables import add_row, figure, plain_table
 from likeness.evaluation.scorecard import KINDS, Score
 from likeness.messages import listed
@@ -39,8 +42,7 @@ def scorecard_table(answer: dict[str, Any]) -> RenderableType:
     shown = {one["who"] for one in answer["scores"] if one["step"] is not None and one["step"] == choice["step"]}
     for who, findings in answer["findings"].items():
         if who in shown or not shown:
-            parts += [Text(f"\n{who}:"), *(_finding(one) for one in findings)]
-            parts += [] if findings else [Text("  nothing to change was found")]
+            parts += [Text(f"\n{who}:"), *_findings(findings, answer["workspace"])]
     return Group(*parts, Text(f"\nAll of it: {answer['page']}"))
 
 
@@ -83,5 +85,12 @@ def _cell(score: dict[str, Any] | None) -> str:
     return f"{figure(value['mean'])} ({figure(value['low'])} to {figure(value['high'])}{gaps})"
 
 
-def _finding(one: dict[str, Any]) -> Text:
-    return Text(f"  {one['found']}. {one['advice']}")
+def _findings(findings: list[dict[str, Any]], folder: str) -> Iterator[Text]:
+    """What was found and what to do; where several findings need the same, that is said once."""
+    if not findings:
+        yield Text("  nothing to change was found")
+    for advice, some in groupby(findings, key=lambda one: one["advice"]):
+        *others, last = some
+        yield from (Text(f"  {one['found']}") for one in others)
+        cure = advice.replace("likeness judge FOLDER", typed("judge", folder))
+        yield Text(f"  {last['found']}\n    {cure}" if others else f"  {last['found']}. {cure}")

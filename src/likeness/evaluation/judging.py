@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from likeness.evaluation.calibration import bin_of
 from likeness.evaluation.questions import Item, Key, Pair, Side, Tick
 from likeness.evaluation.scorecard import Judged, Score
-from likeness.evaluation.shots import CALLED
+from likeness.evaluation.shots import CALLED, NO_SEED
 from likeness.records import Picture, Reading
 from likeness.seeds import stream
 
@@ -89,8 +89,7 @@ def _ids(count: int, seed: int) -> list[str]:
 
 def _plan_pairs(first: Sequence[Judged], second: Sequence[Judged], real: Sequence[Picture], seed: int) -> list[Pair]:
     """The pairs, each prompt once and fresh ones first, each side as often the second's; some of them twice."""
-    theirs = {(one.shot.prompt, one.shot.seed): one for one in _called(first)}
-    both = [(theirs[place], one) for one in _called(second) if (place := (one.shot.prompt, one.shot.seed)) in theirs]
+    both = _paired(first, second)
     mixed = [both[place] for place in stream(seed, "judging", "pairs").permutation(len(both))]
     by_prompt: dict[str, tuple[Judged, Judged]] = {}
     for pair in sorted(mixed, key=lambda pair: pair[1].round != "fresh"):
@@ -120,6 +119,12 @@ def _with_repeats(pairs: list[Pair], seed: int) -> list[Pair]:
 def _called(pictures: Sequence[Judged]) -> list[Judged]:
     """Pictures that are to show the character as it is, and were kept."""
     return [one for one in pictures if one.picture and one.shot.kind in CALLED]
+
+
+def _paired(first: Sequence[Judged], second: Sequence[Judged]) -> list[tuple[Judged, Judged]]:
+    """Those of one prompt and one noise; of pictures from elsewhere whose noise nobody knows there are none."""
+    theirs = {(one.shot.prompt, one.shot.seed): one for one in _called(first) if one.shot.seed != NO_SEED}
+    return [(theirs[place], one) for one in _called(second) if (place := (one.shot.prompt, one.shot.seed)) in theirs]
 
 
 def _side(one: Judged) -> Side:

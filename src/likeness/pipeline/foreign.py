@@ -10,12 +10,13 @@ from likeness.evaluation.foreign import Generation, read_generations
 from likeness.evaluation.instruments import Real
 from likeness.evaluation.shots import Shot, Subject
 from likeness.events import Event, Report, silent
-from likeness.images import SUFFIXES, Pixels, open_pixels
+from likeness.images import SUFFIXES, Pixels, open_pixels, sha256_of
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.evaluation import instruments_for, language_of, measure_files, sampling_of
 from likeness.pipeline.instruments import adapted
 from likeness.pipeline.scores import measured_with, write_evaluation
-from likeness.recipe import Recipe
+from likeness.recipe import Recipe, write_recipe
+from likeness.records import Picture, make_folder, write_atomically, write_records
 from likeness.workspace import Workspace
 
 __all__ = ["evaluate_file", "evaluate_pictures", "trigger_in"]
@@ -58,6 +59,7 @@ def evaluate_file(
     _refuse_unfit(lora, bench)
     with Workspace.create(to).lock("likeness evaluate"):
         measure_files(bench, {lora.stem: lora}, subject, real, trained_on=_places(learnt))
+        _make_judgeable(bench.workspace, recipe, references)
     return bench.workspace
 
 
@@ -105,8 +107,26 @@ def evaluate_pictures(
             seed=bench.recipe.seed,
         )
         measured = measured_with(bench, instruments, sampling_of(bench.recipe), found.pictures[0].instrument_sha256)
-        write_evaluation(bench, found, {}, measured, trained_on=_places(learnt))
+        files = {who: iter([folder.absolute() / one.path for _, one in some]) for who, some in asked.items()}
+        kept = {"pictures": lambda judged: str(next(files[judged.who])), "trained_on": _places(learnt)}
+        write_evaluation(bench, found, {}, measured, **kept)
+        _make_judgeable(bench.workspace, recipe, references)
     return bench.workspace
+
+
+def _make_judgeable(workspace: Workspace, recipe: Recipe, references: Path) -> None:
+    """`likeness judge` finds what it needs: the recipe, and copies of the real pictures as held-out ones."""
+    held_out = []
+    for path in _pictures_in(references):
+        place, (rows, columns) = path.relative_to(references), open_pixels(path).shape[:2]
+        copy = workspace.images / place
+        make_folder(copy.parent)
+        write_atomically(copy, path.read_bytes())
+        told = {"id": sha256_of(copy), "path": place.as_posix(), "width": columns, "height": rows}
+        held_out.append(Picture(**told, use="held-out", decided_by="person"))
+    write_records(workspace.images_jsonl, held_out)
+    workspace.recipe.unlink(missing_ok=True)  # of an earlier evaluation
+    write_recipe(workspace.recipe, recipe)
 
 
 def _real_in(references: Path, training: Sequence[Path]) -> Real:

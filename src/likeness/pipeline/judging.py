@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -47,8 +48,9 @@ def write_sheet(workspace: Workspace, recipe: Recipe, names: Sequence[str] = ())
         EvaluationError: where an adapter is not there, or there is no real picture to show.
     """
     with workspace.lock("likeness judge"):
+        real = _real(workspace, recipe)
         verdict, pictures = read_verdict(workspace), read_records(workspace.pictures_jsonl, Judged)
-        scores, real = read_records(workspace.scores_jsonl, Score), _real(workspace, recipe)
+        scores = read_records(workspace.scores_jsonl, Score)
         chosen = next((one.who for one in scores if one.step is not None and one.step == verdict.choice.step), "")
         first, second = _two_of(pictures, scores, names, chosen, recipe.evaluate)
         ours, theirs = ([one for one in pictures if one.who == who] for who in (first, second))
@@ -129,14 +131,17 @@ def _read_answers(file: Path) -> Answers:
 
 
 def _real(workspace: Workspace, recipe: Recipe) -> list[Picture]:
-    """The held-out pictures, each with the traits that its tags say."""
+    """The held-out pictures, each with the traits that its tags say; what no reader saw yet is read."""
     held_out = [one for one in read_records(workspace.images_jsonl, Picture) if one.use == "held-out"]
     if not held_out:
         raise EvaluationError(
             f"{workspace.root} has no held-out pictures, and without a real one nobody can say what is like the "
             f"character. Add pictures and curate again: likeness curate {workspace.root}"
         )
-    return [one.model_copy(update={"reading": one.reading and _named(one.reading, recipe)}) for one in held_out]
+    unread = {one.id: cropped(workspace.images / one.path, one.crop) for one in held_out if one.reading is None}
+    readings = open_reader(recipe.perception).read(list(unread.values())) if unread else []
+    read = dict(zip(unread, readings, strict=True))
+    return [one.model_copy(update={"reading": _named(one.reading or read[one.id], recipe)}) for one in held_out]
 
 
 def _named(reading: Reading, recipe: Recipe) -> Reading:
@@ -152,15 +157,19 @@ def _two_of(
 ) -> tuple[str, str]:
     """The two that are compared, the better or chosen one second; the base where there is no other."""
     there = list(dict.fromkeys(one.who for one in pictures))
-    if names:
-        if len(set(names)) != 2 or not set(names) <= set(there):
-            raise EvaluationError(f"{' '.join(names)!r} does not name two that were measured: {', '.join(there)}.")
-        return names[0], names[1]
+    if names and (len(set(names)) != 2 or not set(names) <= set(there)):
+        raise EvaluationError(f"{' '.join(names)!r} does not name two that were measured: {', '.join(there)}.")
+    if len(there) < 2:
+        raise EvaluationError(f"Only {there[0]} drew pictures, and there is nobody to compare it with.")
+    if names or len(there) == 2:
+        first, second = names or there
+        return first, second
     steps = {one.who: one.step for one in scores if one.step is not None}
     order = next((found for round in ("fresh", "full") if (found := _order(pictures, round, steps, config))), [])
     best = chosen if chosen in order or not order else order[0]
     if not best:
-        raise EvaluationError(f"No adapter was measured in full. Name two: {', '.join(there)}.")
+        example = shlex.join(there[-2:])
+        raise EvaluationError(f"Name two of {', '.join(there)}, as in: likeness judge FOLDER {example}")
     return next((who for who in order if who != best), BASE), best
 
 
