@@ -3,7 +3,7 @@
 It needs nothing beside itself. What it shows is prepared here; the template only lays it out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import getdoc
 
@@ -12,11 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from likeness.evaluation.advice import Finding
 from likeness.evaluation.axes import AXES
 from likeness.evaluation.choose import Choice
-from likeness.evaluation.details import Detail
 from likeness.evaluation.evaluate import BASE
 from likeness.evaluation.known import Seen
 from likeness.evaluation.plots import axes_plot, front_plot
-from likeness.evaluation.scorecard import KINDS, Round, Score
+from likeness.evaluation.scorecard import Round, Score
 from likeness.evaluation.sheets import (
     Pictured,
     name_of,
@@ -27,6 +26,7 @@ from likeness.evaluation.sheets import (
     worst_of,
 )
 from likeness.evaluation.shots import Kind
+from likeness.evaluation.table import groups_of, short
 from likeness.images import Pixels
 from likeness.statistics import Interval
 
@@ -36,13 +36,6 @@ CHARTS = ("axes", "front")
 """Names of all charts that a page may have."""
 
 ROUNDS: Mapping[Round, str] = {"first": "first look, few prompts", "full": "all prompts", "fresh": "fresh prompts"}
-
-GROUPS: Mapping[str, tuple[str, str]] = {
-    "likeness": ("Likeness", "1: as alike as real pictures of the character are to each other. 0: strangers."),
-    "freedom": ("Freedom", "1: as the base itself does. Above 1: more than the base."),
-    "harm": ("Harm", "The less the better; 0 is none."),
-    "told": ("Told beside", "Counts for nothing in the choice."),
-}
 
 ASKED: Mapping[Kind, str] = {
     "own": "scenes of the character",
@@ -126,25 +119,6 @@ class _Column:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One detail of an axis in all columns: figures in words, empty where there are none."""
-
-    name: str
-    wanted: str
-    figures: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One axis in all columns."""
-
-    axis: str
-    limit: str
-    scores: Sequence[Score | None]
-    parts: Sequence[_Part]
-
-
 def charts_of(page: ScorecardPage) -> dict[str, bytes]:
     """The page's charts as PNG files, by name: of `CHARTS` those for which there is something to draw."""
     names = {who: name_of(who).removeprefix("step ") for who in page.rounds}
@@ -175,7 +149,7 @@ def render_scorecard(page: ScorecardPage, charts: Mapping[str, bytes] | None = N
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters.update(short=_short, name=name_of)
+    pages.filters.update(short=short, name=name_of)
     columns = _columns(page)
     suspects = suspects_of(page.pictures)
     whose = [page.chosen] if page.chosen else page.finalists
@@ -183,7 +157,7 @@ def render_scorecard(page: ScorecardPage, charts: Mapping[str, bytes] | None = N
         page=page,
         charts={name: png_address(png) for name, png in (charts or {}).items()},
         columns=columns,
-        groups=list(_groups(page, columns)),
+        groups=list(groups_of(page.scores, page.limits, [(one.who, one.round) for one in columns])),
         findings=_findings(page),
         strips=strips_of(page.pictures, page.finalists, page.real),
         copies=len(suspects),
@@ -195,11 +169,6 @@ def render_scorecard(page: ScorecardPage, charts: Mapping[str, bytes] | None = N
         meanings={axis: _meaning(axis) for axis in AXES},
         rounds=ROUNDS,
     )
-
-
-def _short(value: float) -> str:
-    """Two decimals; what rounds to nothing has no sign."""
-    return f"{round(value, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _meaning(axis: str) -> str:
@@ -220,54 +189,11 @@ def _columns(page: ScorecardPage) -> list[_Column]:
     return found
 
 
-def _groups(page: ScorecardPage, columns: Sequence[_Column]) -> Iterator[tuple[str, str, list[_Row]]]:
-    """The rows of the table under the heads of what they are: name, what the scale is, an axis each."""
-    scores = {(one.who, one.round, one.axis): one for one in page.scores}
-    for kind, (title, scale) in GROUPS.items():
-        rows = []
-        for axis in AXES:
-            some = [scores.get((one.who, one.round, axis)) for one in columns]
-            if KINDS.get(axis, "told") == kind and any(some):
-                told = [None if axis == "memorisation" and one and one.who == BASE else one for one in some]
-                rows.append(_Row(axis, _limit(page, axis), told, _parts(told)))
-        if rows:
-            yield title, scale, rows
-
-
 def _first(page: ScorecardPage, columns: Sequence[_Column], axis: str) -> Interval | None:
     """What the first column says of an axis."""
     first = columns[0] if page.finalists else None
     told = (one for one in page.scores if first and (one.who, one.round, one.axis) == (first.who, first.round, axis))
     return next((one.value for one in told), None)
-
-
-def _limit(page: ScorecardPage, axis: str) -> str:
-    if axis not in page.limits:
-        return ""
-    return f"{'at most' if KINDS[axis] == 'harm' else 'at least'} {page.limits[axis]:g}"
-
-
-def _parts(scores: Sequence[Score | None]) -> list[_Part]:
-    """What an axis is made of, in each column, in the order in which the first columns tell it."""
-    own = [{detail.name: detail for detail in one.details} if one else {} for one in scores]
-    wanted = {name: detail.wanted for some in own for name, detail in some.items()}
-    axis = next((one.axis for one in scores if one), "")
-    return [
-        _Part(
-            name.replace("_", " "),
-            value,
-            [_figure(axis, detail) if (detail := some.get(name)) else "" for some in own],
-        )
-        for name, value in wanted.items()
-    ]
-
-
-def _figure(axis: str, detail: Detail) -> str:
-    """A detail in words: a share with what is there instead, or a mean."""
-    if axis == "identity" or detail.name.endswith(" entropy"):
-        return f"{_short(detail.share)} of {detail.samples}"
-    words = f"{detail.share:.0%} of {detail.samples}"
-    return f"{words}; {detail.instead} {detail.instead_share:.0%}" if detail.instead else words
 
 
 def _findings(page: ScorecardPage) -> dict[str, Sequence[Finding]]:
