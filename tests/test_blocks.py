@@ -259,13 +259,17 @@ def answer_of(*words: str) -> dict:
 def test_both_commands_leave_what_they_found_and_draw_nothing_twice(workspace: Workspace):
     root, pictures = workspace.root, workspace.evaluation / "pictures"
     strength = answer_of("strength", str(root), "--weights", "0.5,1")
-    assert strength == json.loads(workspace.strength_json.read_text())
+    where = {"record": str(workspace.strength_json), "chart": str(workspace.plots / "strength.png")}
+    assert strength == json.loads(workspace.strength_json.read_text()) | where
+    assert all(Path(place).is_file() for place in where.values())
     assert strength["sha256"] == hashlib.sha256((root / strength["lora"]).read_bytes()).hexdigest()
     assert len(list(pictures.iterdir())) == 3, "base and two weights"
     blocks = answer_of("blocks", str(root), "--write", str(root / "out.safetensors"))
     assert blocks["file"] == ""
     assert not (root / "out.safetensors").exists()
-    assert {**json.loads(workspace.blocks_json.read_text()), "file": ""} == blocks
+    where = {"record": str(workspace.blocks_json), "chart": str(workspace.plots / "blocks.png"), "file": ""}
+    assert json.loads(workspace.blocks_json.read_text()) | where == blocks
+    assert Path(where["chart"]).is_file()
     assert [one["block"] for one in blocks["blocks"]] == ["mid_block", "up_blocks.1", "up_blocks.2"]
     assert len(list(pictures.iterdir())) == 9, "without and alone of three; base and whole were there"
     drawn = {path.parent: path.read_bytes() for path in pictures.glob("*/own-*.png")}
@@ -278,10 +282,14 @@ def test_the_tables_tell_people_what_was_found(told: Blocks):
 
     from likeness.cli.probing import blocks_table
 
-    console = Console(width=150, file=io.StringIO())
-    with console.capture() as words:
-        console.print(blocks_table(told, "", Path("out.safetensors")))
-    words = words.get()
-    assert "without mid" in words
-    assert "up alone" in words
+    console = Console(width=120, file=io.StringIO())
+    places = {"record": "mira/blocks.json", "chart": "mira/blocks.png", "file": ""}
+    with console.capture() as captured:
+        console.print(blocks_table(told, places, Path("out.safetensors")))
+    words = captured.get()
+    headings = [line.strip() for line in words.splitlines() if line.strip() in ("without", "alone", "suggested")]
+    assert headings == ["without", "alone", "suggested"]
+    assert "Identity lives in up (" in words
+    assert "Leak lives in mid (" in words
     assert "out.safetensors was not written" in words
+    assert "chart: mira/blocks.png\nall of it: mira/blocks.json" in words

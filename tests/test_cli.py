@@ -605,6 +605,16 @@ def test_the_time_left_after_a_resume_counts_only_what_was_done_since():
     assert log.getvalue().splitlines() == ["train: 50/100", "train: 75/100, 0:30 left"]
 
 
+def test_a_note_before_anything_is_counted_stands_alone_and_no_line_comes_twice():
+    log = io.StringIO()
+    report = LineReport(log, clock=lambda: 0.0)
+    report(Event(stage="evaluate", done=0, total=0, note="no picture was held out"))
+    for _ in range(3):
+        report(event(100))
+    report(Event(stage="look", done=0, total=0))
+    assert log.getvalue().splitlines() == ["evaluate: no picture was held out", "train: 100/100", "look: 0"]
+
+
 def test_a_note_is_told_at_once():
     log = io.StringIO()
     report = LineReport(log, clock=lambda: 0.0)

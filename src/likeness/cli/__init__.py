@@ -5,6 +5,7 @@ What a command needs is imported when it runs, so that `likeness --help` answers
 
 import gc
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -256,6 +257,7 @@ def doctor(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = F
 
 def main() -> None:
     """The command that the process was called with. An expected error is one message and its own exit status."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of a kernel that nothing here asks for
     try:
         app()
     except LikenessError as error:

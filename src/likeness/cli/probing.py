@@ -1,5 +1,6 @@
 """`likeness strength` and `blocks`: at which weight a LoRA is used best, and what each of its blocks is for."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,12 +25,16 @@ HERE = Path()
 SHOWN = ("identity", "freedom", "variety", "leak", "drift", "artefacts", "memorisation")
 """Axes in a table; --json has them all."""
 
+SCALE = (
+    "Identity: 1 is as alike as real pictures are to each other. Freedom, variety: 1 is as the base. The rest is harm."
+)
+
 Weights = Annotated[
     str, typer.Option(metavar="NUMBERS", help="Weights to try, as in 0.6,0.8,1.", show_default="0.4 to 1.4 by 0.2")
 ]
 Write = Annotated[
     Path | None,
-    typer.Option("--write", metavar="OUT", help="Where a LoRA without these blocks goes.", show_default=False),
+    typer.Option(metavar="FILE", help="Write a LoRA without the blocks that can be left out.", show_default=False),
 ]
 
 
@@ -43,7 +48,8 @@ def strength(folder: Folder = HERE, weights: Weights = "", settings: Settings = 
     workspace, recipe = opened(folder, settings)
     with reporting(as_json) as report:
         found = probe_strength(workspace, recipe, tried, report=report)
-    tell(as_json, found.model_dump(mode="json"), strength_table(found))
+    files = {"record": str(workspace.strength_json), "chart": str(workspace.plots / "strength.png")}
+    tell(as_json, {**found.model_dump(mode="json"), **files}, strength_table(found, files))
 
 
 @app.command()
@@ -56,34 +62,34 @@ def blocks(folder: Folder = HERE, write: Write = None, settings: Settings = None
     workspace, recipe = opened(folder, settings)
     with reporting(as_json) as report:
         found = probe_blocks(workspace, recipe, report=report)
-    told: dict[str, Any] = {**found.model_dump(mode="json"), "file": ""}
+    files = {"record": str(workspace.blocks_json), "chart": str(workspace.plots / "blocks.png"), "file": ""}
     if write and found.prune:
-        told["file"] = str(prune_file(workspace.root / found.lora, found.prune, write))
-    tell(as_json, told, blocks_table(found, told["file"], write))
+        files["file"] = str(prune_file(workspace.root / found.lora, found.prune, write))
+    tell(as_json, {**found.model_dump(mode="json"), **files}, blocks_table(found, files, write))
 
 
-def strength_table(found: "Strength") -> "RenderableType":
-    """The weight to use and why, and each weight by axis."""
+def strength_table(found: "Strength", files: Mapping[str, str]) -> "RenderableType":
+    """The weight to use and why, each weight by axis, why some may not be used, and where it is written."""
     from rich.console import Group
     from rich.text import Text
 
     from likeness.cli.tables import add_row, plain_table
 
-    shown = [axis for axis in SHOWN if any(axis in one.axes for one in found.weights)]
-    table = plain_table("weight", *shown, "")
-    for one in found.weights:
-        add_row(table, f"{one.weight:g}", *(_cell(one.axes.get(axis)) for axis in shown), one.refused)
     words = f"{found.lora}: {found.reason}"
     if found.recommended is not None:
         words += f"\nUse it at {found.recommended:g}"
-        words += (
-            "." if found.low == found.high else f"; {found.low:g} to {found.high:g} do as well, to a standard error."
-        )
-    return Group(Text(words), table)
+        words += "." if found.low == found.high else f"; {found.low:g} to {found.high:g} do as well."
+    shown = [axis for axis in SHOWN if any(axis in one.axes for one in found.weights)]
+    table = plain_table("weight", *shown)
+    for one in found.weights:
+        add_row(table, f"{one.weight:g}", *(_cell(one.axes.get(axis)) for axis in shown))
+    refused = [Text(f"Not at {one.weight:g}: {one.refused}.") for one in found.weights if one.refused]
+    return Group(Text(words), table, *refused, Text(SCALE), *_places(files))
 
 
-def blocks_table(found: "Blocks", file: str, asked: Path | None) -> "RenderableType":
-    """What the blocks are for in words, each block by axis without it and with it alone, and what was written."""
+def blocks_table(found: "Blocks", files: Mapping[str, str], asked: Path | None) -> "RenderableType":
+    """What the blocks are for in words; the whole LoRA by axis, and how it differs without each block, with it alone,
+    and as is suggested; where it is written."""
     from rich.console import Group
     from rich.text import Text
 
@@ -92,19 +98,31 @@ def blocks_table(found: "Blocks", file: str, asked: Path | None) -> "RenderableT
     shown = [axis for axis in SHOWN if axis in found.whole]
     table = plain_table("", "layers", *shown)
     add_row(table, "whole LoRA", str(sum(one.layers for one in found.blocks)), *(_cell(found.whole[a]) for a in shown))
-    for one in found.blocks:
-        for words, some in ((f"without {one.block}", one.without), (f"{one.block} alone", one.alone)):
-            add_row(table, words, str(one.layers), *_differences(some, shown))
-    for words, some in (
-        (f"without {' and '.join(found.prune)}", found.pruned if len(found.prune) > 1 else ()),
-        (found.block_set, found.in_block_set),
-    ):
-        if some:
-            add_row(table, words, "", *_differences(some, shown))
-    parts = [Text(f"{found.lora}: {found.told}"), table, Text("Differences are to the whole LoRA.")]
+    rows = {
+        "without": [(one.block, str(one.layers), one.without) for one in found.blocks],
+        "alone": [(one.block, str(one.layers), one.alone) for one in found.blocks],
+        "suggested": [
+            (f"without {' and '.join(found.prune)}", "", found.pruned),
+            (f"{found.block_set} alone", "", found.in_block_set),
+        ],
+    }
+    for heading, some in rows.items():
+        if told := [row for row in some if row[2]]:
+            add_row(table, heading)
+        for name, layers, differences in told:
+            add_row(table, f"  {name}", layers, *_differences(differences, shown))
+    lines = ["Below the whole LoRA stand differences to it.", SCALE]
+    parts = [Text(f"{found.lora}: {found.told}"), table, *map(Text, lines), *_places(files)]
     if asked:
-        parts.append(Text(f"Written: {file}" if file else f"{asked} was not written: no block is to be left out."))
+        told = f"written: {files['file']}" if files["file"] else f"{asked} was not written: no block is to be left out."
+        parts.append(Text(told))
     return Group(*parts)
+
+
+def _places(files: Mapping[str, str]) -> "list[RenderableType]":
+    from likeness.cli.tables import unbroken
+
+    return [unbroken(f"chart: {files['chart']}"), unbroken(f"all of it: {files['record']}")]
 
 
 def _differences(some: "tuple[Difference, ...]", shown: list[str]) -> list[str]:
@@ -113,6 +131,9 @@ def _differences(some: "tuple[Difference, ...]", shown: list[str]) -> list[str]:
 
 
 def _cell(interval: "Interval | None", sign: str = "") -> str:
+    from likeness.cli.tables import figure
+
     if interval is None:
         return ""
-    return f"{interval.mean:{sign}.2f}\n{interval.low:{sign}.2f} to {interval.high:{sign}.2f}"
+    mean, low, high = (figure(number, sign=sign) for number in (interval.mean, interval.low, interval.high))
+    return f"{mean}\n{low} to {high}"

@@ -53,7 +53,7 @@ class LineReport:
 
     def __init__(self, to: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.to, self.clock = to, clock
-        self.stage, self.told = "", 0.0
+        self.stage, self.told, self.line = "", 0.0, ""
         self.started, self.found = 0.0, 0  # when the stage's first event came, and how much was done by then
 
     def __call__(self, event: Event) -> None:
@@ -64,15 +64,19 @@ class LineReport:
             self.stage, self.started, self.found = event.stage, now, event.done
         is_last = event.done == event.total > 0
         if is_first or is_last or event.note or now - self.told >= SECONDS_BETWEEN_LINES:
-            self.told = now
-            print(self._line(event, now - self.started), file=self.to, flush=True)
+            line = self._line(event, now - self.started)
+            if line != self.line:  # a stage may end with looks whose number nobody knew before
+                print(line, file=self.to, flush=True)
+            self.told, self.line = now, line
 
     def _line(self, event: Event, seconds: float) -> str:
-        parts = [f"{event.stage}: {event.done}/{event.total}" if event.total else f"{event.stage}: {event.done}"]
+        count = f"{event.done}/{event.total}" if event.total else f"{event.done}" if event.done else ""
+        parts = [count]
         done_since = event.done - self.found  # a resumed run begins with what was done before
         if done_since > 0 and seconds > 0 and event.done < event.total:
             parts.append(f"{_clock_time(seconds * (event.total - event.done) / done_since)} left")
-        return ", ".join([*parts, *_numbers(event), *filter(None, [event.note])])
+        told = ", ".join(filter(None, [*parts, *_numbers(event), event.note]))
+        return f"{event.stage}: {told or 0}"
 
 
 class BarReport:

@@ -4,7 +4,7 @@ Each block is switched off, and each is left alone; the pictures are compared wi
 prompt and noise by noise.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from likeness.errors import EvaluationError
@@ -17,6 +17,7 @@ from likeness.evaluation.shots import Kind, Shot
 from likeness.evaluation.strength import few_of
 from likeness.events import Event, Report, silent
 from likeness.images import Pixels
+from likeness.messages import listed
 from likeness.recipe import EvaluateConfig
 from likeness.records import Record
 from likeness.statistics import Interval
@@ -248,13 +249,26 @@ def _held_by(bench: _Bench, found: Sequence[BlockTold]) -> tuple[str, tuple[Diff
 def _words(bench: _Bench, found: Sequence[BlockTold], prune: Sequence[str], block_set: str) -> str:
     if "identity" not in bench.axes:
         return "Nothing could be told of identity: no block is suggested to be left out."
-    needed, margin = [one.block for one in found if one.holds], bench.config.margin
-    words = [f"Without {' or '.join(needed)} identity may be less by more than {margin:g}."] if needed else []
+    words, margin = list(_homes(found)), bench.config.margin
+    unsure = [one.block for one in found if one.holds and _by_axis(one.without)["identity"].high >= 0]
+    if unsure:
+        words.append(f"Without {' or '.join(unsure)} identity may be less by more than {margin:g}; that is not sure.")
     if prune:
         less = f"Without {' and '.join(prune)} identity is not less by more than {margin:g}"
-        words.append(f"{less}, and there is less harm: --write OUT writes such a file.")
+        words.append(f"{less}, and there is less harm: --write FILE writes such a LoRA.")
     else:
         words.append("No block does harm that is surely not needed.")
     if block_set:
-        words.append(f'The layers of train.blocks = "{block_set}" hold the character by themselves.')
+        whole = f'The layers of train.blocks = "{block_set}" hold the character by themselves'
+        words.append(f"{whole}: a smaller set to train next time.")
     return " ".join(words)
+
+
+def _homes(found: Sequence[BlockTold]) -> Iterator[str]:
+    """In which blocks identity and each kind of harm surely live: without them there is less of it."""
+    for axis in ("identity", *HARM):
+        losses = {one.block: told for one in found if (told := _by_axis(one.without).get(axis)) and told.high < 0}
+        most = sorted(losses, key=lambda block: losses[block].mean)
+        if most:
+            less = listed([f"{-losses[block].mean:.2f}" for block in most], len(most))
+            yield f"{axis.capitalize()} lives in {listed(most, len(most))} ({less} less without it)."

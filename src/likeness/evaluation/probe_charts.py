@@ -84,7 +84,7 @@ def _errors(plot: Any, rows: Sequence[Sequence[Difference]], title: str) -> None
         )
     plot.axvline(0, color="#555555", linewidth=0.8)
     plot.set_title(title)
-    plot.set_xlabel("less the whole LoRA")
+    plot.set_xlabel("difference to the whole LoRA")
 
 
 def _save(figure: "Figure", to: Path) -> None:

@@ -156,7 +156,7 @@ def _told(weights: Sequence[float], choice: Choice, near: Sequence[int]) -> Stre
         recommended=weights[choice.step],
         low=weights[low],
         high=weights[high],
-        reason=_reason(weights, choice),
+        reason=_reason(weights, choice) + _untried(weights, low, high),
         weights=weighed,
     )
 
@@ -175,3 +175,9 @@ def _reason(weights: Sequence[float], choice: Choice) -> str:
         return f"{words} of what is drawn without the trigger."
     others = [f"{weights[place]:g}" for place in choice.tied if place != choice.leader]
     return f"{chosen:g} is the best" + (f", though {listed(others)} cannot be told from it." if others else ".")
+
+
+def _untried(weights: Sequence[float], low: int, high: int) -> str:
+    """Where the range ends because the trial did."""
+    more = f" More than {weights[high]:g} was not tried." if high == len(weights) - 1 else ""
+    return more + (f" Less than {weights[low]:g} was not tried." if low == 0 else "")
