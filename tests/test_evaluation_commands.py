@@ -1,6 +1,7 @@
 """`likeness evaluate` and `compare` as a person types them: what is refused, in which words, and with which status."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,15 +11,16 @@ from safetensors.numpy import save_file
 from typer.testing import CliRunner, Result
 
 from likeness.cli import app
+from likeness.cli.scorecards import answer_of
 from likeness.cli.tables import figure
 from likeness.errors import CheckpointError, EvaluationError, LikenessError, RecipeError, WorkspaceError
 from likeness.evaluation.choose import Choice
 from likeness.evaluation.questions import Key
 from likeness.evaluation.scorecard import Judged
 from likeness.evaluation.shots import Shot
-from likeness.images import save_png
+from likeness.images import save_png, sha256_of
 from likeness.pipeline.comparisons import compare_evaluations
-from likeness.pipeline.scores import Measured, Verdict
+from likeness.pipeline.scores import Measured, Verdict, read_verdict
 from likeness.recipe import Recipe
 from likeness.records import write_records
 from likeness.seeds import stream
@@ -229,3 +231,22 @@ def test_pictures_from_elsewhere_are_measured_and_then_judged(references: Path, 
     key = Key.model_validate_json(Workspace(folder).key_json.read_bytes())
     assert {Path(one.left.picture).parent for one in key.pairs} == {theirs}
     assert {one.real.partition("/")[0] for one in key.pairs} == {"images"}
+
+
+def test_one_object_holds_what_was_found_of_the_chosen_lora_and_nothing_of_another(evaluated: Path, tmp_path: Path):
+    workspace = Workspace(tmp_path / "mira")
+    shutil.copytree(evaluated, workspace.root)
+    write_records(workspace.scores_jsonl, [])
+    lora = workspace.root / read_verdict(workspace).lora
+    lora.parent.mkdir(parents=True)
+    lora.write_bytes(b"weights")
+    workspace.plots.mkdir(parents=True)
+    (workspace.plots / "axes.png").touch()
+    assert {answer_of(workspace)[name] for name in ("strength", "blocks", "judging")} == {None}
+    strength = {"sha256": sha256_of(lora), "recommended": 0.8}
+    workspace.strength_json.write_text(json.dumps(strength))
+    workspace.blocks_json.write_text(json.dumps({"sha256": "0" * 64}))
+    workspace.judging_json.write_text(json.dumps({"told": []}))
+    found = answer_of(workspace)
+    assert (found["strength"], found["blocks"], found["judging"]) == (strength, None, {"told": []})
+    assert found["charts"] == [str(workspace.plots / "axes.png")]

@@ -1,7 +1,9 @@
 """Scorecards as a program or a person wants them: one object, or tables."""
 
+import json
 from collections.abc import Iterator
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,6 +13,7 @@ from rich.text import Text
 from likeness.cli.invocation import typed
 from likeness.cli.tables import add_row, figure, plain_table
 from likeness.evaluation.scorecard import KINDS, Score
+from likeness.images import sha256_of
 from likeness.messages import listed
 from likeness.pipeline.scores import read_verdict
 from likeness.records import read_records
@@ -22,14 +25,26 @@ BASE = "base"
 
 
 def answer_of(workspace: Workspace) -> dict[str, Any]:
-    """All that the last evaluation found, as plain data."""
+    """All that was found of the adapters that were measured last, as plain data; None stands for what was not asked."""
     verdict = read_verdict(workspace)
+    chosen = workspace.root / verdict.lora
+    sha256 = sha256_of(chosen) if verdict.lora and chosen.is_file() else ""
     return {
         "workspace": str(workspace.root),
         "page": str(workspace.scorecard_html),
+        "charts": [str(path) for path in sorted(workspace.plots.glob("*.png"))],
         **verdict.model_dump(mode="json"),
         "scores": [one.model_dump(mode="json") for one in read_records(workspace.scores_jsonl, Score)],
+        "strength": _found_of(sha256, workspace.strength_json),
+        "blocks": _found_of(sha256, workspace.blocks_json),
+        "judging": json.loads(workspace.judging_json.read_bytes()) if workspace.judging_json.exists() else None,
     }
+
+
+def _found_of(sha256: str, file: Path) -> dict[str, Any] | None:
+    """What a file says of the LoRA with this digest; None where there is none, or it is about another."""
+    found = json.loads(file.read_bytes()) if file.exists() else {}
+    return found if found.get("sha256") == sha256 else None
 
 
 def scorecard_table(answer: dict[str, Any]) -> RenderableType:
