@@ -309,6 +309,15 @@ def test_axes_agree_or_not_and_weights_are_proposed(answered: Callable[..., Judg
     assert any("evaluate.weights.identity=0" in words for words in against.told)
 
 
+def test_an_axis_agrees_for_sure_by_the_test_that_a_preference_is_told_by(answered: Callable[..., Judgement], key: Key):
+    pairs = [one for one in key.pairs if not one.repeats]
+    for count, is_sure in ((5, False), (6, True)):  # p = 0.0625 and 0.031
+        some = {one.id for one in pairs[:count]}
+        found = answered(lambda one, some=some: always(SECOND)(one) if one.id in some else "no difference")
+        assert any(words.startswith("You prefer neither for sure") for words in found.told) is not is_sure
+        assert any("it sees what you see" in words for words in found.told) is is_sure
+
+
 def test_ticks_are_counted_apart_on_drawn_and_real_pictures(answered: Callable[..., Judgement]):
     (rate,) = answered(always(FIRST), tick="no").items
     assert rate.drawn

@@ -227,10 +227,12 @@ def _agreement_words(agreements: Sequence[Agreement], weights: Mapping[str, floa
         share, pairs = one.share, f"{one.share.count} of {one.share.of} pairs"
         if KINDS[one.axis] != "likeness":
             continue
-        if share.low > 0.5:
+        agrees, differs = share.count, share.of - share.count
+        is_sure = sign_test(agrees, differs) < SURE
+        if is_sure and agrees > differs:
             change[one.axis] = TWICE * (weights[one.axis] or 0.5)
             yield f"You and `{one.axis}` agree in {pairs}: it sees what you see."
-        elif share.high < 0.5:
+        elif is_sure:
             change[one.axis] = 0.0
             yield f"You and `{one.axis}` agree in {pairs} only: it does not see what you see."
         else:
