@@ -21,7 +21,7 @@ from likeness.seeds import stream
 
 __all__ = ["LANGUAGES", "Language", "Override", "shown_axes"]
 
-OUTFIT = ("garment", "garment_colour")
+OUTFIT: tuple[str, ...] = ("garment", "garment_colour")
 OTHERS = 48  # of the maquette's other characters that can be asked for
 
 
