@@ -213,6 +213,13 @@ def test_compare_of_a_folder_that_is_not_there_says_so(evaluated: Path, tmp_path
 # -- what was drawn elsewhere is judged by eye as well -----------------------------------------------------------------
 
 
+def test_pictures_that_say_nothing_of_themselves_are_told_together_and_nothing_is_made(references: Path):
+    done = called("evaluate", "--pictures", references, "--references", references, "--trigger", "mirachar")
+    assert isinstance(done.exception, EvaluationError)
+    assert "passed over: 0.png, 1.png, 2.png and 6 more: says nothing of how it was made" in done.stderr
+    assert [path.name for path in references.parent.iterdir()] == ["real"]
+
+
 def test_pictures_from_elsewhere_are_measured_and_then_judged(references: Path, tmp_path: Path):
     theirs = tmp_path / "drawn"
     for lora in ("", "<lora:mira:1>"):

@@ -11,6 +11,7 @@ from likeness.evaluation.instruments import Real
 from likeness.evaluation.shots import Shot, Subject
 from likeness.events import Event, Report, silent
 from likeness.images import SUFFIXES, Pixels, open_pixels, sha256_of
+from likeness.messages import listed
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.evaluation import instruments_for, language_of, measure_files, sampling_of
 from likeness.pipeline.instruments import adapted
@@ -79,33 +80,30 @@ def evaluate_pictures(
 ) -> Workspace:
     """A folder with the scores of pictures that were drawn elsewhere, by the LoRAs that their files name.
 
-    Pictures of which no prompt is known are passed over, each with a note.
+    Pictures of which no prompt is known are passed over, with a note for each reason.
 
     Raises:
         PictureError: where the folder is missing.
         EvaluationError: where no picture says how it was made, or there are too few real ones.
     """
     generations, passed_over = read_generations(folder)
-    for path, why in passed_over.items():
-        report(Event(stage="evaluate", done=0, total=len(generations), note=f"{path} {why}"))
+    for why in dict.fromkeys(passed_over.values()):
+        names = listed([path for path, reason in passed_over.items() if reason == why])
+        report(Event(stage="evaluate", done=0, total=0, note=f"passed over: {names}: {why}"))
     if not generations:
         raise EvaluationError(
             f"No picture of {folder} says how it was made. Keep the metadata that your program writes, or put each "
             "prompt into a .txt file of the same name beside the picture."
         )
+    learnt = _pictures_in(training) if training else []
+    real = _real_in(references, learnt)
     bench = Bench(Workspace.create(to), recipe, report)
     instruments = instruments_for(bench, {})
     asked = shots_by_lora(generations, language_of(bench.recipe), trigger=bench.recipe.character.trigger)
     pictures = {who: _opened(folder, some) for who, some in asked.items()}
-    learnt = _pictures_in(training) if training else []
     with bench.workspace.lock("likeness evaluate"):
-        found = measure_pictures(
-            pictures,
-            _real_in(references, learnt),
-            bench.recipe.evaluate,
-            instruments=instruments,
-            seed=bench.recipe.seed,
-        )
+        seed = bench.recipe.seed
+        found = measure_pictures(pictures, real, bench.recipe.evaluate, instruments=instruments, seed=seed)
         measured = measured_with(bench, instruments, sampling_of(bench.recipe), found.pictures[0].instrument_sha256)
         files = {who: iter([folder.absolute() / one.path for _, one in some]) for who, some in asked.items()}
         kept = {"pictures": lambda judged: str(next(files[judged.who])), "trained_on": _places(learnt)}
