@@ -204,7 +204,8 @@ def test_the_embedded_base_learns_an_unseen_character(tmp_path: Path):
     """A short training, but enough that the likeness is there: the whole bars are held by benchmarks/."""
     assert is_unseen(character(NUMBER))
     train = ("train.steps=12", "train.learning_rate=4e-3", "train.preserve=0", "train.preserve_prompts=[]")
-    found = demo(tmp_path / "seven", NUMBER, settings=(*train, "sample.steps=3", "sample.guidance=1")).comparison
+    drawn = ("sample.steps=3", "sample.guidance=1", "evaluate.steps=3", "evaluate.count=4", "evaluate.first=2")
+    found = demo(tmp_path / "seven", NUMBER, settings=(*train, *drawn)).comparison
     assert found.identity.gain.low > 0.2
     assert found.adherence["view"].lora.mean > 0.6
 
