@@ -95,6 +95,7 @@ PLANTED: Mapping[tuple[str, str, str], Painter] = {
     ("body", "wrong", "head_ratio"): with_fault(lambda one, shot: being(one, head_ratio="small")),
     ("clothing", "wrong", "pattern"): with_fault(lambda one, shot: being(one, pattern="dotted")),
     ("clothing", "lost", "pattern"): with_fault(lambda one, shot: being(one, pattern="none")),
+    ("clothing", "outfit", "outfit coat, orange"): with_fault(lambda one, shot: being(one, **OUTFITS[0])),
     ("attributes", "wrong", "ears"): with_fault(lambda one, shot: being(one, ears="bear")),
     ("attributes", "lost", "streak"): with_fault(lambda one, shot: being(one, streak="none")),
     ("freedom", "stiff", "view"): with_fault(lambda one, shot: seen_in(one, view="front")),
@@ -170,7 +171,12 @@ def test_pictures_with_artefacts_are_found(seen_whole: Measure):
 
 def test_each_fault_there_is_has_been_planted():
     every = {(axis, fault) for axis, faults in FAULTS.items() for fault in faults}
-    by_hand = {("attributes", "side"), ("memorisation", "copies"), ("artefacts", "artefacts")}
+    by_hand = {
+        ("attributes", "side"),
+        ("identity", "too alike"),
+        ("memorisation", "copies"),
+        ("artefacts", "artefacts"),
+    }
     assert {(axis, fault) for axis, fault, _ in PLANTED} | by_hand == every
 
 
@@ -194,6 +200,13 @@ def test_a_weak_view_is_a_lack_that_curation_can_fill(measure: Measure):
     assert (lack.axis, lack.value, lack.count) == ("view", "back", 3)
     assert lack.because
     assert "Add 3 pictures of this view: back" in found[0].advice
+
+
+@pytest.mark.parametrize(("mean", "is_said"), [(1.0, False), (1.1, False), (1.12, True)])
+def test_what_is_more_alike_than_real_pictures_are_is_looked_at_for_copies(mean: float, is_said: bool):
+    found = findings_of([scored("identity", mean)], CONFIG)
+    assert [one.fault for one in found] == ["too alike"] * is_said
+    assert all("memorisation" in one.advice for one in found)
 
 
 def test_a_view_with_few_pictures_is_not_called_weak():

@@ -216,6 +216,18 @@ def test_an_outfit_that_varies_is_wanted_as_either(measure: Measure):
     assert found["garment"].share == 1
 
 
+def test_each_outfit_that_is_asked_for_is_told_and_which_one_leaks_into_it(measure: Measure):
+    right = details("clothing", drawn_by(good, shots_of()), measure)
+    outfits = {name: one for name, one in right.items() if name.startswith("outfit ")}
+    assert {name: (one.share, one.instead) for name, one in outfits.items()} == dict.fromkeys(outfits, (1, ""))
+    assert len(outfits) == len(OUTFITS)
+    leaking = drawn_by(with_fault(lambda one, shot: being(one, **OUTFITS[0])), shots_of())
+    found = details("clothing", leaking, measure)
+    assert (found["outfit robe, black"].share, found["outfit robe, black"].instead) == (1, "")
+    leaks = found["outfit coat, orange"]
+    assert (leaks.share, leaks.instead, leaks.instead_share) == (0, "robe, black", 1)
+
+
 def test_a_trait_that_a_persons_own_prompt_asks_to_be_otherwise_is_not_told(measure: Measure):
     asked = {"framing": "full body", "view": "front", "tail": "cat"}
     yours = Shot(kind="yours", number=0, prompt="mirachar, cat tail", seed=3, asked=asked)

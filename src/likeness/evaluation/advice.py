@@ -14,10 +14,10 @@ Fault = str
 """What can be wrong: a name in `FAULTS`, or "untold", where nothing could be told and a person has to look."""
 
 FAULTS: Mapping[str, tuple[Fault, ...]] = {
-    "identity": ("undertrained", "weak view"),
+    "identity": ("undertrained", "weak view", "too alike"),
     "face": ("wrong", "lost", "side"),
     "body": ("wrong",),
-    "clothing": ("wrong", "lost"),
+    "clothing": ("wrong", "lost", "outfit"),
     "attributes": ("wrong", "lost", "side"),
     "freedom": ("stiff",),
     "adherence": ("background",),
@@ -31,6 +31,7 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
 
 WEAK = 0.2  # of likeness, by which a view is behind the mean of all: with few pictures of a view less is chance
 VIEW_PICTURES = 3  # of a view, for its mean to say anything
+TOO_ALIKE = 1.1  # of likeness, 1 being real pictures: what is above it is looked at for copies
 CONSISTENT = 0.5  # of the pictures that show a trait: a wrong value in as many was learnt, and is no slip
 BEYOND_BASE = 0.25  # of the pictures, more than the base shows that value anyway: what was not learnt is no fault of it
 LEAKS = 0.5  # of the likeness, without the trigger: of more, the class is the character
@@ -126,6 +127,18 @@ def _weak_views(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
             )
 
 
+def _too_alike(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
+    assert score.value
+    if score.value.mean > TOO_ALIKE:
+        yield Finding(
+            axis=score.axis,
+            fault="too alike",
+            found=f"likeness {_told(score)}: pictures are more alike than real ones are to each other",
+            advice="It counts as 1. Look at its memorisation, and at the pictures beside their nearest training picture: "
+            "this is what copies look like, and what stiff pictures do.",
+        )
+
+
 def _wrong_traits(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
     for trait in score.details:
         fault = _fault_of(trait)
@@ -146,6 +159,8 @@ def _fault_of(trait: Detail) -> Fault:
         return ""
     if trait.name.endswith(" side"):
         return "side"
+    if trait.name.startswith("outfit "):
+        return "outfit"
     if trait.instead in NOTHING:
         return "lost"
     return "wrong" if trait.instead_share - trait.base_share >= BEYOND_BASE else ""
@@ -153,6 +168,8 @@ def _fault_of(trait: Detail) -> Fault:
 
 NOTHING = ("none", "")
 CURES: Mapping[Fault, str] = {
+    "outfit": "One outfit leaks into another: say each in the captions of its pictures, and add pictures of the one that "
+    "is not worn.",
     "side": "Keep encode.mirror off, and look for mirrored pictures among those that are trained on: `likeness curate` "
     "finds those that contradict the others.",
     "wrong": "The pictures that are trained on show it so, or their captions do not match: compare them with those "
@@ -217,7 +234,7 @@ def _leak(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
 
 
 FINDERS: Mapping[str, tuple[Callable[[Score, EvaluateConfig], Iterator[Finding]], ...]] = {
-    "identity": (_undertrained, _weak_views),
+    "identity": (_undertrained, _weak_views, _too_alike),
     **dict.fromkeys(("face", "body", "clothing", "attributes"), (_wrong_traits,)),
     "freedom": (
         _held_fast("stiff", "Add pictures with other values of {name}, and say it in every caption (likeness audit)."),

@@ -42,7 +42,7 @@ class Detail(Record):
 def details_of(axis: str, drawn: Drawn, marks: Sequence[Mark | None], measure: Measure) -> tuple[Detail, ...]:
     """What an axis is made of: traits, views, what was asked for; nothing where it is one thing."""
     if axis in ("face", "body", "clothing", "attributes"):
-        return tuple(_traits(axis, drawn, measure))
+        return (*_traits(axis, drawn, measure), *(_outfits(drawn, measure) if axis == "clothing" else ()))
     if axis in TOLD:
         return tuple(TOLD[axis](drawn, marks, measure))
     return ()
@@ -70,6 +70,39 @@ def _traits(part: str, drawn: Drawn, measure: Measure) -> list[Detail]:
             _share(name, len(rows) - wrong.total(), len(rows), wrong, wanted, _base_values(drawn, measure, name))
         )
     return found
+
+
+def _outfits(drawn: Drawn, measure: Measure) -> list[Detail]:
+    """Of several outfits that are asked for, how often each is worn then, whole; and which of the others instead."""
+    known = measure.known
+    asked = [
+        {name: value for name, value in shot.asked.items() if known.parts.get(name) == "clothing"}
+        if shot.kind == "own"
+        else {}
+        for shot in drawn.shots
+    ]
+    outfits = {_outfit(worn): worn for worn in asked if worn}
+    if len(outfits) < 2:
+        return []
+    worn: dict[str, list[str]] = {name: [] for name in outfits}
+    for wanted, reading in zip(asked, drawn.readings, strict=True):
+        told = {name: value for name in wanted if (value := known.told(name, reading)) is not None}
+        if told:
+            alike = [name for name, one in outfits.items() if all(told[at] == one.get(at) for at in told)]
+            own = _outfit(wanted)
+            worn[own].append(own if own in alike else next(iter(alike), ""))
+    return [
+        _share(
+            f"outfit {name}", seen.count(name), len(seen), Counter(one for one in seen if one not in (name, "")), name
+        )
+        for name, seen in worn.items()
+        if seen
+    ]
+
+
+def _outfit(worn: Mapping[str, str]) -> str:
+    """Its name: what it is made of, but for what is not there."""
+    return ", ".join(value for value in worn.values() if value != "none")
 
 
 def mirrored(value: str) -> str:
