@@ -134,8 +134,8 @@ def _too_alike(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
             axis=score.axis,
             fault="too alike",
             found=f"likeness {_told(score)}: pictures are more alike than real ones are to each other",
-            advice="It counts as 1. Look at its memorisation, and at the pictures beside their nearest training picture: "
-            "this is what copies look like, and what stiff pictures do.",
+            advice="It counts as 1. Look at memorisation, and at the pictures beside their nearest training picture: "
+            "copies look like this, and stiff pictures do.",
         )
 
 
@@ -168,8 +168,8 @@ def _fault_of(trait: Detail) -> Fault:
 
 NOTHING = ("none", "")
 CURES: Mapping[Fault, str] = {
-    "outfit": "One outfit leaks into another: say each in the captions of its pictures, and add pictures of the one that "
-    "is not worn.",
+    "outfit": "One outfit leaks into another: say each in the captions of its pictures, and add pictures of the one "
+    "that is not worn.",
     "side": "Keep encode.mirror off, and look for mirrored pictures among those that are trained on: `likeness curate` "
     "finds those that contradict the others.",
     "wrong": "The pictures that are trained on show it so, or their captions do not match: compare them with those "
