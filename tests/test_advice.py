@@ -311,6 +311,8 @@ def test_what_the_base_draws_alike_too_is_not_held_fast():
     fast = alike.model_copy(update={"base_share": 0.1})
     (found,) = findings_of([scored("variety", details=(fast,))], CONFIG)
     assert "white in 100% of 8 pictures; the base alone, 10%" in found.found
+    few = detail("background", 0, 4, instead="white", instead_share=1.0, base_share=0.1)
+    assert findings_of([scored("variety", details=(few,))], CONFIG) == [], "four may be alike by chance"
 
 
 def test_unevenness_alone_is_told_and_no_fault():

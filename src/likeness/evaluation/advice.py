@@ -36,6 +36,7 @@ CONSISTENT = 0.5  # of the pictures that show a trait: a wrong value in as many 
 BEYOND_BASE = 0.25  # of the pictures, more than the base shows that value anyway: what was not learnt is no fault of it
 LEAKS = 0.5  # of the likeness, without the trigger: of more, the class is the character
 FIXED = 0.5  # of pictures of the trigger alone: as many and more show one thing, surely
+OPEN_PICTURES = 6  # of the trigger alone: fewer may all show one thing by chance
 FOLLOWED = 0.6  # of what was asked for; of less, the LoRA holds something fast
 
 
@@ -209,7 +210,7 @@ def _fixed(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
     """What is always the same where nothing is said of it; a detail's share is that of all else."""
     for one in score.details:
         surely = 1 - one.high
-        if surely < FIXED or surely - one.base_share < BEYOND_BASE:
+        if one.samples < OPEN_PICTURES or surely < FIXED or surely - one.base_share < BEYOND_BASE:
             continue
         fault = "background" if one.name == "background" else "stiff" if one.name in SCENE else "outfit"
         yield Finding(
