@@ -259,7 +259,9 @@ def answer_of(*words: str) -> dict:
 def test_both_commands_leave_what_they_found_and_draw_nothing_twice(workspace: Workspace):
     root, pictures = workspace.root, workspace.evaluation / "pictures"
     strength = answer_of("strength", str(root), "--weights", "0.5,1")
-    where = {"record": str(workspace.strength_json), "chart": str(workspace.plots / "strength.png")}
+    plots = {"chart": "strength.png", "pictures": "strength-pictures.png"}
+    where = {name: str(workspace.plots / file) for name, file in plots.items()}
+    where |= {"record": str(workspace.strength_json)}
     assert strength == json.loads(workspace.strength_json.read_text()) | where
     assert all(Path(place).is_file() for place in where.values())
     assert strength["sha256"] == hashlib.sha256((root / strength["lora"]).read_bytes()).hexdigest()
@@ -274,7 +276,7 @@ def test_both_commands_leave_what_they_found_and_draw_nothing_twice(workspace: W
     assert len(list(pictures.iterdir())) == 9, "without and alone of three; base and whole were there"
     drawn = {path.parent: path.read_bytes() for path in pictures.glob("*/own-*.png")}
     assert len(set(drawn.values())) == 9, "each set of layers draws otherwise"
-    assert {path.name for path in workspace.plots.iterdir()} == {"strength.png", "blocks.png"}
+    assert {path.name for path in workspace.plots.iterdir()} == {"strength.png", "strength-pictures.png", "blocks.png"}
 
 
 def test_the_tables_tell_people_what_was_found(told: Blocks):

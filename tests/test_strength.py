@@ -12,7 +12,7 @@ from likeness.evaluation.evaluate import BASE
 from likeness.evaluation.instruments import Real
 from likeness.evaluation.probe_charts import draw_strength
 from likeness.evaluation.shots import Shot
-from likeness.evaluation.strength import WEIGHTS, Strength, few_of, name_of, sweep
+from likeness.evaluation.strength import WEIGHTS, Strength, Weighed, few_of, name_of, sweep
 from likeness.images import open_pixels
 from likeness.maquette.world import Drawing
 from likeness.pipeline.probing import chosen_lora, weights_of
@@ -76,6 +76,11 @@ def test_a_weight_that_does_worse_ends_the_range():
     assert range_of(swept(at_0_8=good, at_1_0=weak, at_1_2=good)) == (0.8, 0.8, 0.8)
 
 
+def test_where_the_range_ends_because_the_trial_did_that_is_told():
+    assert swept(at_0_4=weak, at_0_8=good, at_1_0=good).reason.endswith(" More than 1 was not tried.")
+    assert swept(at_0_8=good, at_1_2=burnt).reason.endswith(" Less than 0.8 was not tried.")
+
+
 def test_where_each_weight_is_refused_none_is_recommended_and_each_fault_is_told():
     found = swept(at_0_8=burnt, at_1_2=burnt)
     assert range_of(found) == (None, None, None)
@@ -94,7 +99,8 @@ def test_a_record_is_read_back_as_it_was():
 
 
 def test_a_chart_is_drawn_also_where_no_weight_is_recommended(tmp_path: Path):
-    for found in (swept(at_0_8=good, at_1_0=good), swept(at_0_8=burnt, at_1_0=burnt)):
+    untold = Strength(reason="", weights=(Weighed(weight=1, axes={}),))
+    for found in (swept(at_0_8=good, at_1_0=good), swept(at_0_8=burnt, at_1_0=burnt), untold):
         draw_strength(found, tmp_path / "plots" / "strength.png")
         pixels = open_pixels(tmp_path / "plots" / "strength.png")
         assert pixels.shape[1] > pixels.shape[0] > 300

@@ -48,7 +48,8 @@ def strength(folder: Folder = HERE, weights: Weights = "", settings: Settings = 
     workspace, recipe = opened(folder, settings)
     with reporting(as_json) as report:
         found = probe_strength(workspace, recipe, tried, report=report)
-    files = {"record": str(workspace.strength_json), "chart": str(workspace.plots / "strength.png")}
+    plots = {"chart": workspace.plots / "strength.png", "pictures": workspace.plots / "strength-pictures.png"}
+    files = {name: str(path) for name, path in {"record": workspace.strength_json, **plots}.items()}
     tell(as_json, {**found.model_dump(mode="json"), **files}, strength_table(found, files))
 
 
@@ -122,7 +123,8 @@ def blocks_table(found: "Blocks", files: Mapping[str, str], asked: Path | None) 
 def _places(files: Mapping[str, str]) -> "list[RenderableType]":
     from likeness.cli.tables import unbroken
 
-    return [unbroken(f"chart: {files['chart']}"), unbroken(f"all of it: {files['record']}")]
+    names = {"chart": "chart", "pictures": "pictures", "record": "all of it"}
+    return [unbroken(f"{words}: {files[name]}") for name, words in names.items() if name in files]
 
 
 def _differences(some: "tuple[Difference, ...]", shown: list[str]) -> list[str]:

@@ -24,12 +24,12 @@ COLOURS = {
 }
 """Of the axes that are shown. Okabe and Ito 2008: told apart by all eyes."""
 
-OVER_WEIGHT = ("identity", "freedom", "leak")
+OVER_WEIGHT = ("identity", "freedom", "leak", "drift")
 
 
 def draw_strength(found: Strength, to: Path) -> None:
-    """`to` is a chart of identity, freedom and leak over the weight, with their intervals, the recommended range
-    shaded.
+    """`to` is a chart of identity, freedom, leak and drift over the weight, with their intervals, the recommended range
+    shaded; what could not be told is left out.
 
     Raises:
         WorkspaceError: on a full disk or in a read-only folder.
@@ -51,7 +51,8 @@ def draw_strength(found: Strength, to: Path) -> None:
         plot.axvline(found.recommended, color="#555555", linestyle="--", label=f"recommended: {found.recommended:g}")
     plot.set_xlabel("weight of the LoRA")
     plot.set_ylabel("1: as real pictures, or as the base draws")
-    plot.legend(frameon=False)
+    if plot.get_legend_handles_labels()[0]:
+        plot.legend(frameon=False)
     _save(figure, to)
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from likeness.diffusion.blocks import block_sets
 from likeness.errors import RecipeError
 from likeness.evaluation.blocks import Blocks, Parts, dissect
+from likeness.evaluation.evaluate import BASE
+from likeness.evaluation.grids import Block, draw_grid
 from likeness.evaluation.instruments import Instruments
 from likeness.evaluation.probe_charts import draw_blocks, draw_strength
 from likeness.evaluation.shots import Shot
-from likeness.evaluation.strength import WEIGHTS, Strength, name_of, sweep
+from likeness.evaluation.strength import WEIGHTS, Strength, few_of, name_of, sweep
 from likeness.events import Report, silent
-from likeness.images import Pixels, sha256_of
+from likeness.images import Pixels, fit, save_png, sha256_of
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.evaluation import instruments_for, plan_of, real_pictures, sampling_of, subject_of
 from likeness.pipeline.layer_painter import LayerPainter
@@ -29,6 +31,7 @@ from likeness.workspace import Workspace
 __all__ = ["chosen_lora", "probe_blocks", "probe_strength", "weights_of"]
 
 MOST_WEIGHT = 4.0  # as sample.weight has it
+ROWS, SIDE = 4, 192  # prompts of the sheet of pictures, and px of a picture: seven beside each other fit a screen
 
 
 def chosen_lora(workspace: Workspace, report: Report = silent) -> Path:
@@ -65,7 +68,7 @@ def weights_of(words: str) -> tuple[float, ...]:
 def probe_strength(
     workspace: Workspace, recipe: Recipe, weights: Sequence[float] = WEIGHTS, *, report: Report = silent
 ) -> Strength:
-    """The weight to use the chosen LoRA at, written to `strength.json` with a chart of it.
+    """The weight to use the chosen LoRA at, written to `strength.json`, with a chart of it and a sheet of pictures.
 
     Raises:
         WorkspaceError: where there is no LoRA or no held-out picture, or the workspace is in use.
@@ -73,17 +76,20 @@ def probe_strength(
     with workspace.lock("likeness strength"):
         bench = _bench(workspace, recipe, report)
         lora = chosen_lora(workspace, report)
+        shots, instruments = _fresh_shots(bench), _weighed(bench, lora, weights)
         found = sweep(
             weights,
-            _fresh_shots(bench),
+            shots,
             real_pictures(workspace),
             bench.recipe.evaluate,
-            instruments=_weighed(bench, lora, weights),
+            instruments=instruments,
             seed=bench.recipe.seed,
             report=report,
         ).model_copy(update=_names(workspace, lora))
         write_atomically(workspace.strength_json, found.model_dump_json(indent=1) + "\n")
         draw_strength(found, workspace.plots / "strength.png")
+        sheet = _sheet(weights, few_of(shots, ("own",), min(ROWS, bench.recipe.evaluate.first)), instruments)
+        save_png(workspace.plots / "strength-pictures.png", sheet)
     return found
 
 
@@ -145,6 +151,15 @@ def _weighed(bench: Bench, lora: Path, weights: Sequence[float]) -> Instruments:
         return painters[who](lora.stem, shots) if who in painters else instruments.draw(who, shots)
 
     return replace(instruments, draw=draw)
+
+
+def _sheet(weights: Sequence[float], shots: Sequence[Shot], instruments: Instruments) -> Pixels:
+    """A row per prompt, of one noise: the base's picture, and that at each weight. All of them are drawn already."""
+    own = list({shot.number: shot for shot in reversed(shots)}.values())[::-1]
+    columns = {"without": BASE, **{name_of(weight): name_of(weight) for weight in weights}}
+    drawn = [[fit(one, SIDE, SIDE) for one in instruments.draw(who, own)] for who in columns.values()]
+    rows = [shot.asked.get("view", "") for shot in own]
+    return draw_grid([Block("the LoRA, by weight", list(columns), rows, list(zip(*drawn, strict=True)))], scale=1)
 
 
 def _sets(layers: Collection[str]) -> dict[str, list[str]]:
