@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -88,6 +89,11 @@ def main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_help_names_every_command():
     told = called("--help").stdout
     assert [command for command in COMMANDS if f" {command} " not in told] == []
+
+
+def test_the_readme_names_every_command():
+    told = (Path(__file__).parent.parent / "README.md").read_text()
+    assert [name for name in COMMANDS if not re.search(rf"likeness {name}\b|`{name}\b|make {name}\b", told)] == []
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command not in WITHOUT_RECIPE])

@@ -195,6 +195,18 @@ def test_the_margin_is_what_the_first_ones_recipe_says_unless_it_is_typed(evalua
         recipe.write_text(RECIPE)
 
 
+def test_that_held_out_pictures_differ_is_told(evaluated: Path, tmp_path: Path):
+    other = Workspace(tmp_path / "other")
+    shutil.copytree(evaluated, other.root)
+    assert json.loads(called("compare", evaluated, other.root, "--json").stdout)["same_held_out"] is True
+    verdict = read_verdict(other)
+    measured = verdict.measured.model_copy(update={"held_out": "0" * 64})
+    other.choice_json.write_text(verdict.model_copy(update={"measured": measured}).model_dump_json())
+    done = called("compare", evaluated, other.root)
+    assert done.exit_code == 0
+    assert "The held-out pictures that they were measured against differ" in " ".join(done.stdout.split())
+
+
 @pytest.mark.parametrize("margin", ["-1", "2", "x"])
 def test_a_margin_that_is_none_is_refused(evaluated: Path, margin: str):
     assert called("compare", evaluated, evaluated, "--margin", margin).exit_code == 2
@@ -238,6 +250,7 @@ def test_pictures_from_elsewhere_are_measured_and_then_judged(references: Path, 
     key = Key.model_validate_json(Workspace(folder).key_json.read_bytes())
     assert {Path(one.left.picture).parent for one in key.pairs} == {theirs}
     assert {one.real.partition("/")[0] for one in key.pairs} == {"images"}
+    assert len(read_verdict(Workspace(folder)).measured.held_out) == 64
 
 
 def test_one_object_holds_what_was_found_of_the_chosen_lora_and_nothing_of_another(evaluated: Path, tmp_path: Path):

@@ -38,6 +38,9 @@ def compare_evaluations(first: str, second: str, *, margin: float | None = None)
     better = [one.axis for one in differences if one.is_better]
     words = f"{told_other} is worse on {listed(worse, len(worse)) or 'no axis'}"
     words += f", better on {listed(better, len(better))}" if better else ""
+    words += f". Differences up to {width:g}, and those that may be chance, do not count."
+    is_same = one.measured.held_out == other.measured.held_out
+    words += "" if is_same else " The held-out pictures that they were measured against differ: that makes some, too."
     return {
         "first": told,
         "second": told_other,
@@ -45,7 +48,8 @@ def compare_evaluations(first: str, second: str, *, margin: float | None = None)
         "differences": [one.model_dump() for one in differences],
         "worse": worse,
         "better": better,
-        "told": f"{words}. Differences up to {width:g}, and those that may be chance, do not count.",
+        "same_held_out": is_same,
+        "told": words,
     }
 
 

@@ -106,7 +106,13 @@ def measure_files(
         seed=bench.recipe.seed,
         report=bench.report,
     )
-    measured = measured_with(bench, instruments, sampling_of(bench.recipe), found.pictures[0].instrument_sha256)
+    measured = measured_with(
+        bench,
+        instruments,
+        sampling=sampling_of(bench.recipe),
+        sha256=found.pictures[0].instrument_sha256,
+        held_out=real.held_out,
+    )
     painter = instruments.draw
     assert isinstance(painter, Painter)
 

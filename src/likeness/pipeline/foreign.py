@@ -104,7 +104,13 @@ def evaluate_pictures(
     with bench.workspace.lock("likeness evaluate"):
         seed = bench.recipe.seed
         found = measure_pictures(pictures, real, bench.recipe.evaluate, instruments=instruments, seed=seed)
-        measured = measured_with(bench, instruments, sampling_of(bench.recipe), found.pictures[0].instrument_sha256)
+        measured = measured_with(
+            bench,
+            instruments,
+            sampling=sampling_of(bench.recipe),
+            sha256=found.pictures[0].instrument_sha256,
+            held_out=real.held_out,
+        )
         files = {who: iter([folder.absolute() / one.path for _, one in some]) for who, some in asked.items()}
         kept = {"pictures": lambda judged: str(next(files[judged.who])), "trained_on": _places(learnt)}
         write_evaluation(bench, found, {}, measured, **kept)

@@ -1,5 +1,6 @@
 """What an evaluation leaves on disk: scores, the choice, each picture with what was told of it, and the page."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -31,12 +32,14 @@ class Measured(Record):
         sampling: how pictures were drawn.
         base: digest of the base.
         versions: of what draws.
+        held_out: digest of the real pictures that all is compared with; empty in files of before it was kept.
     """
 
     instruments: dict[str, str]
     sampling: dict[str, Any]
     base: str
     versions: dict[str, str]
+    held_out: str = ""
 
 
 class Verdict(Record):
@@ -190,16 +193,22 @@ def read_verdict(workspace: Workspace) -> Verdict:
         ) from fault
 
 
-def measured_with(bench: Bench, instruments: Instruments, sampling: SampleConfig, sha256: str) -> Measured:
-    """What the instruments and the sampler are.
+def measured_with(
+    bench: Bench, instruments: Instruments, *, sampling: SampleConfig, sha256: str, held_out: Sequence[Pixels]
+) -> Measured:
+    """What the instruments, the sampler and the real pictures are.
 
     Args:
         bench: with the base.
         instruments: that looked.
         sampling: as pictures were drawn.
         sha256: of the reader's weights.
+        held_out: the real pictures that all was compared with.
     """
     named = {"encoder": instruments.encoder, "copies": instruments.copy_encoder}
+    digest = hashlib.sha256()
+    for pixels in held_out:
+        digest.update(pixels.tobytes())
     return Measured(
         instruments={
             "reader": f"{bench.recipe.perception.reader} {sha256}",
@@ -208,4 +217,5 @@ def measured_with(bench: Bench, instruments: Instruments, sampling: SampleConfig
         sampling=sampling.model_dump(mode="json", exclude={"prompts", "seed", "count"}),
         base=bench.base_digest,
         versions={"likeness": __version__, **{name: version(name) for name in ("torch", "diffusers")}},
+        held_out=digest.hexdigest(),
     )
