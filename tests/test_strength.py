@@ -16,6 +16,7 @@ from likeness.evaluation.strength import WEIGHTS, Strength, Weighed, few_of, nam
 from likeness.images import open_pixels
 from likeness.maquette.world import Drawing
 from likeness.pipeline.probing import chosen_lora, weights_of
+from likeness.pipeline.samples import best_lora
 from likeness.pipeline.scores import Measured, Verdict
 from likeness.recipe import EvaluateConfig
 from likeness.workspace import Workspace
@@ -152,6 +153,14 @@ def test_the_chosen_lora_is_probed(choosing: Callable[[str], str]):
 @pytest.mark.parametrize("place", ["", "runs/0002/gone.safetensors", "runs/0001/step-000100.safetensors"])
 def test_where_none_of_the_newest_run_was_chosen_its_last_one_is(choosing: Callable[[str], str], place: str):
     assert choosing(place) == "0002/step-000200.safetensors"
+
+
+def test_a_choice_that_cannot_be_read_is_named(workspace: Workspace):
+    for damaged in ("{", "[]", "{}"):
+        workspace.choice_json.write_text(damaged)
+        for choose in (chosen_lora, best_lora):
+            with pytest.raises(WorkspaceError, match=r"choice\.json cannot be read\. Delete it"):
+                choose(workspace)
 
 
 def test_before_a_choice_the_newest_is_probed(workspace: Workspace):

@@ -23,15 +23,22 @@ def best_lora(workspace: Workspace, report: Report = silent) -> Path:
     """The LoRA that evaluation chose of the training that was finished last; before it has, the newest one.
 
     Raises:
-        WorkspaceError: where there is none yet.
+        WorkspaceError: where there is none yet, or the record of the choice cannot be read.
     """
     newest = newest_lora(workspace, report)
     if workspace.choice_json.exists():
-        chosen = workspace.root / json.loads(workspace.choice_json.read_bytes()).get("lora", "")
+        chosen = workspace.root / _chosen_in(workspace.choice_json)
         run = Run(newest.parent)
         if chosen.is_file() and chosen in run.checkpoints[:-1]:  # the last one has the character's name too
             return chosen
     return newest
+
+
+def _chosen_in(choice: Path) -> str:
+    try:
+        return json.loads(choice.read_bytes())["lora"]
+    except (ValueError, KeyError, TypeError) as fault:
+        raise WorkspaceError(f"{choice} cannot be read. Delete it, and evaluate again.") from fault
 
 
 def newest_lora(workspace: Workspace, report: Report = silent) -> Path:
