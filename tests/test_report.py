@@ -317,6 +317,29 @@ def test_no_curve_is_drawn_of_one_checkpoint_and_no_front_without_harm():
     assert front_plot(likeness, names=names, chosen="", front=(), refused=()) is None
 
 
+def named(*names: str) -> ScorecardPage:
+    """A page of LoRAs with these names."""
+    told = [
+        score(who, place + 1, "full", axis, 0.5 + place / 10)
+        for place, who in enumerate(names)
+        for axis in ("identity", "drift")
+    ]
+    return page(scores=told, pictures=[], findings={})
+
+
+def test_a_dollar_in_a_name_is_a_dollar_and_no_formula():
+    assert charts_of(named(r"mira$\foo$", "fox"))["front"] != charts_of(named("mira", "fox"))["front"]
+
+
+def test_a_name_that_the_font_cannot_write_has_a_number_in_the_chart_and_stands_below_it():
+    katakana, plain = named("ミラ", "Zoë", "キツネ"), named("mira", "fox")
+    charts = charts_of(katakana)
+    shown = Words(render_scorecard(katakana, charts)).text
+    assert "LoRA 1 ミラ LoRA 2 キツネ" in shown
+    assert "LoRA 1" not in Words(render_scorecard(plain, charts_of(plain))).text
+    assert charts["front"] == charts_of(named("鏡", "Zoë", "狐"))["front"]
+
+
 def test_a_single_file_has_a_page_without_curves():
     alone = single()
     assert charts_of(alone) == {}

@@ -5,7 +5,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from likeness.evaluation.axes import AXES
 from likeness.evaluation.evaluate import BASE
@@ -15,11 +15,12 @@ from likeness.statistics import Interval
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["axes_plot", "front_plot", "png_of"]
+__all__ = ["axes_plot", "figure", "front_plot", "labels_of", "png_of"]
 
 INK, FAINT, LINE, LORA, LIMIT = "#1c2127", "#626b76", "#d5d0c6", "#b5482c", "#b98514"  # the first four are the page's
 COLUMNS = 4  # charts beside each other: of more each is too narrow for its steps
 DPI = 150  # about two dots for each that a page has room for
+FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +59,19 @@ def axes_plot(scores: Sequence[Score], *, chosen: int | None, limits: Mapping[st
     by_base = {one.axis: one.value for one in scores if one.who == BASE and one.round == "full"}
     rows = math.ceil(len(axes) / COLUMNS)
     height = 1.95 * rows + 0.6
-    with _figure(10.8, height) as figure:
-        figure.subplots_adjust(
+    with figure(10.8, height) as chart:
+        chart.subplots_adjust(
             left=0.035, right=0.99, top=1 - 0.75 / height, bottom=0.45 / height, hspace=0.55, wspace=0.2
         )
         for place, axis in enumerate(axes, start=1):
-            plot = figure.add_subplot(rows, COLUMNS, place)
+            plot = chart.add_subplot(rows, COLUMNS, place)
             _curves(plot, [one for one in told if one.axis == axis], chosen)
             _guides(plot, axis, by_base.get(axis), limits.get(axis))
             plot.set_xlim(first - 0.04 * (last - first), last + 0.04 * (last - first))
             if place > len(axes) - COLUMNS:
                 plot.set_xlabel("step")
-        _legend(figure)
-        return png_of(figure)
+        _legend(chart)
+        return png_of(chart)
 
 
 def _curves(plot: Any, scores: Sequence[Score], chosen: int | None) -> None:
@@ -108,15 +109,15 @@ def _guides(plot: Any, axis: str, base: Interval | None, limit: float | None) ->
     plot.locator_params(axis="y", nbins=4)
 
 
-def _legend(figure: "Figure") -> None:
+def _legend(chart: "Figure") -> None:
     """What each sign means, once for all charts, above them."""
     signs: dict[str, Any] = {}
-    for plot in figure.axes:
+    for plot in chart.axes:
         handles, names = plot.get_legend_handles_labels()
         signs |= dict(zip(names, handles, strict=True))
     order = [*(look.label for look in LOOKS.values()), "chosen", "base", "limit"]
     shown = [name for name in order if name in signs]
-    figure.legend([signs[name] for name in shown], shown, loc="upper left", ncols=len(shown), bbox_to_anchor=(0.02, 1))
+    chart.legend([signs[name] for name in shown], shown, loc="upper left", ncols=len(shown), bbox_to_anchor=(0.02, 1))
 
 
 def front_plot(
@@ -143,9 +144,9 @@ def front_plot(
     harm = next((harm for harm, points in found.items() if len(points) > 1), None)
     if harm is None:
         return None
-    with _figure(7.2, 4.4) as figure:
-        figure.subplots_adjust(left=0.1, right=0.97, top=0.88, bottom=0.12)
-        plot: Any = figure.add_subplot()
+    with figure(7.2, 4.4) as chart:
+        chart.subplots_adjust(left=0.1, right=0.97, top=0.88, bottom=0.12)
+        plot: Any = chart.add_subplot()
         for who, (round, x, y) in found[harm].items():
             word, paint = _standing(who, round, chosen, front, refused)
             ends = [[x.mean - x.low], [x.high - x.mean]], [[y.mean - y.low], [y.high - y.mean]]
@@ -165,8 +166,17 @@ def front_plot(
         plot.set_ylabel("identity: 1 as real pictures")
         handles, words = plot.get_legend_handles_labels()
         signs = dict(zip(words, handles, strict=True))
-        figure.legend(signs.values(), signs.keys(), loc="upper left", ncols=len(signs), bbox_to_anchor=(0.08, 1))
-        return png_of(figure)
+        chart.legend(signs.values(), signs.keys(), loc="upper left", ncols=len(signs), bbox_to_anchor=(0.08, 1))
+        return png_of(chart)
+
+
+def labels_of(names: Mapping[str, str]) -> dict[str, str]:
+    """What is written beside each adapter's point: its name, or "LoRA 1" for one with letters that the font has not."""
+    from matplotlib.font_manager import findfont, get_font
+
+    letters = get_font(findfont(FONT)).get_char_index
+    unwritten = [who for who, name in names.items() if not all(letters(ord(letter)) for letter in name)]
+    return {**names, **{who: f"LoRA {number}" for number, who in enumerate(unwritten, start=1)}}
 
 
 def _points(
@@ -202,15 +212,17 @@ def _standing(
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator["Figure"]:
-    """A figure, inches, in the page's manner whatever a person's own settings are, and kept by nobody."""
+def figure(width: float, height: float, *, layout: Literal["constrained"] | None = None) -> Iterator["Figure"]:
+    """A figure, inches, in the page's manner whatever a person's own settings are, and kept by nobody. It is drawn
+    before the context ends."""
     from matplotlib import rc_context, rcParamsDefault
     from matplotlib.figure import Figure
 
     usual = {name: value for name, value in rcParamsDefault.items() if not name.startswith("backend")}
     settings: dict[Any, Any] = {
         **usual,
-        "font.family": "DejaVu Sans",  # comes with matplotlib
+        "font.family": FONT,
+        "text.parse_math": False,  # a "$" in a person's name for something begins no formula
         "font.size": 9,
         "axes.titlesize": 10,
         "axes.spines.top": False,
@@ -226,13 +238,13 @@ def _figure(width: float, height: float) -> Iterator["Figure"]:
         "legend.labelcolor": FAINT,
     }
     with rc_context(settings):
-        yield Figure(figsize=(width, height), dpi=DPI)
+        yield Figure(figsize=(width, height), dpi=DPI, layout=layout)
 
 
-def png_of(figure: "Figure") -> bytes:
+def png_of(chart: "Figure") -> bytes:
     """A figure as a PNG file, drawn without a window, with nothing in it that tells when or by which version."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     drawn = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(drawn, metadata={"Software": None})
+    FigureCanvasAgg(chart).print_png(drawn, metadata={"Software": None})
     return drawn.getvalue()

@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from likeness.evaluation.blocks import Blocks
 from likeness.evaluation.compare import Difference
-from likeness.evaluation.plots import png_of
+from likeness.evaluation.plots import figure, png_of
 from likeness.evaluation.strength import Strength
 from likeness.records import make_folder, write_atomically
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["draw_blocks", "draw_strength"]
 
@@ -34,26 +31,26 @@ def draw_strength(found: Strength, to: Path) -> None:
     Raises:
         WorkspaceError: on a full disk or in a read-only folder.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    plot = figure.add_subplot()
-    for axis in OVER_WEIGHT:
-        told = [(one.weight, one.axes[axis]) for one in found.weights if axis in one.axes]
-        if told:
-            weights, intervals = zip(*told, strict=True)
-            plot.plot(weights, [one.mean for one in intervals], marker="o", color=COLOURS[axis], label=axis)
-            low, high = [one.low for one in intervals], [one.high for one in intervals]
-            plot.fill_between(weights, low, high, color=COLOURS[axis], alpha=0.15, linewidth=0)
-    if found.recommended is not None and found.low is not None and found.high is not None:
-        if found.low < found.high:
-            plot.axvspan(found.low, found.high, color="#999999", alpha=0.2, label="as good, to a standard error")
-        plot.axvline(found.recommended, color="#555555", linestyle="--", label=f"recommended: {found.recommended:g}")
-    plot.set_xlabel("weight of the LoRA")
-    plot.set_ylabel("1: as real pictures, or as the base draws")
-    if plot.get_legend_handles_labels()[0]:
-        plot.legend(frameon=False)
-    _save(figure, to)
+    with figure(7, 4.2, layout="constrained") as chart:
+        plot: Any = chart.add_subplot()
+        for axis in OVER_WEIGHT:
+            told = [(one.weight, one.axes[axis]) for one in found.weights if axis in one.axes]
+            if told:
+                weights, intervals = zip(*told, strict=True)
+                plot.plot(weights, [one.mean for one in intervals], marker="o", color=COLOURS[axis], label=axis)
+                low, high = [one.low for one in intervals], [one.high for one in intervals]
+                plot.fill_between(weights, low, high, color=COLOURS[axis], alpha=0.15, linewidth=0)
+        if found.recommended is not None and found.low is not None and found.high is not None:
+            if found.low < found.high:
+                plot.axvspan(found.low, found.high, color="#999999", alpha=0.2, label="as good, to a standard error")
+            plot.axvline(
+                found.recommended, color="#555555", linestyle="--", label=f"recommended: {found.recommended:g}"
+            )
+        plot.set_xlabel("weight of the LoRA")
+        plot.set_ylabel("1: as real pictures, or as the base draws")
+        if plot.get_legend_handles_labels()[0]:
+            plot.legend(frameon=False)
+        _save(png_of(chart), to)
 
 
 def draw_blocks(found: Blocks, to: Path) -> None:
@@ -62,16 +59,14 @@ def draw_blocks(found: Blocks, to: Path) -> None:
     Raises:
         WorkspaceError: on a full disk or in a read-only folder.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 1.5 + 0.6 * len(found.blocks)), layout="constrained")
-    without, alone = figure.subplots(1, 2, sharey=True)
-    _errors(without, [one.without for one in found.blocks], "without the block")
-    _errors(alone, [one.alone for one in found.blocks], "with the block alone")
-    without.set_yticks(range(len(found.blocks)), [one.block for one in found.blocks])
-    without.invert_yaxis()
-    alone.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-    _save(figure, to)
+    with figure(10, 1.5 + 0.6 * len(found.blocks), layout="constrained") as chart:
+        without, alone = chart.subplots(1, 2, sharey=True)
+        _errors(without, [one.without for one in found.blocks], "without the block")
+        _errors(alone, [one.alone for one in found.blocks], "with the block alone")
+        without.set_yticks(range(len(found.blocks)), [one.block for one in found.blocks])
+        without.invert_yaxis()
+        alone.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+        _save(png_of(chart), to)
 
 
 def _errors(plot: Any, rows: Sequence[Sequence[Difference]], title: str) -> None:
@@ -88,6 +83,6 @@ def _errors(plot: Any, rows: Sequence[Sequence[Difference]], title: str) -> None
     plot.set_xlabel("difference to the whole LoRA")
 
 
-def _save(figure: "Figure", to: Path) -> None:
+def _save(png: bytes, to: Path) -> None:
     make_folder(to.parent)
-    write_atomically(to, png_of(figure))
+    write_atomically(to, png)

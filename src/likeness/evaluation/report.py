@@ -14,7 +14,7 @@ from likeness.evaluation.axes import AXES
 from likeness.evaluation.choose import Choice
 from likeness.evaluation.evaluate import BASE
 from likeness.evaluation.known import Seen
-from likeness.evaluation.plots import axes_plot, front_plot
+from likeness.evaluation.plots import axes_plot, front_plot, labels_of
 from likeness.evaluation.scorecard import Round, Score
 from likeness.evaluation.sheets import (
     Pictured,
@@ -121,7 +121,7 @@ class _Column:
 
 def charts_of(page: ScorecardPage) -> dict[str, bytes]:
     """The page's charts as PNG files, by name: of `CHARTS` those for which there is something to draw."""
-    names = {who: name_of(who).removeprefix("step ") for who in page.rounds}
+    names = labels_of(_names(page))
     whose = {one.step: one.who for one in page.scores if one.step is not None}
     made = {
         "axes": axes_plot(page.scores, chosen=page.choice.step, limits=page.limits),
@@ -156,6 +156,7 @@ def render_scorecard(page: ScorecardPage, charts: Mapping[str, bytes] | None = N
     return pages.get_template("scorecard.html").render(
         page=page,
         charts={name: png_address(png) for name, png in (charts or {}).items()},
+        labels=_labels(page) if charts and "front" in charts else {},
         columns=columns,
         groups=list(groups_of(page.scores, page.limits, [(one.who, one.round) for one in columns])),
         findings=_findings(page),
@@ -169,6 +170,16 @@ def render_scorecard(page: ScorecardPage, charts: Mapping[str, bytes] | None = N
         meanings={axis: _meaning(axis) for axis in AXES},
         rounds=ROUNDS,
     )
+
+
+def _names(page: ScorecardPage) -> dict[str, str]:
+    return {who: name_of(who).removeprefix("step ") for who in page.rounds}
+
+
+def _labels(page: ScorecardPage) -> dict[str, str]:
+    """By what stands in the charts in place of names that cannot be drawn, these."""
+    names = _names(page)
+    return {label: names[who] for who, label in labels_of(names).items() if label != names[who]}
 
 
 def _meaning(axis: str) -> str:
