@@ -46,6 +46,11 @@ def test_pictures_are_grouped_by_the_loras_that_drew_them_and_those_of_none_are_
     }
 
 
+def test_pictures_by_a_lora_that_is_called_base_are_not_the_bases():
+    found = grouped(generation("mirachar"), generation("mirachar", base=1.0), generation("mirachar", base=0.5))
+    assert {who: len(shots) for who, shots in found.items()} == {"base": 1, "base (LoRA)": 1, "base at 0.5": 1}
+
+
 def test_each_picture_keeps_its_own_file():
     first, second = generation("mirachar, smile", 1, mira=1.0), generation("mirachar, smile", 2, mira=1.0)
     found = shots_by_lora([second, first], MAQUETTE, trigger="mirachar")["mira"]

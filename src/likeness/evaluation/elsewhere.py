@@ -13,9 +13,14 @@ from likeness.evaluation.shots import NO_SEED, Shot, is_called
 from likeness.images import Pixels
 from likeness.recipe import EvaluateConfig
 
-__all__ = ["measure_pictures", "shots_by_lora"]
+__all__ = ["candidate_name", "measure_pictures", "shots_by_lora"]
 
 MEASURED = "Pictures from elsewhere are measured; which to publish is chosen among checkpoints that are drawn here."
+
+
+def candidate_name(lora: str) -> str:
+    """What a LoRA of this name is called beside others; a file may have the name that the base goes by."""
+    return f"{lora} (LoRA)" if lora == BASE else lora
 
 
 def shots_by_lora(
@@ -42,7 +47,7 @@ def shots_by_lora(
 
 def _drawn_by(one: Generation) -> str:
     words = [name if weight == 1 else f"{name} at {weight:g}" for name, weight in sorted(one.loras.items())]
-    return " and ".join(words) or BASE
+    return candidate_name(" and ".join(words)) if words else BASE
 
 
 def measure_pictures(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from likeness.diffusion.checkpoints import read_header
 from likeness.errors import CheckpointError, EvaluationError, PictureError
-from likeness.evaluation.elsewhere import measure_pictures, shots_by_lora
+from likeness.evaluation.elsewhere import candidate_name, measure_pictures, shots_by_lora
 from likeness.evaluation.foreign import Generation, read_generations
 from likeness.evaluation.instruments import Real
 from likeness.evaluation.shots import Shot, Subject
@@ -59,7 +59,7 @@ def evaluate_file(
     real = _real_in(references, learnt)
     _refuse_unfit(lora, bench)
     with Workspace.create(to).lock("likeness evaluate"):
-        measure_files(bench, {lora.stem: lora}, subject, real, trained_on=_places(learnt))
+        measure_files(bench, {candidate_name(lora.stem): lora}, subject, real, trained_on=_places(learnt))
         _make_judgeable(bench.workspace, recipe, references)
     return bench.workspace
 

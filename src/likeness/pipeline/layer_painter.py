@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from likeness.errors import CheckpointError
+from likeness.evaluation.elsewhere import candidate_name
 from likeness.evaluation.evaluate import BASE
 from likeness.evaluation.shots import Shot
 from likeness.images import Pixels, open_pixels, save_png, sha256_of
@@ -34,7 +35,8 @@ class LayerPainter:
     def __init__(self, bench: Bench, lora: Path) -> None:
         self.bench, self.lora, self.sha256 = bench, lora, sha256_of(lora)
         self.sample = sampling_of(bench.recipe)
-        self.instruments = instruments_for(bench, {lora.stem: lora})
+        self.name = candidate_name(lora.stem)
+        self.instruments = instruments_for(bench, {self.name: lora})
 
     @cached_property
     def file(self) -> "LoraFile":
@@ -46,7 +48,7 @@ class LayerPainter:
     def __call__(self, layers: Collection[str], shots: Sequence[Shot]) -> list[Pixels]:
         """The pictures of some shots; those that were drawn before in just this way are opened."""
         if not layers or set(layers) == self.file.layers().keys():
-            return self.instruments.draw(self.lora.stem if layers else BASE, shots)
+            return self.instruments.draw(self.name if layers else BASE, shots)
         folder = self._folder(layers)
         files = [folder / f"{shot.kind}-{_digest(shot.prompt, shot.seed)}.png" for shot in shots]
         missing = [(shot, file) for shot, file in zip(shots, files, strict=True) if not file.exists()]

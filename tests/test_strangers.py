@@ -1,0 +1,67 @@
+"""LoRAs and pictures by anyone, measured from the command line: their names, and what is taken for a picture."""
+
+import json
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from likeness.cli import app
+from likeness.diffusion.adapter import attach
+from likeness.diffusion.blocks import BlockSet
+from likeness.diffusion.family import DiffusionModel
+from likeness.diffusion.files.lora_files import save_lora
+from likeness.diffusion.files.metadata import LoraMetadata
+from likeness.evaluation.scorecard import Judged
+from likeness.images import Pixels, open_pixels, save_png
+from likeness.records import read_records
+from likeness.workspace import Workspace
+
+QUICK = [
+    f"--set=evaluate.{name}" for name in ("count=4", "first=2", "seeds=1", "confirm=false", "steps=1", 'words="booru"')
+]
+
+
+@pytest.fixture(scope="module")
+def lora(model: DiffusionModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LoRA with the name that the base's own pictures go by, with weights as if trained."""
+    adapter = attach(model.adapter_targets(), [BlockSet("mid-upper", 2)])
+    adapter.detach()
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in adapter.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
+    path = tmp_path_factory.mktemp("lora") / "base.safetensors"
+    metadata = LoraMetadata(
+        title="Mira", base_name="tiny", prediction="epsilon", resolution=(32, 32), trigger="mirachar"
+    )
+    save_lora(path, adapter, metadata=metadata)
+    return path
+
+
+@pytest.fixture(scope="module")
+def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("real")
+    for place in range(9):
+        save_png(folder / f"{place}.png", numpy.full((32, 32, 3), 20 * place, numpy.uint8))
+    return folder
+
+
+def measured(target: Path, references: Path, base: Path, to: Path, *more: str) -> Workspace:
+    words = ["evaluate", target, "--references", references, "--base", base, "--to", to, *more]
+    result = CliRunner().invoke(
+        app, [*map(str, words), "--reader", "fake_reader:FakeReader", *QUICK, "--json"], catch_exceptions=False
+    )
+    assert result.exit_code == 0, result.output
+    return Workspace(json.loads(result.stdout)["workspace"])
+
+
+def test_a_lora_called_base_is_measured_beside_the_base(lora: Path, references: Path, folder: Path, tmp_path: Path):
+    workspace = measured(lora, references, folder, tmp_path / "scores")
+    by_who: dict[str, list[Pixels]] = {}
+    for one in read_records(workspace.pictures_jsonl, Judged):
+        by_who.setdefault(one.who, []).append(open_pixels(workspace.root / one.picture))
+    assert set(by_who) == {"base", "base (LoRA)"}
+    assert all((one != other).any() for one, other in zip(*by_who.values(), strict=True))
