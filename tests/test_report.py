@@ -23,7 +23,7 @@ from likeness.evaluation.measure import Drawn
 from likeness.evaluation.plots import axes_plot, front_plot
 from likeness.evaluation.report import ScorecardPage, charts_of, render_scorecard
 from likeness.evaluation.scorecard import Judged, Round, Score
-from likeness.evaluation.sheets import Pictured, name_of, strips_of, worst_of
+from likeness.evaluation.sheets import Pictured, name_of, strips_of, suspects_of, worst_of
 from likeness.evaluation.shots import Kind, Shot
 from likeness.images import Pixels, save_png
 from likeness.pipeline.bench import Bench
@@ -283,6 +283,15 @@ def test_of_many_copies_the_most_alike_are_shown():
     assert "the 12 most alike of 20" in text
     assert "0.19 step 300" in text
     assert "0.07 step 300" not in text
+
+
+def test_a_copy_of_the_first_look_is_counted_once_where_the_full_set_holds_it_too():
+    told = {"values": {"memorisation": 1.0}, "raws": {"memorisation": 0.97}, "nearest": 0}
+    looked = [picture(who, 4, "first", **told) for who in ("step-000200", "step-000300")]
+    found = suspects_of([*looked, picture("step-000300", 4, **told), picture("step-000300", 4, "fresh", **told)])
+    assert [(one.judged.who, one.judged.round) for one in found] == [
+        *(("step-000200", "first"), ("step-000300", "full"), ("step-000300", "fresh"))
+    ]
 
 
 def test_the_worst_pictures_are_those_with_the_least_of_an_axis():

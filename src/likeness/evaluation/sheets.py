@@ -74,8 +74,10 @@ def name_of(who: str) -> str:
 
 
 def suspects_of(pictures: Sequence[Pictured]) -> list[Pictured]:
-    """Pictures that copy a training picture, the most alike first."""
-    copies = [one for one in pictures if one.judged.values.get("memorisation") == 1]
+    """Pictures that copy a training picture, each once, the most alike first."""
+    in_full = {one.judged.who for one in pictures if one.judged.round == "full"}  # those of the first look among them
+    each = [one for one in pictures if one.judged.round != "first" or one.judged.who not in in_full]
+    copies = [one for one in each if one.judged.values.get("memorisation") == 1]
     return sorted(copies, key=lambda one: -one.judged.raws.get("memorisation", 0))
 
 
