@@ -29,7 +29,7 @@ from likeness.images import Pixels, open_pixels, save_png
 from likeness.maquette.world import Drawing
 from likeness.pipeline.layer_painter import prune_file, with_layers
 from likeness.recipe import EvaluateConfig
-from likeness.records import Caption, Picture, write_records
+from likeness.records import Caption, Picture, Reading, write_records
 from likeness.workspace import Workspace
 
 SHOTS, CONFIG = shots_of(), EvaluateConfig(first=4)
@@ -129,6 +129,33 @@ def test_where_nothing_is_told_of_identity_nothing_is_left_out():
     found = dissect(Parts(BLOCKS, {}, draw), SHOTS, real_of(truth), CONFIG, instruments=instruments, seed=1)
     assert found.prune == ()
     assert found.told == "Nothing could be told of identity: no block is suggested to be left out."
+
+
+class Blinded(Truth):
+    """Knows nobody in the pictures of these drawings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unknown: set[bytes] = set()
+
+    def read(self, pictures: Sequence[Pixels]) -> list[Reading]:
+        found = zip(super().read(pictures), pictures, strict=True)
+        return [one.model_copy(update={"embedding": None}) if p.tobytes() in self.unknown else one for one, p in found]
+
+
+def test_a_block_without_which_nobody_is_known_may_be_needed():
+    truth = Blinded()
+
+    def draw(layers: Collection[str], shots: Sequence[Shot]) -> list[Pixels]:
+        pictures = [truth.paint(apart(layers, shot) if layers else base(shot)) for shot in shots]
+        truth.unknown |= {one.tobytes() for one in pictures} if layers and "u1" not in layers else set()
+        return pictures
+
+    found = dissect(
+        Parts(BLOCKS, {}, draw), SHOTS, real_of(truth), CONFIG, instruments=instruments_of(truth, {}), seed=1
+    )
+    assert [one.holds for one in found.blocks] == [False, False, True]
+    assert "Without up identity may be less by more than 0.05; that is not sure." in found.told
 
 
 @pytest.mark.parametrize(("blocks", "match"), [({"up": ["u1"]}, "no second block"), (BLOCKS, "no held-out picture")])

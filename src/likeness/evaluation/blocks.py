@@ -250,7 +250,8 @@ def _words(bench: _Bench, found: Sequence[BlockTold], prune: Sequence[str], bloc
     if "identity" not in bench.axes:
         return "Nothing could be told of identity: no block is suggested to be left out."
     words, margin = list(_homes(found)), bench.config.margin
-    unsure = [one.block for one in found if one.holds and _by_axis(one.without)["identity"].high >= 0]
+    identity = {one.block: _by_axis(one.without).get("identity") for one in found if one.holds}
+    unsure = [block for block, told in identity.items() if told is None or told.high >= 0]
     if unsure:
         words.append(f"Without {' or '.join(unsure)} identity may be less by more than {margin:g}; that is not sure.")
     if prune:
