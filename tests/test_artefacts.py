@@ -1,5 +1,6 @@
 """Artefacts: what is wrong with a picture's pixels, whatever is on it."""
 
+import tracemalloc
 from collections.abc import Callable
 
 import numpy
@@ -63,6 +64,17 @@ def test_most_of_the_same_is_a_fault_of_each_of_them(real: list[Pixels], usual: 
     assert usual.faults([real[0]] * 4 + real[1:3]) == ["all the same"] * 4 + [""] * 2
     assert usual.faults([real[0]] * 2 + real[1:5]) == [""] * 6, "a few are chance"
     assert usual.faults([real[0]] * 2) == [""] * 2, "of two nobody knows"
+
+
+def test_many_pictures_are_compared_in_little_memory(usual: Usual):
+    """Each with each at once would be 160 x 160 x 768 numbers: 157 MB."""
+    pictures = [numpy.full((16, 16, 3), place, numpy.uint8) for place in range(160)]
+    tracemalloc.start()
+    try:
+        assert not any("same" in words for words in usual.faults(pictures))
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_measures_are_in_their_range_and_say_what_they_name():

@@ -76,5 +76,5 @@ def _same(pictures: Sequence[Pixels]) -> list[bool]:
     small_XN = numpy.array([fit(picture, 16, 16).astype(float).ravel() for picture in pictures])
     if len(small_XN) < 3:
         return [False] * len(pictures)
-    apart_XX = numpy.abs(small_XN[:, None] - small_XN[None]).mean(-1)
-    return [bool((row < SAME).sum() > len(row) / 2) for row in apart_XX]
+    alike_X = [(numpy.abs(small_XN - row_N).mean(-1) < SAME).sum() for row_N in small_XN]  # all at once is gigabytes
+    return [bool(alike > len(pictures) / 2) for alike in alike_X]
