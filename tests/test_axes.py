@@ -29,6 +29,7 @@ from likeness.evaluation.calibration import Mark
 from likeness.evaluation.measure import Drawn, Measure, is_as_asked
 from likeness.evaluation.shots import CALLED, Shot
 from likeness.maquette.world import Drawing
+from likeness.seeds import stream
 
 LIKENESSES = ("identity", "face", "body", "clothing", "attributes")
 
@@ -267,6 +268,25 @@ def test_variety_without_any_is_zero(measure: Measure):
     same = {"background": "room", "view": "front", "framing": "full body", "pose": "waving"}
     held = with_fault(lambda one, shot: being(seen_in(one, **same), **OUTFITS[0]))
     assert mean("variety", held, measure) == 0
+
+
+def test_the_spread_of_varietys_marks_is_that_of_their_mean(measure: Measure):
+    """Each picture is told by all others, so that marks taken as they are would look twice as sure as they are."""
+    bare = next(shot for shot in shots_of() if shot.kind == "bare")
+    shots = [bare.model_copy(update={"number": place}) for place in range(12)]
+    means, errors = [], []
+    for seed in range(60):
+        rng = stream(seed, "views")
+        views = ["front" if rng.random() < 0.7 else "back" for _ in shots]
+        shown = drawn_by(lambda shot, views=views: fixed(shot, view=views[shot.number]), shots)
+        told = [mark.value for mark in AXES["variety"](shown, measure) if mark and mark.value is not None]
+        means.append(fmean(told))
+        errors.append(numpy.std(told, ddof=1) / len(told) ** 0.5)
+    assert fmean(errors) == pytest.approx(numpy.std(means, ddof=1), rel=0.3)
+
+
+def fixed(shot: Shot, view: str) -> Drawing:
+    return seen_in(good(shot), view=view, background="room", framing="full body", pose="waving")
 
 
 # -- harm --------------------------------------------------------------------------------------------------------------

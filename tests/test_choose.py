@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 import pytest
 
-from likeness.evaluation.choose import Choice, Measured, Rule, choose
+from likeness.evaluation.choose import TOO_ALIKE, Choice, Measured, Rule, breaking, choose
 from likeness.statistics import Floats
 
 RULES = (
@@ -66,6 +66,29 @@ def test_of_those_that_cannot_be_told_apart_the_least_harm_wins_and_then_the_ear
     assert {200, 300} <= set(found.tied)
     assert found.step == 300
     assert "none has less damage" in found.reason
+
+
+def test_a_limit_of_which_nothing_could_be_told_is_named():
+    rules = (*RULES, Rule("memorisation", "harm", limit=0.2))
+    found = chosen(with_rest([0.5, 0.9]), rules)
+    assert found.untold == ("memorisation",)
+    assert found.reason.endswith("Nothing could be told of memorisation, so that no limit of it was held against any.")
+    assert chosen(with_rest([0.5, 0.9])).untold == ()
+
+
+@pytest.mark.parametrize(("axis", "is_refused"), [("memorisation", True), ("copies", False)])
+def test_what_is_more_alike_than_real_pictures_has_to_be_looked_at_for_copies(axis: str, is_refused: bool):
+    rules = (Rule("identity", "likeness", limit=0.3, checked_by=axis), *RULES[1:])
+    found = chosen(with_rest([0.9, TOO_ALIKE + 0.05]), rules)
+    assert (200 in found.refused) == is_refused
+    assert 100 not in found.refused
+    if is_refused:
+        assert found.refused[200] == "identity is 1.150, above real pictures', and no memorisation was told"
+
+
+def test_means_break_limits_however_sure_they_are():
+    some = measured(with_rest([0.2, 0.4, 0.9], copies=[0.0, 0.0, 0.25]))
+    assert breaking(some, RULES) == {100, 300}
 
 
 def test_of_equals_the_earliest_is_chosen():

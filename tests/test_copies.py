@@ -75,6 +75,15 @@ def test_new_pictures_of_the_character_are_no_copies(copies: Copies):
     assert sum(one.is_copy or one.is_background_copy for one in found) <= 1
 
 
+@pytest.mark.parametrize("turn", [1, -1], ids=["as it is", "mirrored"])
+def test_a_training_picture_that_is_there_twice_hides_no_copy(learnt: list[Seen], turn: int):
+    twin = replace(learnt[0], pixels=noisy(numpy.ascontiguousarray(learnt[0].pixels[:, ::turn])))
+    held_out = [drawn(one) for one in real_drawings()[16:26]]
+    twice = Copies([*learnt, twin], held_out, PlainEncoder())
+    assert all(one.is_copy for one in twice.find([replace(one, pixels=noisy(one.pixels)) for one in learnt]))
+    assert twice.whole.most == pytest.approx(Copies(learnt, held_out, PlainEncoder()).whole.most, abs=0.05)
+
+
 def test_a_copy_among_new_pictures_is_told_from_them(copies: Copies, learnt: list[Seen]):
     rng = stream(8, "new")
     new = [drawn(Drawing(WHO, random_scene(rng))) for _ in range(4)]

@@ -1,13 +1,13 @@
 """Evaluation: all are asked for the same, cheap looks come first, and who is chosen is drawn afresh."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 import numpy
 import pytest
-from painters import SUBJECT, Painter, base, being, good, part_of, reading_of, real_drawings, strangers
+from painters import SUBJECT, WHO, Painter, base, being, good, part_of, reading_of, real_drawings, strangers
 
 from likeness.captions.seen import traits_seen
 from likeness.errors import EvaluationError
@@ -23,7 +23,8 @@ from likeness.recipe import CaptionConfig, EvaluateConfig
 from likeness.records import Reading
 from likeness.seeds import seed_of, stream
 
-CONFIG = EvaluateConfig(count=6, seeds=1, first=2, finalists=2)
+UNLIMITED = {"copies_limit": 0.5, "artefacts_limit": 0.5, "drift_limit": 2, "leak_limit": 1}  # a dozen tell no less
+CONFIG = EvaluateConfig(count=6, seeds=1, first=2, finalists=2, **UNLIMITED)
 
 
 class Truth:
@@ -240,6 +241,35 @@ def test_of_one_alone_that_fails_on_fresh_pictures_no_step_is_spoken_of():
     found = Studio({"lucky": lucky}).evaluate()
     assert found.choice.step is None
     assert found.choice.reason.startswith("It may not be published: on fresh prompts identity may be")
+    assert found.choice.refused[100].startswith("on fresh prompts identity may be")
+
+
+def leaking(shot: Shot) -> Drawing:
+    """The character, whoever is asked for."""
+    return replace(good(shot), identity=WHO)
+
+
+def turning(numbers: Collection[int]) -> Painter:
+    """Good, but for strangers in the prompts of these numbers."""
+    return lambda shot: strangers(shot) if shot.number in numbers else good(shot)
+
+
+def test_those_that_leak_do_not_take_the_place_of_one_that_may_be_published():
+    """Three that leak look better than the one that does not, and only two get the full set."""
+    studio = Studio({"learning": partly(0.9), "first": leaking, "second": leaking, "third": leaking})
+    config = CONFIG.model_copy(update={"confirm": False, "leak_limit": 0.5})
+    found = studio.evaluate(config)
+    assert found.choice.step == 100
+    assert ("learning", len(FULL)) in studio.counts()
+
+
+def test_where_all_finalists_are_refused_the_next_ones_are_looked_at():
+    """At the first look none breaks a limit; with all prompts two do, and the third is measured too."""
+    late = {shot.number for shot in FULL} - {shot.number for shot in FEW}
+    studio = Studio({"one": turning(late), "two": turning(late), "three": partly(0.9)})
+    found = studio.evaluate(CONFIG.model_copy(update={"confirm": False}))
+    assert found.choice.step == 300
+    assert sorted(found.choice.refused) == [100, 200]
 
 
 def test_who_is_refused_at_once_is_not_drawn_again():
@@ -371,4 +401,6 @@ def test_strangers_are_what_the_base_draws_where_nothing_of_the_character_is_ask
     _, found = five
     dressed = [shot for shot in FULL if shot.asked.keys() & {"garment", "hair_colour"}]
     assert dressed
-    assert len(found.known.others) == len(FULL) - len(dressed)
+    elsewhere = [shot for shot in FULL if shot.kind == "others"]
+    assert elsewhere
+    assert len(found.known.others) == len(FULL) - len(dressed) - len(elsewhere)

@@ -5,6 +5,7 @@ from likeness.statistics import (
     bootstrap_mean,
     bootstrap_ratio,
     detectable_difference,
+    mean_interval,
     picture_weights,
     resampled_means,
 )
@@ -95,6 +96,37 @@ def test_a_mean_of_resamples_leaves_out_what_is_not_there():
     means = resampled_means(values, once)
     assert means[0, 0] == 2.0
     assert numpy.isnan(means[0, 1])
+
+
+@pytest.mark.parametrize(("prompts", "seeds"), [(4, 1), (6, 1), (6, 2), (12, 1), (24, 1), (24, 2)])
+def test_intervals_of_few_prompts_hold_the_truth_nineteen_times_in_twenty_too(prompts: int, seeds: int):
+    rng, held = numpy.random.default_rng(prompts), 0
+    weights = [picture_weights([""] * prompts, seeds, seed=seed, repeats=1000) for seed in range(8)]
+    for repeat in range(800):
+        values_PS = 0.06 * rng.normal(size=(prompts, 1)) + 0.08 * rng.normal(size=(prompts, seeds))
+        found = mean_interval(values_PS, resampled_means(values_PS[None], weights[repeat % 8])[:, 0])
+        assert found
+        held += found.low <= 0 <= found.high
+    assert 0.92 <= held / 800 <= 0.98
+
+
+@pytest.mark.parametrize(("rate", "prompts"), [(0.05, 15), (0.05, 40), (0.2, 12), (0.5, 24)])
+def test_a_rates_upper_end_lies_below_the_truth_in_one_of_forty(rate: float, prompts: int):
+    """Also where none was seen: that in 15 prompts there was no copy does not say that there never is one."""
+    rng, below = numpy.random.default_rng(prompts), 0
+    for _ in range(400):
+        values_PS = (rng.random((prompts, 2)) < rate).astype(float)
+        found = mean_interval(values_PS, numpy.zeros(1), is_rate=True)
+        assert found
+        below += found.high < rate
+    assert below / 400 <= 0.04
+
+
+def test_of_nothing_there_is_no_interval_and_of_one_prompt_one_of_no_width():
+    assert mean_interval(numpy.full((3, 2), numpy.nan), numpy.full(5, numpy.nan)) is None
+    one = mean_interval(numpy.array([[0.4], [numpy.nan]]), numpy.full(5, 0.4))
+    assert one
+    assert (one.mean, one.low, one.high, one.samples) == (0.4, 0.4, 0.4, 1)
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 4])

@@ -21,7 +21,7 @@ from likeness.pipeline.scores import Measured, Verdict
 from likeness.recipe import EvaluateConfig
 from likeness.workspace import Workspace
 
-CONFIG = EvaluateConfig(leak_limit=0.5, first=4)
+CONFIG = EvaluateConfig(leak_limit=0.5, drift_limit=2, first=4)
 SHOTS = shots_of()
 
 

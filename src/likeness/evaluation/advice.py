@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from likeness.evaluation.choose import TOO_ALIKE
 from likeness.evaluation.details import Detail
 from likeness.evaluation.measure import SCENE
 from likeness.evaluation.scorecard import KINDS, Score
@@ -31,10 +32,10 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
 
 WEAK = 0.2  # of likeness, by which a view is behind the mean of all: with few pictures of a view less is chance
 VIEW_PICTURES = 3  # of a view, for its mean to say anything
-TOO_ALIKE = 1.1  # of likeness, 1 being real pictures: what is above it is looked at for copies
 CONSISTENT = 0.5  # of the pictures that show a trait: a wrong value in as many was learnt, and is no slip
 BEYOND_BASE = 0.25  # of the pictures, more than the base shows that value anyway: what was not learnt is no fault of it
 LEAKS = 0.5  # of the likeness, without the trigger: of more, the class is the character
+SURELY = 0.5  # of a limit, which the worse end of an interval is held against: a mean above that is a fault
 FIXED = 0.5  # of pictures of the trigger alone: as many and more show one thing, surely
 OPEN_PICTURES = 6  # of the trigger alone: fewer may all show one thing by chance
 FOLLOWED = 0.6  # of what was asked for; of less, the LoRA holds something fast
@@ -200,7 +201,7 @@ def _held_fast(fault: Fault, advice: str) -> Callable[[Score, EvaluateConfig], I
 def _above(fault: Fault, limit: str, words: str, advice: str) -> Callable[[Score, EvaluateConfig], Iterator[Finding]]:
     def find(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
         assert score.value
-        if score.value.mean > getattr(config, limit):  # what may be too much is refused; a fault is what is
+        if score.value.mean > SURELY * getattr(config, limit):
             yield Finding(axis=score.axis, fault=fault, found=words.format(_told(score)), advice=advice)
 
     return find

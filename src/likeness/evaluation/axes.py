@@ -4,7 +4,7 @@ Each answers with a mark per picture: None where the picture was not asked for i
 was and nothing could be told.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from statistics import fmean
 from types import MappingProxyType
 
@@ -138,19 +138,20 @@ def variety(drawn: Drawn, measure: Measure) -> Marks:
     names = measure.known.open_names
     spread, usual = (_spread(one, names) for one in (drawn, measure.base))
     base = {name: fmean(values) for name in names if (values := [row[name] for row in usual if name in row])}
+    able = [{name: share / base[name] for name, share in row.items() if base.get(name, 0) >= ABLE} for row in spread]
+    alone = iter(_alone([fmean(row.values()) for row in able if row]))
     marks: Marks = []
-    rows = iter(spread)
+    rows = iter(zip(spread, able, strict=True))
     for shot in drawn.shots:
         if shot.kind != "bare":
             marks.append(None)
             continue
-        row = next(rows)
-        shares = [row[name] / base[name] for name in row if base.get(name, 0) >= ABLE]
+        row, shares = next(rows)
         raw = fmean(row.values()) if row else None
         missing = (
             "" if shares else "the reader told nothing of the scene" if not row else "the base draws but one scene"
         )
-        marks.append(Mark(fmean(shares) if shares else None, raw, missing))
+        marks.append(Mark(next(alone) if shares else None, raw, missing))
     return marks
 
 
@@ -165,6 +166,18 @@ def _spread(drawn: Drawn, names: Collection[str]) -> list[dict[str, float]]:
             if value is not None and others:
                 rows[place][name] = fmean(other != value for other in others)
     return rows
+
+
+def _alone(values: Sequence[float]) -> list[float]:
+    """Values that were each told by all other pictures, as if each stood alone: jackknife pseudo-values. Their mean is
+    the same, and their spread, of which an interval is made, is that of the mean.
+
+    Source: Efron and Stein 1981, The Jackknife Estimate of Variance, https://doi.org/10.1214/aos/1176345462.
+    """
+    if len(values) < 3:
+        return [*values]
+    mean, count = fmean(values), len(values)
+    return [mean + 2 * (count - 1) / (count - 2) * (value - mean) for value in values]
 
 
 def memorisation(drawn: Drawn, measure: Measure) -> Marks:

@@ -5,22 +5,23 @@ Nothing is measured against the other checkpoints of the run, so that one more o
 Shapes: C checkpoints, P prompts, S seeds, R resamples.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy
 
-from likeness.messages import counted
+from likeness.messages import counted, listed
 from likeness.records import Record
 from likeness.seeds import stream
-from likeness.statistics import Floats, Interval, picture_weights, resampled_means
+from likeness.statistics import Floats, Interval, mean_interval, picture_weights, resampled_means
 
-__all__ = ["Choice", "Measured", "Rule", "choose", "ranked"]
+__all__ = ["TOO_ALIKE", "Choice", "Measured", "Rule", "breaking", "choose", "ranked"]
 
 WEIGHTINGS = 200  # other weights that are tried: the share in which the leader stays is told to about 3 points
 SAME_HARM = 2  # decimals to which harm is compared: a hundredth of full scale is not seen
 ENDS = (0.025, 0.975)
+TOO_ALIKE = 1.1  # of likeness, 1 being real pictures: what is above it may be copies
 ONE_ERROR = 0.16  # of a normal distribution lies below its mean less one standard error
 
 
@@ -34,12 +35,16 @@ class Rule:
             of what was asked for), or "harm" (the less the better).
         weight: in the mean that tells a leader; harm has none there.
         limit: of the interval's worse end: a floor, or for harm a ceiling. None: no gate.
+        is_rate: whether it is a share of pictures, each of which is 0 or 1.
+        checked_by: the axis that has to be told where this one is above `TOO_ALIKE`.
     """
 
     axis: str
     kind: Literal["likeness", "freedom", "harm"]
     weight: float = 1.0
     limit: float | None = None
+    is_rate: bool = False
+    checked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ class Choice(Record):
             difference holds zero.
         front: steps that no other one equals or beats in every respect.
         refused: by step, in words, why it may not be published.
+        untold: axes with a limit that was held against none, since nothing could be told of them.
         stays: share of other weightings of the axes under which the leader stays the same.
         axes: of each step and axis, the mean and its 95% interval; an axis that nothing could be told of is left out.
     """
@@ -78,6 +84,7 @@ class Choice(Record):
     tied: tuple[int, ...] = ()
     front: tuple[int, ...] = ()
     refused: dict[int, str] = {}
+    untold: tuple[str, ...] = ()
     stays: float | None = None
     axes: dict[int, dict[str, Interval]]
 
@@ -105,17 +112,15 @@ def choose(measured: Measured, rules: Sequence[Rule], *, least: str, seed: int, 
     told = [rule for rule in rules if rule.axis in means and not numpy.isnan(means[rule.axis]).all()]
     weights = {rule.axis: rule.weight for rule in told if rule.kind != "harm" and rule.weight > 0}
     draws = {axis: resampled_means(measured.values[axis], weights_RPS) for axis in means}
-    axes = _intervals(measured, means, draws)
+    axes = _intervals(measured, draws, {rule.axis for rule in rules if rule.is_rate})
     refused = {step: words for step in measured.steps if (words := _refusal(axes[step], told))}
+    untold = tuple(rule.axis for rule in rules if rule.limit is not None and rule not in told)
     left = [place for place, step in enumerate(measured.steps) if step not in refused]
-    if not weights:
-        return Choice(step=None, reason="Nothing could be told of any likeness or freedom.", refused=refused, axes=axes)
-    if not left:
-        if len(measured.steps) == 1:
-            (why,) = refused.values()
-            return Choice(step=None, reason=f"It may not be published: {why}.", refused=refused, axes=axes)
-        worst = "; ".join(f"step {step}: {words}" for step, words in refused.items())
-        return Choice(step=None, reason=f"No checkpoint may be published. {worst}.", refused=refused, axes=axes)
+    if not weights or not left:
+        reason = (
+            _no_reason(refused, len(measured.steps)) if weights else "Nothing could be told of any likeness or freedom."
+        )
+        return Choice(step=None, reason=reason, refused=refused, untold=untold, axes=axes)
     front = _front(means, told, left)
     score_C, score_RC = _geometric(means, weights), _geometric(draws, weights)
     leader = max(front, key=lambda place: (score_C[place], -place))
@@ -130,11 +135,12 @@ def choose(measured: Measured, rules: Sequence[Rule], *, least: str, seed: int, 
     steps = numpy.asarray(measured.steps)
     return Choice(
         step=measured.steps[chosen],
-        reason=_reason(measured, chosen, leader, near, least if is_told else ""),
+        reason=_reason(measured, chosen, leader, near, least if is_told else "") + _unheld(untold),
         leader=measured.steps[leader],
         tied=tuple(steps[tied].tolist()),
         front=tuple(steps[front].tolist()),
         refused=refused,
+        untold=untold,
         stays=_stays(means, list(weights), front, leader, seed),
         axes=axes,
     )
@@ -149,6 +155,17 @@ def ranked(measured: Measured, rules: Sequence[Rule]) -> list[int]:
     score_C = _geometric(means, weights) if weights else numpy.zeros(len(measured.steps))
     order = sorted(range(len(measured.steps)), key=lambda place: (-score_C[place], place))
     return [measured.steps[place] for place in order]
+
+
+def breaking(measured: Measured, rules: Sequence[Rule]) -> set[int]:
+    """Steps that break a limit by their means, however sure that is."""
+    found = set[int]()
+    for rule in rules:
+        if rule.limit is not None and rule.axis in measured.values:
+            mean_C = _means(measured.values[rule.axis])
+            broken_C = mean_C > rule.limit if rule.kind == "harm" else mean_C < rule.limit
+            found |= {step for step, is_broken in zip(measured.steps, broken_C, strict=True) if is_broken}
+    return found
 
 
 def _seeds(measured: Measured) -> int:
@@ -166,17 +183,16 @@ def _means(values_CPS: Floats) -> Floats:
 
 
 def _intervals(
-    measured: Measured, means: Mapping[str, Floats], draws: Mapping[str, Floats]
+    measured: Measured, draws: Mapping[str, Floats], rates: Collection[str]
 ) -> dict[int, dict[str, Interval]]:
-    found: dict[int, dict[str, Interval]] = {step: {} for step in measured.steps}
-    for axis, values_CPS in measured.values.items():
-        for place, step in enumerate(measured.steps):
-            samples = int(numpy.isfinite(values_CPS[place]).sum())
-            if samples:
-                low, high = numpy.nanquantile(draws[axis][:, place], ENDS)
-                mean = float(means[axis][place])
-                found[step][axis] = Interval(mean=mean, low=float(low), high=float(high), samples=samples)
-    return found
+    return {
+        step: {
+            axis: told
+            for axis, values_CPS in measured.values.items()
+            if (told := mean_interval(values_CPS[place], draws[axis][:, place], is_rate=axis in rates))
+        }
+        for place, step in enumerate(measured.steps)
+    }
 
 
 def _refusal(found: Mapping[str, Interval], rules: Sequence[Rule]) -> str:
@@ -187,6 +203,10 @@ def _refusal(found: Mapping[str, Interval], rules: Sequence[Rule]) -> str:
         if interval is None:
             faults.append(f"nothing could be told of its {rule.axis}")
             continue
+        if rule.checked_by and interval.mean > TOO_ALIKE and rule.checked_by not in found:
+            faults.append(
+                f"{rule.axis} is {interval.mean:.3f}, above real pictures', and no {rule.checked_by} was told"
+            )
         if rule.limit is None:
             continue
         if rule.kind == "harm" and interval.high > rule.limit:
@@ -223,6 +243,18 @@ def _stays(means: Mapping[str, Floats], goods: Sequence[str], front: Sequence[in
     weightings = stream(seed, "weightings").dirichlet([1.0] * len(goods), size=WEIGHTINGS)
     scores = [_geometric(means, dict(zip(goods, some, strict=True))) for some in weightings.tolist()]
     return sum(front[int(score_C[front].argmax())] == leader for score_C in scores) / len(scores)
+
+
+def _no_reason(refused: Mapping[int, str], candidates: int) -> str:
+    if candidates == 1:
+        (why,) = refused.values()
+        return f"It may not be published: {why}."
+    worst = "; ".join(f"step {step}: {words}" for step, words in refused.items())
+    return f"No checkpoint may be published. {worst}."
+
+
+def _unheld(untold: Sequence[str]) -> str:
+    return f" Nothing could be told of {listed(untold)}, so that no limit of it was held against any." if untold else ""
 
 
 def _reason(measured: Measured, chosen: int, leader: int, near: Sequence[int], least: str) -> str:

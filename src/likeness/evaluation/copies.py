@@ -15,6 +15,7 @@ __all__ = ["Copies", "Likest"]
 
 CUT = 0.8  # of a picture's sides: how much of it a crop keeps; smaller ones are other pictures
 NEARER = 0.25  # of what is left from there to being the same: a new picture may be as near as the nearest real one
+TWIN = 0.25  # of how far training pictures usually are from the nearest other: what is nearer is the same picture
 NEVER = 0.99  # quantile of what real pictures reach among themselves, above which a picture is suspect
 MIDDLE = (0.15, 0.2, 1.0, 0.8)  # top, left, bottom, right: where the subject is taken to be when nobody saw it
 
@@ -80,7 +81,7 @@ class _Nearness:
         held_NN = self.held_out_NE @ self.held_out_NE.T
         numpy.fill_diagonal(held_NN, -numpy.inf)
         nearest_N = self._to_training(self.held_out_NE).max(1)
-        usual = float(numpy.quantile(numpy.concatenate([likeness_TT.max(1), nearest_N]), NEVER))
+        usual = float(numpy.quantile(numpy.concatenate([_without_twins(likeness_TT.max(1)), nearest_N]), NEVER))
         self.most = usual + NEARER * (1 - usual)
         self.least_excess = float(numpy.quantile(nearest_N - held_NN.max(1), NEVER)) if is_background else 0.0
 
@@ -102,6 +103,13 @@ class _Nearness:
     def _rows(self, pictures: Sequence[Seen]) -> Floats:
         pixels = [_without_subject(one) if self.is_background else one.pixels for one in pictures]
         return numpy.asarray(self.encoder.encode(pixels), dtype=float)
+
+
+def _without_twins(nearest_T: Floats) -> Floats:
+    """How like training pictures are to the nearest other one, but for those that are there twice, mirrored perhaps:
+    what is as like as that is a copy."""
+    apart_T = 1 - nearest_T
+    return nearest_T[apart_T >= TWIN * numpy.median(apart_T)]
 
 
 def _variants(pictures: Sequence[Seen]) -> list[list[Seen]]:

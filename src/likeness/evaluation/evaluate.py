@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from likeness.errors import EvaluationError
-from likeness.evaluation.choose import Choice, choose, ranked
+from likeness.evaluation.choose import Choice, Measured, breaking, choose, ranked
 from likeness.evaluation.instruments import Instruments, Real, SeenReal, measure_with
 from likeness.evaluation.known import Known
 from likeness.evaluation.measure import Drawn, Measure
@@ -130,26 +130,42 @@ def evaluate(
     total = len(shots) * (1 + finalists) + (len(few) * len(candidates) if is_cheap else 0)
     total += len(shots) * (1 + min(2, finalists)) if config.confirm else 0
     desk = _Desk(instruments, real.seen(instruments), config, seed, report, total)
-    rules = rules_of(config)
     desk.begin(shots)
-    left = _first_look(desk, candidates, few) if is_cheap else list(candidates)
-    for one in left:
-        desk.look("full", one, shots)
-    measured = measured_of([one.step for one in left], shots, [desk.marks["full", one.name] for one in left])
-    choice = choose(measured, rules, least="drift", seed=seed)
+    order = _first_look(desk, candidates, few) if is_cheap else list(candidates)
+    left, choice, measured = _full_look(desk, order, shots)
     if config.confirm and choice.step is not None:
-        choice = _confirmed(desk, left, choice, ranked(measured, rules), plan(seed_of(seed, "fresh shots")))
+        order_by_full = ranked(measured, rules_of(config))
+        choice = _confirmed(desk, left, choice, order_by_full, plan(seed_of(seed, "fresh shots")))
     return _told(desk, candidates, choice)
 
 
 def _first_look(desk: _Desk, candidates: Sequence[Candidate], shots: Sequence[Shot]) -> list[Candidate]:
-    """Those candidates that are worth the full set, from the earliest."""
+    """The candidates in the order in which they are worth the full set: the best first, but those last that break a
+    limit by what is seen. Few prompts have wide intervals, by whose worse ends nobody would pass."""
     for one in candidates:
         desk.look("first", one, shots)
-    steps = [one.step for one in candidates]
     marks = [desk.marks["first", one.name] for one in candidates]
-    best = ranked(measured_of(steps, shots, marks), rules_of(desk.config))[: desk.config.finalists]
-    return [one for one in candidates if one.step in best]
+    measured, rules = measured_of([one.step for one in candidates], shots, marks), rules_of(desk.config)
+    order, broken = ranked(measured, rules), breaking(measured, rules)
+    return sorted(candidates, key=lambda one: (one.step in broken, order.index(one.step)))
+
+
+def _full_look(
+    desk: _Desk, order: Sequence[Candidate], shots: Sequence[Shot]
+) -> tuple[list[Candidate], Choice, Measured]:
+    """Those that were measured with the full set, from the earliest, and which of them to publish: the first
+    `config.finalists` of `order`, and where all are refused those after them, one by one."""
+    count = min(desk.config.finalists, len(order))
+    for one in order[:count]:
+        desk.look("full", one, shots)
+    while True:
+        left = sorted(order[:count], key=lambda one: one.step)
+        measured = measured_of([one.step for one in left], shots, [desk.marks["full", one.name] for one in left])
+        choice = choose(measured, rules_of(desk.config), least="drift", seed=desk.seed)
+        if choice.step is not None or not choice.refused or count == len(order):
+            return left, choice, measured
+        desk.look("full", order[count], shots)
+        count += 1
 
 
 def _confirmed(
@@ -171,10 +187,11 @@ def _confirmed(
     if choice.step not in fresh.refused:
         return choice
     why = fresh.refused[choice.step or 0]
-    if len(left) == 1:
-        return choice.model_copy(update={"step": None, "reason": f"It may not be published: on fresh prompts {why}."})
+    refused = {**choice.refused, **{step: f"on fresh prompts {words}" for step, words in fresh.refused.items()}}
     reason = f"On fresh prompts step {choice.step} is refused: {why}. {fresh.reason}"
-    return choice.model_copy(update={"step": fresh.step, "reason": reason})
+    if len(left) == 1:
+        reason = f"It may not be published: on fresh prompts {why}."
+    return choice.model_copy(update={"step": fresh.step, "reason": reason, "refused": refused})
 
 
 def _told(desk: _Desk, candidates: Sequence[Candidate], choice: Choice) -> Evaluation:

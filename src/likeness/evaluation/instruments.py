@@ -113,12 +113,12 @@ class SeenReal:
 
 
 def measure_with(base: Drawn, real: SeenReal, instruments: Instruments, config: EvaluateConfig) -> Measure:
-    """What pictures are measured with, once the base's are there: strangers are what it draws, but for planned prompts
-    that say something of the character beside its trigger, which the base does not know."""
+    """What pictures are measured with, once the base's are there. Strangers are what it draws where it is asked for one
+    of the class; not for cats and lakes, and not where a planned prompt says more of the character than its trigger."""
     strangers = [
         reading
         for shot, reading in zip(base.shots, base.readings, strict=True)
-        if shot.kind == "yours" or not shot.asked.keys() - {*SCENE, "background"}
+        if shot.kind != "others" and (shot.kind == "yours" or not shot.asked.keys() - {*SCENE, "background"})
     ]
     known = know(
         real.held_out,

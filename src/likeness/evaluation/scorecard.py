@@ -17,7 +17,7 @@ from likeness.evaluation.measure import Drawn, Measure
 from likeness.evaluation.shots import Shot
 from likeness.recipe import EvaluateConfig
 from likeness.records import Record
-from likeness.statistics import Floats, Interval, picture_weights, resampled_means
+from likeness.statistics import Floats, Interval, mean_interval, picture_weights, resampled_means
 
 __all__ = ["KINDS", "Judged", "Round", "Score", "judge", "judged", "measured_of", "rules_of", "score"]
 
@@ -34,8 +34,10 @@ KINDS: Mapping[str, Literal["likeness", "freedom", "harm"]] = {
 HALF = ("face", "body", "clothing", "attributes", "adherence", "override", "variety")
 """What counts half: `identity` and `freedom` hold much of it."""
 
+RATES = ("memorisation", "artefacts")
+"""What each picture is or is not."""
+
 LEAST_TOLD = 0.5  # of the pictures that ask for an axis: of fewer, what could be told is not what there is
-ENDS = (0.025, 0.975)
 
 
 class Score(Record):
@@ -146,8 +148,8 @@ def score(
                 step=step,
                 round=round,
                 axis=axis,
-                value=_interval(drawn.shots, told, weights) if is_told else None,
-                raw=_interval(drawn.shots, raws, weights),
+                value=_interval(drawn.shots, told, weights, axis) if is_told else None,
+                raw=_interval(drawn.shots, raws, weights, axis),
                 asked=len(own),
                 missing=dict(Counter(mark.missing for mark in own if mark.value is None)),
                 details=details_of(axis, drawn, some, measure),
@@ -176,23 +178,26 @@ def rules_of(config: EvaluateConfig) -> list[Rule]:
         "identity": config.identity_floor,
         "memorisation": config.copies_limit,
         "leak": config.leak_limit,
+        "drift": config.drift_limit,
         "artefacts": config.artefacts_limit,
     }
     return [
-        Rule(axis, kind, config.weights.get(axis, 0.5 if axis in HALF else 1.0), limits.get(axis))
+        Rule(
+            axis,
+            kind,
+            config.weights.get(axis, 0.5 if axis in HALF else 1.0),
+            limits.get(axis),
+            is_rate=axis in RATES,
+            checked_by="memorisation" if axis == "identity" else "",
+        )
         for axis, kind in KINDS.items()
     ]
 
 
-def _interval(shots: Sequence[Shot], told: Sequence[float | None], weights_RPS: Floats) -> Interval | None:
-    """The mean of what could be told and its 95% interval; None of nothing."""
+def _interval(shots: Sequence[Shot], told: Sequence[float | None], weights_RPS: Floats, axis: str) -> Interval | None:
     values_PS = _grid(shots, told)
-    samples = int(numpy.isfinite(values_PS).sum())
-    if not samples:
-        return None
     means_R = resampled_means(values_PS[None], weights_RPS)[:, 0]
-    low, high = numpy.nanquantile(means_R, ENDS)
-    return Interval(mean=float(numpy.nanmean(values_PS)), low=float(low), high=float(high), samples=samples)
+    return mean_interval(values_PS, means_R, is_rate=axis in RATES)
 
 
 def _weights(shots: Sequence[Shot], seed: int) -> Floats:

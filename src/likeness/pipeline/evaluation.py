@@ -60,7 +60,6 @@ def evaluation_inputs(bench: Bench) -> dict[str, str]:
         "[perception]": recipe.perception.digest,
         "[caption]": recipe.caption.digest,
         "front": ", ".join(bench.front),
-        "seed": str(recipe.seed),
         "base": bench.base_digest,
     }
 
@@ -103,7 +102,7 @@ def measure_files(
         real,
         config,
         instruments=instruments,
-        seed=bench.recipe.seed,
+        seed=config.seed,
         report=bench.report,
     )
     measured = measured_with(

@@ -102,7 +102,7 @@ def evaluate_pictures(
     asked = shots_by_lora(generations, language_of(bench.recipe), trigger=bench.recipe.character.trigger)
     pictures = {who: _opened(folder, some) for who, some in asked.items()}
     with bench.workspace.lock("likeness evaluate"):
-        seed = bench.recipe.seed
+        seed = bench.recipe.evaluate.seed
         found = measure_pictures(pictures, real, bench.recipe.evaluate, instruments=instruments, seed=seed)
         measured = measured_with(
             bench,

@@ -83,7 +83,7 @@ def probe_strength(
             real_pictures(workspace),
             bench.recipe.evaluate,
             instruments=instruments,
-            seed=bench.recipe.seed,
+            seed=bench.recipe.evaluate.seed,
             report=report,
         ).model_copy(update=_names(workspace, lora))
         write_atomically(workspace.strength_json, found.model_dump_json(indent=1) + "\n")
@@ -116,7 +116,7 @@ def probe_blocks(workspace: Workspace, recipe: Recipe, *, report: Report = silen
             real_pictures(workspace),
             bench.recipe.evaluate,
             instruments=painter.instruments,
-            seed=bench.recipe.seed,
+            seed=bench.recipe.evaluate.seed,
             report=report,
         ).model_copy(update=_names(workspace, lora))
         write_atomically(workspace.blocks_json, found.model_dump_json(indent=1) + "\n")
@@ -133,7 +133,7 @@ def _fresh_shots(bench: Bench) -> list[Shot]:
     """The fresh prompts and noise with which evaluation looks at the chosen one once more: on the prompts that it was
     chosen by, it looks better than it is. What was drawn then is not drawn again."""
     recipe = bench.recipe
-    return plan_of(recipe, subject_of(bench.workspace, recipe))(seed_of(recipe.seed, "fresh shots"))
+    return plan_of(recipe, subject_of(bench.workspace, recipe))(seed_of(recipe.evaluate.seed, "fresh shots"))
 
 
 def _weighed(bench: Bench, lora: Path, weights: Sequence[float]) -> Instruments:

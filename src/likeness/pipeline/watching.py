@@ -63,7 +63,7 @@ def watch_of(bench: Bench) -> Callable[[Run, int], str]:
         real,
         recipe.evaluate,
         instruments=instruments,
-        seed=recipe.seed,
+        seed=recipe.evaluate.seed,
         patience=recipe.train.early_stop,
     )
 
