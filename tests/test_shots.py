@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from likeness.errors import EvaluationError
 from likeness.evaluation.languages import LANGUAGES, Language
 from likeness.evaluation.shots import CALLED, Shot, Subject, Worn, first_of, is_called, plan_shots
 from likeness.recipe import EvaluateConfig
@@ -75,9 +76,9 @@ def test_no_scene_reads_like_a_caption_that_was_trained_on():
             assert len(both) < 0.8 * len((words(shot.prompt) | words(caption)) - {"mira", "1girl"})
 
 
-def test_where_each_scene_reads_like_a_caption_that_is_said():
+def test_where_each_scene_reads_like_a_caption_that_is_said_with_what_to_do():
     one = replace(MAQUETTE, axes={"view": {"front": "front view"}})
-    with pytest.raises(ValueError, match="none of 200 rows drawn from view is possible"):
+    with pytest.raises(EvaluationError, match=r"8 unseen scenes.*fewer.*evaluate\.count.*evaluate\.words"):
         plan_shots(replace(MIRA, captions=["mira, front view"]), one, CONFIG, seed=1)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Literal
 
+from likeness.errors import EvaluationError
 from likeness.evaluation.design import Row, pairwise
 from likeness.evaluation.languages import Language, Override, shown_axes
 from likeness.recipe import EvaluateConfig
@@ -103,7 +104,7 @@ def plan_shots(subject: Subject, language: Language, config: EvaluateConfig, *, 
         seed: another one gives fresh prompts and fresh noise.
 
     Raises:
-        ValueError: where every scene that can be asked for reads like a caption.
+        EvaluationError: where every scene that can be asked for reads like a caption.
     """
     known = language.scene_words  # what else a caption says makes its scene no other
     taken = [words for caption in subject.captions if (words := _words(caption) & known)]
@@ -113,7 +114,14 @@ def plan_shots(subject: Subject, language: Language, config: EvaluateConfig, *, 
         return all(len(own & words) < ALIKE * len(own | words) for words in taken)
 
     values = {axis: tuple(words) for axis, words in language.axes.items()}
-    rows = pairwise(values, config.count, seed=seed, is_possible=lambda row: is_new(_scene(language, row)))
+    try:
+        rows = pairwise(values, config.count, seed=seed, is_possible=lambda row: is_new(_scene(language, row)))
+    except ValueError as fault:
+        raise EvaluationError(
+            f"No {config.count} unseen scenes are left to ask for: nearly all read like one of the "
+            f"{len(subject.captions)} captions that were trained on. Ask for fewer (evaluate.count), or in words that "
+            "captions do not use (evaluate.words); or train with captions that say less of the scene."
+        ) from fault
     asked = [*_with_trigger(subject, language, rows, seed, is_new)]
     for prompt in config.prompts:
         asked.append(("yours", _called(prompt, subject), language.understood(prompt) | language.traits_in(prompt)))
