@@ -10,14 +10,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy
-from planted import Subject, subject
+from planted import subject
 from scipy.stats import rankdata
 
-from likeness.evaluation.axes import Drawn
-from likeness.evaluation.instruments import measure_with
-from likeness.evaluation.languages import LANGUAGES
 from likeness.evaluation.scorecard import judge, score
-from likeness.evaluation.shots import plan_shots
 from likeness.maquette.world import KINDS
 from likeness.seeds import seed_of
 from likeness.training.state import read_state
@@ -89,25 +85,17 @@ def ranks(bench: "Bench", number: int) -> list[dict[str, Any]]:
 
 def coverage(bench: "Bench", number: int) -> dict[str, list[list[float]]]:
     """Intervals of the finished LoRA's scores, each from 24 pictures of fresh prompts: mean, low, high."""
-    who, files = subject(number), _files(bench, number, "control", STEPS[-1:])
+    files = _files(bench, number, "control", STEPS[-1:])
     (name,) = files
-    instruments, real = bench.instruments(number, files), bench.real(number, "control")
-    shots = _plan(bench, who, seed_of(number, "shots"))
-    base = Drawn(shots, pixels := instruments.draw("base", shots), instruments.read(pixels))
-    measure = measure_with(base, real.seen(instruments), instruments, bench.config)
+    instruments, measure = bench.instruments(number, files), bench.measure(number)
     found: dict[str, list[list[float]]] = {axis: [] for axis in COVERED}
     for repeat in range(REPEATS):
-        fresh = _plan(bench, who, seed_of(number, "coverage", repeat))
-        own = [shot for shot in fresh if shot.kind == "own"]
-        drawn = Drawn(own, pixels := instruments.draw(name, own), instruments.read(pixels))
+        own = [shot for shot in bench.plan(number, seed_of(number, "coverage", repeat)) if shot.kind == "own"]
+        drawn = instruments.look(own, instruments.draw(name, own))
         for one in score(name, STEPS[-1], "full", drawn, judge(drawn, measure), measure, seed=repeat):
             if one.axis in found and one.value:
                 found[one.axis].append([one.value.mean, one.value.low, one.value.high])
     return found
-
-
-def _plan(bench: "Bench", who: Subject, seed: int):
-    return plan_shots(bench.asked(who), LANGUAGES["maquette"], bench.config, seed=seed)
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
