@@ -149,6 +149,34 @@ def test_the_embedded_base_is_read_by_its_own_reader_also_where_it_is_named(
     assert seen == ["maquette", "maquette", "plain", "anime"]
 
 
+@pytest.mark.parametrize(
+    ("phrase", "trigger", "class_words"),
+    [
+        ("mira, blue hair, 1girl", "mira", "blue hair, 1girl"),
+        *((word, word, "") for word in ("true", "3", '"mira"', "mira # 2", "['a']")),
+    ],
+)
+def test_the_words_that_a_file_says_for_its_trigger_are_taken_as_they_are(
+    lora: Callable[..., Path],
+    references: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    phrase: str,
+    trigger: str,
+    class_words: str,
+):
+    seen: list[tuple[str, str]] = []
+
+    def noted(lora: Path, recipe: Recipe, **_: object):
+        seen.append((recipe.character.trigger, recipe.character.class_words))
+        raise EvaluationError("enough")
+
+    monkeypatch.setattr("likeness.pipeline.foreign.evaluate_file", noted)
+    path = lora(**{"modelspec.trigger_phrase": phrase})
+    refused("evaluate", path, "--references", references, by=EvaluationError)
+    refused("evaluate", lora(), "--references", references, "--trigger", phrase, by=EvaluationError)
+    assert seen == [(trigger, class_words)] * 2
+
+
 def test_scores_of_a_character_s_folder_are_never_written_over(
     lora: Callable[..., Path], references: Path, tmp_path: Path
 ):

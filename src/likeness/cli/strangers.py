@@ -1,5 +1,7 @@
 """What a person says of a LoRA, or of pictures, that no workspace knows; and measuring them."""
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +101,7 @@ def measured(stranger: Stranger, settings: Sequence[str] | None, report: Report)
             "trained on. Against its training pictures a LoRA that copies them would look best."
         )
     told = trigger_in(lora) if lora is not None else ""
-    trigger = stranger.trigger or told
+    trigger, *others = [part.strip() for part in re.split(r"[,\r\n]", stranger.trigger or told)]
     if not trigger:
         raise RecipeError(f"--trigger is needed: {what} does not say which word calls the character.")
     folder = Workspace(stranger.to or what.with_name(f"{what.stem}-evaluation"))
@@ -107,10 +109,12 @@ def measured(stranger: Stranger, settings: Sequence[str] | None, report: Report)
         raise WorkspaceError(f"{folder.root} is a character's folder, and its scores stay. Name another: --to FOLDER")
     base = stranger.base or "maquette"
     reader = stranger.reader or ("maquette" if base == "maquette" else "plain")
-    words = [f"character.trigger={trigger}", f"base.path={base}", f"perception.reader={reader}"]
+    said = {"character.trigger": trigger, "base.path": base, "perception.reader": reader}
+    said |= {"character.class_words": ", ".join(filter(None, others))}  # a phrase of several: the first one calls
+    words = [f"{field}={json.dumps(value, ensure_ascii=False)}" for field, value in said.items()]  # a TOML string, too
     recipe = draft(folder, [*words, *(settings or ())])
-    said = {"references": stranger.references, "training": stranger.training, "to": folder.root, "report": report}
+    given = {"references": stranger.references, "training": stranger.training, "to": folder.root, "report": report}
     if stranger.pictures is not None:
-        return evaluate_pictures(stranger.pictures, recipe, **said)
+        return evaluate_pictures(stranger.pictures, recipe, **given)
     assert lora is not None
-    return evaluate_file(lora, recipe, **said)
+    return evaluate_file(lora, recipe, **given)
