@@ -4,12 +4,11 @@ python benchmarks/planted.py --to planted                        # trains the Lo
 python benchmarks/scorecard_quality.py --planted planted         # measures them; what is on record is not drawn again
 python benchmarks/scorecard_quality.py --table                   # the tables and bars, from what is on record
 
-Evaluation gets 24 real pictures that are right, as who measures a stranger's LoRA against references has them; and the
-LoRA's training pictures, and its trigger. (In a workspace whose own pictures are wrong, what they show is the truth, and
-nothing can find it out.) What it says is held
-against the truth, of which it is told nothing. Truth about a LoRA's pictures is told twice: by the embedded reader
-against the drawn traits, on other prompts than those evaluated; and without any reader, by how near each picture is to
-the drawing that its prompt asks for.
+Evaluation gets 24 real pictures that are right, as who measures a stranger's LoRA against references has them, the
+LoRA's training pictures, and its trigger. (Where a workspace's own pictures are wrong, what they show is the truth, and
+nothing can find it out.) What it says is held against the truth, of which it is told nothing. Truth about a LoRA's
+pictures is told twice: by the embedded reader against the drawn traits, on other prompts than those evaluated; and
+without any reader, by how near each picture is to the drawing that its prompt asks for.
 """
 
 import argparse

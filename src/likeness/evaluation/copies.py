@@ -15,7 +15,7 @@ __all__ = ["Copies", "Likest"]
 
 CUT = 0.8  # of a picture's sides: how much of it a crop keeps; smaller ones are other pictures
 NEARER = 0.25  # of what is left from there to being the same: a new picture may be as near as the nearest real one
-TWIN = 0.25  # of how far training pictures usually are from the nearest other: what is nearer is the same picture
+TWIN = 0.1  # of how far training pictures usually are from the nearest other: what is nearer is the same picture
 NEVER = 0.99  # quantile of what real pictures reach among themselves, above which a picture is suspect
 MIDDLE = (0.15, 0.2, 1.0, 0.8)  # top, left, bottom, right: where the subject is taken to be when nobody saw it
 
@@ -81,7 +81,8 @@ class _Nearness:
         held_NN = self.held_out_NE @ self.held_out_NE.T
         numpy.fill_diagonal(held_NN, -numpy.inf)
         nearest_N = self._to_training(self.held_out_NE).max(1)
-        usual = float(numpy.quantile(numpy.concatenate([_without_twins(likeness_TT.max(1)), nearest_N]), NEVER))
+        among_T = likeness_TT.max(1) if is_background else _without_twins(likeness_TT.max(1))
+        usual = float(numpy.quantile(numpy.concatenate([among_T, nearest_N]), NEVER))
         self.most = usual + NEARER * (1 - usual)
         self.least_excess = float(numpy.quantile(nearest_N - held_NN.max(1), NEVER)) if is_background else 0.0
 
@@ -107,7 +108,7 @@ class _Nearness:
 
 def _without_twins(nearest_T: Floats) -> Floats:
     """How like training pictures are to the nearest other one, but for those that are there twice, mirrored perhaps:
-    what is as like as that is a copy."""
+    what is as like as that is a copy. Not so for backgrounds, of which several pictures may well show the same."""
     apart_T = 1 - nearest_T
     return nearest_T[apart_T >= TWIN * numpy.median(apart_T)]
 
