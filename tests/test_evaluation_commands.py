@@ -22,7 +22,7 @@ from likeness.images import save_png, sha256_of
 from likeness.pipeline.comparisons import compare_evaluations
 from likeness.pipeline.scores import Measured, Verdict, read_verdict
 from likeness.recipe import Recipe
-from likeness.records import write_records
+from likeness.records import read_records, write_records
 from likeness.seeds import stream
 from likeness.workspace import Workspace
 
@@ -223,16 +223,105 @@ def test_the_margin_is_what_the_first_ones_recipe_says_unless_it_is_typed(evalua
         recipe.write_text(RECIPE)
 
 
-def test_that_held_out_pictures_differ_is_told(evaluated: Path, tmp_path: Path):
-    other = Workspace(tmp_path / "other")
-    shutil.copytree(evaluated, other.root)
-    assert json.loads(called("compare", evaluated, other.root, "--json").stdout)["same_held_out"] is True
-    verdict = read_verdict(other)
-    measured = verdict.measured.model_copy(update={"held_out": "0" * 64})
-    other.choice_json.write_text(verdict.model_copy(update={"measured": measured}).model_dump_json())
-    done = called("compare", evaluated, other.root)
-    assert done.exit_code == 0
-    assert "The held-out pictures that they were measured against differ" in " ".join(done.stdout.split())
+@pytest.fixture
+def other(evaluated: Path, tmp_path: Path) -> Workspace:
+    """A copy of it."""
+    shutil.copytree(evaluated, tmp_path / "other")
+    return Workspace(tmp_path / "other")
+
+
+def measured(workspace: Workspace, **told: object) -> None:
+    """The workspace was measured otherwise."""
+    verdict = read_verdict(workspace)
+    changed = verdict.measured.model_copy(update=told)
+    workspace.choice_json.write_text(verdict.model_copy(update={"measured": changed}).model_dump_json())
+
+
+def test_scores_by_other_held_out_pictures_are_never_compared(evaluated: Path, other: Workspace):
+    assert called("compare", evaluated, other.root).exit_code == 0
+    measured(other, held_out="0" * 64)
+    told = refused("compare", evaluated, f"{other.root}=step-000100", by=EvaluationError)
+    assert "against different held-out pictures" in told
+    assert told.endswith("likeness evaluate FILE --references FOLDER")
+
+
+def test_scores_by_another_checklist_are_never_compared(evaluated: Path, other: Workspace):
+    other.recipe.write_text(f"{RECIPE}[evaluate]\nchecklist = {{ mark = 'left scar' }}\n")
+    told = refused("compare", evaluated, other.root, by=EvaluationError)
+    assert "evaluate.checklist: none and {'mark': 'left scar'}" in told
+
+
+def test_what_was_measured_otherwise_is_told_by_its_setting_with_what_to_do(evaluated: Path, other: Workspace):
+    here = Workspace(other.root.parent / "here")
+    shutil.copytree(evaluated, here.root)
+    measured(here, instruments={"reader": "anime 1", "encoder": "my dino 5"}, sampling={"steps": 8, "guidance": 5.0})
+    measured(
+        other,
+        instruments={"reader": "plain 2", "encoder": "my dino 6"},
+        sampling={"steps": 20, "guidance": 5.0},
+        base="7",
+    )
+    assert refused("compare", here.root, other.root, by=EvaluationError).splitlines()[1:] == [
+        "  perception.reader: anime and plain",
+        "  evaluate.encoder: my dino, with other weights",
+        "  sample.steps or evaluate.steps: 8 and 20",
+        "  [base]: another base, or the same with other settings or on another device",
+        "Set the same in both recipes and repeat for both: likeness evaluate FOLDER",
+    ]
+
+
+def test_what_was_seen_at_first_is_not_compared_beside_the_full_set(evaluated: Path, other: Workspace):
+    """There it is the same picture, whose variety and artefacts were told by fewer others."""
+    pictures = read_records(other.pictures_jsonl, Judged)
+    first = [
+        one.model_copy(update={"round": "first", "values": {"identity": 0.0}})
+        for one in pictures
+        if one.shot.number < 6
+    ]
+    write_records(other.pictures_jsonl, [*pictures, *first])
+    for pair in ((other.root, evaluated), (evaluated, other.root)):
+        identity = compare_evaluations(*map(str, pair))["differences"][0]
+        assert (identity["difference"]["samples"], identity["difference"]["mean"]) == (PROMPTS, 0)
+    write_records(other.pictures_jsonl, [one for one in first if one.who == "step-000200"])
+    only = compare_evaluations(str(evaluated), str(other.root))["differences"][0]
+    assert (only["difference"]["samples"], only["second"]) == (6, 0), "who was seen at first alone is compared by that"
+
+
+def test_too_few_prompts_and_what_could_not_be_told_are_said(evaluated: Path, other: Workspace):
+    pictures = read_records(other.pictures_jsonl, Judged)
+    hidden = {"face": range(3, PROMPTS), "body": range(1)}
+    seen = [
+        one.model_copy(
+            update={
+                "values": {
+                    axis: value for axis, value in one.values.items() if one.shot.number not in hidden.get(axis, ())
+                },
+                "missing": {axis: "it is from behind" for axis, some in hidden.items() if one.shot.number in some},
+            }
+        )
+        for one in pictures
+        if one.shot.number not in range(3, 8)
+    ]
+    write_records(other.pictures_jsonl, seen)
+    done = called("compare", evaluated, f"{other.root}=step-000100")
+    assert done.exit_code == 1
+    told = " ".join(done.stdout.split())
+    assert "is worse on identity, clothing, attributes, drift." in told
+    assert "Too few prompts to say (see evaluate.count): body." in told
+    assert "of the second: face 0 and 4 of 7 (not compared), body 0 and 1 of 7." in told
+    answer = json.loads(called("compare", evaluated, f"{other.root}=step-000100", "--json").stdout)
+    assert answer["too_few_prompts"] == ["body"]
+    assert {one["axis"]: one["is_decidable"] for one in answer["differences"]}["body"] is False
+    assert answer["untold"][0] == {"axis": "face", "asked": 7, "first": 0, "second": 4, "is_compared": False}
+
+
+def test_pictures_of_the_base_alone_are_nothing_to_compare(evaluated: Path, other: Workspace):
+    write_records(
+        other.pictures_jsonl, [one for one in read_records(other.pictures_jsonl, Judged) if one.who == "base"]
+    )
+    for name in ("", "=step-000100"):
+        told = refused("compare", evaluated, f"{other.root}{name}", by=EvaluationError)
+        assert "holds pictures of the base alone" in told
 
 
 @pytest.mark.parametrize("margin", ["-1", "2", "x"])

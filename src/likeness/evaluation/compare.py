@@ -3,22 +3,25 @@
 Shapes: P prompts, S seeds, R resamples.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy
 
 from likeness.errors import EvaluationError
-from likeness.evaluation.scorecard import KINDS, Judged
+from likeness.evaluation.scorecard import KINDS, LEAST_TOLD, Judged
 from likeness.evaluation.shots import NO_SEED
+from likeness.evaluation.significance import decidable, refuted, sign_flip_chances
 from likeness.records import Record
 from likeness.statistics import Floats, Interval, picture_weights, resampled_means
 
-__all__ = ["Difference", "compare"]
+__all__ = ["Difference", "Untold", "compare", "untold"]
 
-SURE = 0.05  # chance that any axis at all is called worse where none is
 ENDS = (0.025, 0.975)
 FEWEST = 2  # prompts that both were asked: of one there is no interval
+
+Pair = tuple[Judged, Judged]
 
 
 class Difference(Record):
@@ -26,10 +29,12 @@ class Difference(Record):
 
     Attributes:
         axis: its name.
-        first: mean of the first, over the pictures that both have.
+        first: mean of the first, over the pictures that could be told of both.
         second: of the second.
         difference: second less first, paired by prompt and noise, with its 95% interval.
+        prompts: how many that rests on.
         chance: that a second which is not worse by more than the margin would look as bad as this one, at most.
+        is_decidable: there are prompts enough to call it worse or better.
         is_worse: the second is worse by more than the margin, all axes taken together at 5%.
         is_better: likewise.
     """
@@ -38,24 +43,43 @@ class Difference(Record):
     first: float
     second: float
     difference: Interval
+    prompts: int
     chance: float
+    is_decidable: bool
     is_worse: bool
     is_better: bool
 
 
+class Untold(Record):
+    """An axis that some pictures ask for and that could not be told of them.
+
+    Attributes:
+        axis: its name.
+        asked: pictures of each that ask for it, of the same prompts and noise.
+        first: of how many of the first it could not be told.
+        second: of the second.
+        is_compared: it could be told of at least half the pairs.
+    """
+
+    axis: str
+    asked: int
+    first: int
+    second: int
+    is_compared: bool
+
+
 def compare(first: Sequence[Judged], second: Sequence[Judged], *, margin: float, seed: int) -> list[Difference]:
-    """What differs between two adapters, an axis each; `economy`, of which more is not better, is left out.
+    """What differs between two adapters, an axis each. `economy` is left out, of which more is not better, and so is
+    what could be told of less than half the pairs of pictures.
 
     Args:
-        first: its pictures, as they were judged.
+        first: its pictures, as they were judged, each once.
         second: likewise, of the same prompts and noise, or some of them.
         margin: differences up to that are none: the same recipe, trained from another seed, differs as much.
-        seed: of the resampling.
+        seed: of the resampling and the flips of signs.
 
     Raises:
         EvaluationError: where they were read by different instruments, or share too few prompts.
-
-    Source: Holm 1979, A Simple Sequentially Rejective Multiple Test Procedure, for several axes.
     """
     instruments = {one.instrument_sha256 for one in (*first, *second)}
     if len(instruments) > 1:
@@ -64,71 +88,128 @@ def compare(first: Sequence[Judged], second: Sequence[Judged], *, margin: float,
             "same reader: likeness evaluate"
         )
     pairs = _paired(first, second)
-    if len({one.shot.prompt for one, _ in pairs}) < FEWEST:
+    prompts = len({_prompt_of(one) for one, _ in pairs})
+    if prompts < FEWEST:
         raise EvaluationError(
-            "The two share no prompts and seeds. Draw the same prompts with the same seeds with both, or let "
-            "likeness evaluate draw them."
+            f"The two share {'only one prompt' if prompts else 'no prompt'} with the same noise; at least {FEWEST} are "
+            "needed. Draw the same prompts with the same seeds with both; likeness evaluate does so for the same "
+            "trigger and captions and the same [evaluate]."
         )
 
     @cache  # axes of as many prompts and pictures are resampled alike
     def weights(prompts: int, pictures: int) -> Floats:
         return picture_weights([""] * prompts, pictures, seed=seed)
 
-    found = [one for axis in KINDS if (one := _axis(axis, pairs, margin, weights))]
-    worse = _holm([chance for *_, chance, _ in found])
-    better = _holm([chance for *_, chance in found])
+    found = [one for axis in KINDS if (one := _compared(axis, pairs))]
+    tests = {
+        one.axis: sign_flip_chances(numpy.stack([one.gains + margin, margin - one.gains]), seed=seed).tolist()
+        for one in found
+    }
+    able = decidable({one.axis: one.prompts for one in found})
+    worse, better = (refuted({axis: tests[axis][place] for axis in able}) for place in (0, 1))
     return [
-        Difference(axis=axis, first=a, second=b, difference=told, chance=chance, is_worse=is_worse, is_better=is_better)
-        for (axis, a, b, told, chance, _), is_worse, is_better in zip(found, worse, better, strict=True)
+        Difference(
+            axis=one.axis,
+            first=one.first,
+            second=one.second,
+            difference=one.interval(weights(*one.differences_PS.shape)),
+            prompts=one.prompts,
+            chance=tests[one.axis][0],
+            is_decidable=one.axis in able,
+            is_worse=one.axis in worse,
+            is_better=one.axis in better,
+        )
+        for one in found
     ]
 
 
-Told = tuple[str, float, float, Interval, float, float]
-Weights = Callable[[int, int], Floats]
+def untold(first: Sequence[Judged], second: Sequence[Judged]) -> list[Untold]:
+    """The axes that could not be told of some of the pictures that `compare` pairs."""
+    pairs, found = _paired(first, second), []
+    for axis in KINDS:
+        asked, told = _asked_and_told(axis, pairs)
+        gaps = [sum(axis not in one.values for one in some) for some in zip(*asked, strict=True)]
+        if any(gaps):
+            told_enough = len(told) >= LEAST_TOLD * len(asked)
+            found.append(Untold(axis=axis, asked=len(asked), first=gaps[0], second=gaps[1], is_compared=told_enough))
+    return found
 
 
-def _paired(first: Sequence[Judged], second: Sequence[Judged]) -> list[tuple[Judged, Judged]]:
-    others = {(one.shot.prompt, one.shot.seed): one for one in second if one.shot.seed != NO_SEED}
-    keys = [(one.shot.prompt, one.shot.seed) for one in first]
-    return [(one, others[key]) for one, key in zip(first, keys, strict=True) if key in others]
+@dataclass(frozen=True)
+class _Compared:
+    """What could be told of both on an axis; NaN where a prompt has fewer pictures than others."""
+
+    axis: str
+    first: float
+    second: float
+    differences_PS: Floats
+
+    @property
+    def prompts(self) -> int:
+        return len(self.differences_PS)
+
+    @property
+    def gains(self) -> Floats:
+        """How much better the second is, by prompt."""
+        return numpy.nanmean(self.differences_PS, axis=1) * (-1 if KINDS[self.axis] == "harm" else 1)
+
+    def interval(self, weights_RPS: Floats) -> Interval:
+        means_R = resampled_means(self.differences_PS[None], weights_RPS)[:, 0]
+        low, high = numpy.nanquantile(means_R, ENDS)
+        samples = int(numpy.isfinite(self.differences_PS).sum())
+        return Interval(mean=self.second - self.first, low=float(low), high=float(high), samples=samples)
 
 
-def _axis(axis: str, pairs: Sequence[tuple[Judged, Judged]], margin: float, weights: Weights) -> Told | None:
-    told = [(a, b) for a, b in pairs if axis in a.values and axis in b.values]
-    if len({a.shot.prompt for a, _ in told}) < FEWEST:
+def _paired(first: Sequence[Judged], second: Sequence[Judged]) -> list[Pair]:
+    """Pictures of the same prompt and noise, whatever the number of the prompt is in either evaluation."""
+
+    def key(one: Judged) -> tuple[str, str, int]:
+        return one.shot.kind, one.shot.prompt, one.shot.seed
+
+    others = {key(one): one for one in second if one.shot.seed != NO_SEED}
+    return [(one, others[key(one)]) for one in first if key(one) in others]
+
+
+def _prompt_of(one: Judged) -> tuple[bool, int]:
+    """What tells prompts apart: those of the trigger alone have one text, and the fresh round counts anew."""
+    return one.round == "fresh", one.shot.number
+
+
+def _asked_and_told(axis: str, pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """Pairs that ask for an axis, and those of them of which it could be told."""
+    asked = [pair for pair in pairs if any(axis in one.values or axis in one.missing for one in pair)]
+    return asked, [pair for pair in asked if all(axis in one.values for one in pair)]
+
+
+def _compared(axis: str, pairs: Sequence[Pair]) -> _Compared | None:
+    """None where too little could be told."""
+    asked, told = _asked_and_told(axis, pairs)
+    if len(told) < LEAST_TOLD * len(asked) or len({_prompt_of(one) for one, _ in told}) < FEWEST:
         return None
-    differences_PS = _grid([(a.shot.prompt, b.values[axis] - a.values[axis]) for a, b in told])
-    means_R = resampled_means(differences_PS[None], weights(*differences_PS.shape))[:, 0]
-    means_R = means_R[numpy.isfinite(means_R)]
-    low, high = numpy.quantile(means_R, ENDS)
     a, b = (float(numpy.mean([one.values[axis] for one in some])) for some in zip(*told, strict=True))
-    interval = Interval(mean=b - a, low=float(low), high=float(high), samples=len(told))
-    gain_R = -means_R if KINDS[axis] == "harm" else means_R
-    return axis, a, b, interval, _share(gain_R >= -margin), _share(gain_R <= margin)
+    differences = [two.values[axis] - one.values[axis] for one, two in told]
+    if axis == "variety":
+        differences = _pseudo_values(differences)
+    return _Compared(axis, a, b, _grid([(_prompt_of(one), by) for (one, _), by in zip(told, differences, strict=True)]))
 
 
-def _share(is_so_R: "numpy.typing.NDArray[numpy.bool_]") -> float:
-    """The share of resamples, with one more that is so, since none of 2000 is not none of all."""
-    return float((is_so_R.sum() + 1) / (len(is_so_R) + 1))
+def _pseudo_values(differences: Sequence[float]) -> list[float]:
+    """Values with the same mean that vary as independent ones would. The variety of each picture is a mean over its
+    pairs with all the others; a picture that differs moves theirs too, so that their mean is half as sure as it looks.
+
+    Source: Arvesen 1969, Jackknifing U-Statistics.
+    """
+    count, mean = len(differences), float(numpy.mean(differences))
+    wider = 2 * (count - 1) / max(count - 2, 1)
+    return [mean + wider * (one - mean) for one in differences]
 
 
-def _grid(told: Sequence[tuple[str, float]]) -> Floats:
-    """Differences by prompt and picture; NaN where a prompt has fewer pictures than others."""
-    rows: dict[str, list[float]] = {}
+def _grid(told: Sequence[tuple[tuple[bool, int], float]]) -> Floats:
+    """Differences by prompt and picture."""
+    rows: dict[tuple[bool, int], list[float]] = {}
     for prompt, difference in told:
         rows.setdefault(prompt, []).append(difference)
-    grid = numpy.full((len(rows), max(map(len, rows.values()))), numpy.nan)
+    grid_PS = numpy.full((len(rows), max(map(len, rows.values()))), numpy.nan)
     for place, row in enumerate(rows.values()):
-        grid[place, : len(row)] = row
-    return grid
-
-
-def _holm(chances: Sequence[float]) -> list[bool]:
-    """Which of several hypotheses are refuted, so that the chance of any false one is at most `SURE`."""
-    order = sorted(range(len(chances)), key=lambda place: chances[place])
-    refuted = [False] * len(chances)
-    for rank, place in enumerate(order):
-        if chances[place] > SURE / (len(chances) - rank):
-            break
-        refuted[place] = True
-    return refuted
+        grid_PS[place, : len(row)] = row
+    return grid_PS
