@@ -27,8 +27,8 @@ from likeness.evaluation.sheets import Pictured, name_of, strips_of, suspects_of
 from likeness.evaluation.shots import Kind, Shot
 from likeness.images import Pixels, save_png
 from likeness.pipeline.bench import Bench
-from likeness.pipeline.scores import Measured, write_evaluation, write_page
-from likeness.recipe import EvaluateConfig
+from likeness.pipeline.scores import Measured, read_verdict, write_evaluation, write_page
+from likeness.recipe import Recipe
 from likeness.records import Reading
 from likeness.statistics import Interval
 from likeness.workspace import Workspace
@@ -385,7 +385,8 @@ def test_the_page_is_written_with_its_charts_and_old_charts_go(tmp_path: Path):
     assert list((tmp_path / "report" / "plots").iterdir()) == []
 
 
-def test_an_evaluation_leaves_its_page_with_the_pictures_as_drawn_and_what_they_copy(tmp_path: Path):
+@pytest.mark.parametrize("mirror", [True, False])
+def test_an_evaluation_leaves_its_page_with_the_pictures_as_drawn_and_what_they_copy(tmp_path: Path, mirror: bool):
     workspace = Workspace(tmp_path)
     (tmp_path / "images").mkdir()
     save_png(tmp_path / "images" / "b.png", pixels(77))
@@ -397,15 +398,23 @@ def test_an_evaluation_leaves_its_page_with_the_pictures_as_drawn_and_what_they_
         ("full", "step-000200"): Drawn([copy.shot], [pixels(22)], readings),
     }
     known = cast("Known", SimpleNamespace(held_out=[real(33)]))
-    found = Evaluation(page().choice, scores(), [base, copy], known, drawn)
-    character, config = SimpleNamespace(name="Mira"), EvaluateConfig()
-    bench = SimpleNamespace(workspace=workspace, recipe=SimpleNamespace(evaluate=config, character=character))
+    side = Detail(
+        name="mark side", share=0, low=0, high=0.3, samples=9, wanted="left", instead="right", instead_share=1
+    )
+    face = next(one for one in scores() if one.who == "step-000200").model_copy(
+        update={"axis": "face", "round": "fresh", "details": (side,)}
+    )
+    found = Evaluation(page().choice, [*scores(), face], [base, copy], known, drawn)
+    recipe = {"character": {"name": "Mira", "trigger": "mira", "kind": "original"}, "encode": {"mirror": mirror}}
+    bench = SimpleNamespace(workspace=workspace, recipe=Recipe.model_validate(recipe))
     measured = Measured(instruments={}, sampling={}, base="ba5e", versions={})
     files = {"step-000200": tmp_path / "one.safetensors"}
     paths = write_evaluation(
         cast("Bench", bench), found, files, measured, trained_on=["images/gone.png", "images/b.png"]
     )
     assert {workspace.scorecard_html, workspace.choice_json} <= set(paths)
+    (told,) = [one for one in read_verdict(workspace).findings["step-000200"] if one.fault == "side"]
+    assert told.advice.startswith("Mirroring was on" if mirror else "Keep encode.mirror off")
     assert all(path.is_file() for path in paths)
     addresses = [one for one in Words(workspace.scorecard_html.read_text()).addresses if one.startswith("data:")]
     small = [image.getpixel((0, 0))[0] for one in addresses if (image := decoded(one)).size == (8, 8)]  # pyright: ignore

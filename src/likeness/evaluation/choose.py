@@ -148,11 +148,13 @@ def choose(measured: Measured, rules: Sequence[Rule], *, least: str, seed: int, 
 
 def ranked(measured: Measured, rules: Sequence[Rule]) -> list[int]:
     """Steps from the best to the worst by the weighted geometric mean alone, of equals the earliest first: for telling
-    with few pictures which checkpoints are worth more."""
+    with few pictures which checkpoints are worth more. Where nothing was told, the latest first: it has learnt most."""
     means = {axis: _means(values_CPS) for axis, values_CPS in measured.values.items()}
     told = [rule for rule in rules if rule.axis in means and rule.kind != "harm" and rule.weight > 0]
     weights = {rule.axis: rule.weight for rule in told if not numpy.isnan(means[rule.axis]).any()}
-    score_C = _geometric(means, weights) if weights else numpy.zeros(len(measured.steps))
+    if not weights:
+        return [*reversed(measured.steps)]
+    score_C = _geometric(means, weights)
     order = sorted(range(len(measured.steps)), key=lambda place: (-score_C[place], place))
     return [measured.steps[place] for place in order]
 

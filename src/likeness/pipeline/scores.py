@@ -24,6 +24,10 @@ from likeness.workspace import Workspace
 __all__ = ["Measured", "Verdict", "measured_with", "read_verdict", "write_evaluation", "write_page"]
 
 
+MIRRORED = "Mirroring was on: set encode.mirror = false, and train again."
+"""What to do about a mark on the wrong side where that is so."""
+
+
 class Measured(Record):
     """What was measured with: scores are compared where all of it is the same.
 
@@ -156,12 +160,17 @@ def write_page(workspace: Workspace, page: ScorecardPage) -> list[Path]:
 def _findings(found: Evaluation, bench: Bench) -> dict[str, tuple[Finding, ...]]:
     """What is wrong with each adapter, by the last round that it was drawn in."""
     last = {one.who: one.round for one in found.scores if one.who != BASE}
-    return {
-        who: tuple(
-            findings_of([one for one in found.scores if one.who == who and one.round == round], bench.recipe.evaluate)
-        )
+    by_who = {
+        who: findings_of([one for one in found.scores if one.who == who and one.round == round], bench.recipe.evaluate)
         for who, round in last.items()
         if round != "first"
+    }
+    mirrored = bench.recipe.encode.mirror
+    return {
+        who: tuple(
+            one.model_copy(update={"advice": MIRRORED}) if mirrored and one.fault == "side" else one for one in findings
+        )
+        for who, findings in by_who.items()
     }
 
 
