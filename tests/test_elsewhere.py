@@ -7,6 +7,7 @@ import pytest
 from painters import FLAT, base, good, painted, part_of, reading_of, real_drawings, strangers
 
 from likeness.errors import EvaluationError
+from likeness.evaluation.advice import findings_of
 from likeness.evaluation.axes import UNDRAWN
 from likeness.evaluation.elsewhere import measure_pictures, shots_by_lora
 from likeness.evaluation.foreign import Generation
@@ -244,3 +245,9 @@ def test_without_any_picture_by_the_base_raw_likeness_is_told_alone():
     assert told.value is None
     assert told.raw is not None
     assert told.missing == {"too few pictures of others, to tell what no likeness is": told.asked}
+    advice = {
+        one.axis: one.advice
+        for one in findings_of([one for one in found.scores if one.who == "mira"], EvaluateConfig())
+        if one.fault == "untold"
+    }
+    assert all("that the base drew" in advice[axis] for axis in ("identity", "face", "leak", "drift"))

@@ -1,7 +1,9 @@
 """Advice: what a scorecard says is wrong, with the figures that say so, and what to do about it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal
 
+from likeness.evaluation.axes import UNDRAWN
 from likeness.evaluation.choose import TOO_ALIKE
 from likeness.evaluation.details import Detail
 from likeness.evaluation.measure import SCENE
@@ -9,26 +11,24 @@ from likeness.evaluation.scorecard import KINDS, Score
 from likeness.recipe import EvaluateConfig
 from likeness.records import Lack, Record
 
-__all__ = ["FAULTS", "Fault", "Finding", "findings_of"]
+__all__ = ["Fault", "Finding", "findings_of"]
 
-Fault = str
-"""What can be wrong: a name in `FAULTS`, or "untold", where nothing could be told and a person has to look."""
-
-FAULTS: Mapping[str, tuple[Fault, ...]] = {
-    "identity": ("undertrained", "weak view", "too alike"),
-    "face": ("wrong", "lost", "side"),
-    "body": ("wrong",),
-    "clothing": ("wrong", "lost", "outfit"),
-    "attributes": ("wrong", "lost", "side"),
-    "freedom": ("stiff",),
-    "adherence": ("background",),
-    "override": ("outfit",),
-    "variety": ("background", "outfit", "stiff"),
-    "memorisation": ("copies",),
-    "leak": ("leak",),
-    "artefacts": ("artefacts",),
-}
-"""What each axis finds."""
+Fault = Literal[
+    "undertrained",
+    "weak view",
+    "too alike",
+    "wrong",
+    "lost",
+    "side",
+    "outfit",
+    "stiff",
+    "background",
+    "copies",
+    "leak",
+    "artefacts",
+    "untold",
+]
+"""What can be wrong; "untold" is where nothing could be told, and a person has to look."""
 
 WEAK = 0.2  # of likeness, by which a view is behind the mean of all: with few pictures of a view less is chance
 VIEW_PICTURES = 3  # of a view, for its mean to say anything
@@ -90,12 +90,18 @@ def _untold(score: Score) -> Finding:
     )
 
 
+WITHOUT_THE_BASE = {  # reasons, where pictures by the base were missing
+    UNDRAWN,
+    "too few pictures of others, to tell what no likeness is",
+    "nobody else's pictures to compare with",
+}
+
+
 def _way_to_tell(score: Score) -> str:
     """What would tell an axis: the pictures that were missing, or a person."""
-    reasons = " ".join(score.missing)
-    if "training pictures" in reasons:
-        return "Name the pictures that it was trained on, and copies are looked for: --training FOLDER."
-    if "base drew" in reasons or "of others" in reasons or "nobody else" in reasons:
+    if score.axis == "memorisation":
+        return "Name the pictures that it was trained on, at least 4, and copies are looked for: --training FOLDER."
+    if WITHOUT_THE_BASE & score.missing.keys():
         return "Put pictures beside them that the base drew, by the same prompts and without a LoRA."
     if KINDS.get(score.axis) == "likeness":
         return "Look yourself: likeness judge FOLDER asks you, blind, in two minutes."
@@ -105,17 +111,18 @@ def _way_to_tell(score: Score) -> str:
 def _undertrained(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
     assert score.value
     if score.value.low < config.identity_floor:
+        words = "is not" if score.value.mean < config.identity_floor else "may not be"
         yield Finding(
             axis=score.axis,
             fault="undertrained",
-            found=f"likeness {_told(score)} of what real pictures reach: it is not learnt yet",
+            found=f"likeness {_told(score)} of what real pictures reach: it {words} learnt yet",
             advice="Train longer (train.steps) or with a larger rank; where that does not help, with more pictures.",
         )
 
 
 def _weak_views(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
     assert score.value
-    if score.value.low < config.identity_floor:
+    if score.value.mean < config.identity_floor:
         return  # all of it is weak
     for view in score.details:
         if view.samples >= VIEW_PICTURES and view.share < score.value.mean - WEAK:
@@ -155,17 +162,17 @@ def _wrong_traits(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
             )
 
 
-def _fault_of(trait: Detail) -> Fault:
-    """What is wrong with a trait; nothing where it is mostly right, or was not learnt either way."""
+def _fault_of(trait: Detail) -> Fault | None:
+    """What is wrong with a trait; None where it is mostly right, or was not learnt either way."""
     if trait.high >= CONSISTENT or trait.instead_share < CONSISTENT or " or " in trait.wanted:
-        return ""
+        return None
     if trait.name.endswith(" side"):
         return "side"
     if trait.name.startswith("outfit "):
         return "outfit"
     if trait.instead in NOTHING:
         return "lost"
-    return "wrong" if trait.instead_share - trait.base_share >= BEYOND_BASE else ""
+    return "wrong" if trait.instead_share - trait.base_share >= BEYOND_BASE else None
 
 
 NOTHING = ("none", "")
