@@ -235,6 +235,12 @@ def test_all_faults_are_listed_at_once_with_field_value_and_what_is_allowed(file
             "base.zzz: no such field; use one of path, device, dtype, quantise, prediction, zero_terminal, clip_skip, "
             "vae, vae_dtype, tokenizer",
         ),
+        ("[evaluate]\nweights = { idenity = 9 }", "evaluate.weights.idenity: no such axis; did you mean identity?"),
+        (
+            "[evaluate.weights]\neconomy = 1",
+            "evaluate.weights.economy: no such axis; use one of identity, face, body, clothing, attributes, freedom, "
+            "adherence, override, variety",
+        ),
         (
             "[train]\nsets = [{ blocks = 'a', rnk = 1, rank = 1 }]",
             "train.sets[0].rnk: no such field; did you mean rank?",

@@ -87,6 +87,8 @@ def _in_words(model: type[BaseModel], error: Mapping[str, Any]) -> str:
     if error["type"] == "missing":
         return f"{address}: missing; {_description(model, place)}"
     message = error["msg"].removeprefix("Value error, ")
+    if place[-1] == "[key]":  # a name in a table of values
+        return f"{address.removesuffix('.[key]')}: {message}"
     if error["type"] == "model_type":
         message = f"input should be a section, written as [{address}]"
     elif error["type"] == "tuple_type":

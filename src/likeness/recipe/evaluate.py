@@ -1,8 +1,9 @@
 """The recipe's section on evaluation."""
 
+import difflib
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from likeness.recipe.values import Section
 
@@ -10,6 +11,18 @@ __all__ = ["EvaluateConfig"]
 
 Weight = Annotated[float, Field(ge=0, le=100)]
 Limit = Annotated[float, Field(ge=0, le=1)]
+WEIGHED = ("identity", "face", "body", "clothing", "attributes", "freedom", "adherence", "override", "variety")
+
+
+def _weighed(name: str) -> str:
+    if name not in WEIGHED:
+        close = difflib.get_close_matches(name, WEIGHED, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(WEIGHED)}"
+        raise ValueError(f"no such axis; {hint}")
+    return name
+
+
+Weighed = Annotated[str, AfterValidator(_weighed)]
 
 
 class EvaluateConfig(Section):
@@ -81,11 +94,10 @@ class EvaluateConfig(Section):
         ge=0,
         description="Of prompts and noise; not the recipe's, so that LoRAs of several trainings are drawn alike.",
     )
-    weights: dict[str, Weight] = Field(
+    weights: dict[Weighed, Weight] = Field(
         default={},
         examples=[{"clothing": 2.0}],
-        description="What axes count for among equals, where that is not 1: identity, face, body, clothing, "
-        "attributes, freedom, adherence, override, variety.",
+        description=f"What axes count for among equals, where that is not 1: {', '.join(WEIGHED)}.",
     )
     margin: float = Field(
         default=0.05,
