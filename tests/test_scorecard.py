@@ -7,12 +7,14 @@ import numpy
 import pytest
 from painters import FLAT, OUTFITS, base, being, drawn_by, good, measure_by, reading_of, shots_of, with_fault
 
+from likeness.evaluation.advice import findings_of
 from likeness.evaluation.axes import AXES
 from likeness.evaluation.calibration import Mark
 from likeness.evaluation.details import Detail, details_of, mirrored
 from likeness.evaluation.measure import Drawn, Measure
 from likeness.evaluation.scorecard import KINDS, Score, judge, judged, measured_of, rules_of, score
 from likeness.evaluation.shots import Shot
+from likeness.evaluation.table import groups_of
 from likeness.maquette.world import TRAITS
 from likeness.recipe import EvaluateConfig
 from likeness.records import Reading
@@ -234,6 +236,24 @@ def test_a_trait_that_a_persons_own_prompt_asks_to_be_otherwise_is_not_told(meas
     found = details("attributes", drawn_by(good, [yours]), measure)
     assert "tail" not in found
     assert found["ears"].share == 1
+
+
+def test_a_trait_of_the_checklist_that_the_reader_never_names_is_told_as_untold(measure: Measure):
+    known = replace(measure.known, traits={**measure.known.traits, "tattoo": "snake"})
+    known = replace(known, parts={**known.parts, "tattoo": "attributes"})
+    shown, listed = drawn_by(good, shots_of()), replace(measure, known=known)
+    assert details("attributes", shown, listed)["tattoo"] == Detail(
+        name="tattoo", wanted="snake", share=0, low=0, high=1, samples=0
+    )
+    marks = {"attributes": AXES["attributes"](shown, listed)}
+    scores = score("mira", 250, "full", shown, marks, listed, seed=1)
+    (found,) = findings_of(scores, EvaluateConfig(checklist={"tattoo": "snake"}))
+    assert (found.fault, found.name) == ("untold", "tattoo")
+    assert "tattoo: the reader names nothing of it in any picture" in found.found
+    assert findings_of(scores, EvaluateConfig()) == [], "nobody asked for it"
+    assert [one.axis for one in findings_of([], EvaluateConfig(checklist={"tattoo": "snake"}))] == ["checklist"]
+    (*_, (_, _, rows)) = groups_of(scores, {}, [("mira", "full")])
+    assert {part.name: part.figures for part in rows[0].parts}["tattoo"] == ["untold"]
 
 
 def test_likeness_is_told_by_the_view_that_was_asked_for(measure: Measure):

@@ -45,7 +45,7 @@ class Finding(Record):
     """Something to change.
 
     Attributes:
-        axis: that says so.
+        axis: that says so; "checklist" for what no axis is asked for.
         fault: what kind it is of.
         name: of the trait, view or outfit; empty for the whole axis.
         found: the figures, in words.
@@ -68,7 +68,7 @@ def findings_of(scores: Sequence[Score], config: EvaluateConfig) -> list[Finding
         scores: of one adapter in one round, an axis each.
         config: with the limits.
     """
-    return [finding for score in scores for finding in _of_axis(score, config)]
+    return [*(finding for score in scores for finding in _of_axis(score, config)), *_unnamed(scores, config)]
 
 
 def _of_axis(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
@@ -90,6 +90,22 @@ def _untold(score: Score) -> Finding:
     )
 
 
+def _unnamed(scores: Sequence[Score], config: EvaluateConfig) -> Iterator[Finding]:
+    """What of the checklist the reader names in no picture."""
+    found = {detail.name: (score.axis, detail.samples) for score in scores for detail in score.details}
+    for name in config.checklist:
+        axis, samples = found.get(name, ("checklist", 0))
+        if not samples:
+            yield Finding(
+                axis=axis,
+                fault="untold",
+                name=name,
+                found=f"{name.replace('_', ' ')}: the reader names nothing of it in any picture",
+                advice=f"Look whether evaluate.checklist names it as the reader does. {BY_EYE}",
+            )
+
+
+BY_EYE = "Look yourself: likeness judge FOLDER asks you, blind, in two minutes."
 WITHOUT_THE_BASE = {  # reasons, where pictures by the base were missing
     UNDRAWN,
     "too few pictures of others, to tell what no likeness is",
@@ -104,7 +120,7 @@ def _way_to_tell(score: Score) -> str:
     if WITHOUT_THE_BASE & score.missing.keys():
         return "Put pictures beside them that the base drew, by the same prompts and without a LoRA."
     if KINDS.get(score.axis) == "likeness":
-        return "Look yourself: likeness judge FOLDER asks you, blind, in two minutes."
+        return BY_EYE
     return "Take a reader that tells it (perception.reader), or look through the pictures on the page."
 
 

@@ -22,7 +22,7 @@ class Detail(Record):
         share: of the pictures that could be told, or the mean of what they reach.
         low: lower end of the 95% interval of a share; of a mean, the share itself.
         high: upper end.
-        samples: pictures.
+        samples: pictures; 0 where nothing could be told in any, and then the share says nothing.
         instead: what is seen most often of what is not wanted; empty where nothing is.
         instead_share: how often.
         base_share: how often the base shows that instead, on the same prompts: what it would draw anyway.
@@ -52,17 +52,17 @@ def _traits(part: str, drawn: Drawn, measure: Measure) -> list[Detail]:
     """How often each trait of a part is right, and what is there instead."""
     known, found = measure.known, []
     for name in known.names(part):
-        rows = [
-            (value, shot.asked)
+        asking = [
+            (shot, reading)
             for shot, reading in zip(drawn.shots, drawn.readings, strict=True)
-            if shot.kind in CALLED
-            and name not in asked_otherwise(shot, known)
-            and (value := known.told(name, reading)) is not None
+            if shot.kind in CALLED and name not in asked_otherwise(shot, known)
         ]
+        rows = [(value, s.asked) for s, reading in asking if (value := known.told(name, reading)) is not None]
+        wanted = known.traits.get(name) or " or ".join(known.varying[name])
         if not rows:
+            found += [Detail(name=name, wanted=wanted, share=0, low=0, high=1, samples=0)] if asking else []
             continue
         wrong = Counter(value for value, asked in rows if not known.is_own(name, value, asked))
-        wanted = known.traits.get(name) or " or ".join(known.varying[name])
         other = mirrored(wanted)
         if other and (sided := sum(value in (wanted, other) for value, _ in rows)):
             found.append(_share(f"{name} side", sided - wrong[other], sided, Counter({other: wrong[other]}), wanted))

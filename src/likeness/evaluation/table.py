@@ -82,6 +82,8 @@ def _parts(scores: Sequence[Score | None]) -> list[Part]:
 
 def _figure(axis: str, detail: Detail) -> str:
     """A detail in words: a share with what is there instead, or a mean."""
+    if not detail.samples:
+        return "untold"
     if axis == "identity" or detail.name.endswith(" entropy"):
         return f"{short(detail.share)} of {detail.samples}"
     words = f"{detail.share:.0%} of {detail.samples}"
