@@ -161,6 +161,7 @@ def test_the_chance_of_signs_is_counted_and_from_13_prompts_on_drawn():
     many = numpy.stack([numpy.full(13, -1.0), numpy.full(13, 0.0), numpy.resize([-1.0, 1.0], 13)])
     assert sign_flip_chances(many, seed=0) == pytest.approx([1 / 4096, 1, 0.5], abs=0.02)
     assert (sign_flip_chances(many, seed=0) == sign_flip_chances(many, seed=0)).all()
+    assert sign_flip_chances(numpy.full((1, 40), -1.0), seed=0) == 1 / 4096, "what was seen is one of them"
 
 
 def test_the_more_axes_there_are_the_surer_each_has_to_be():
