@@ -6,6 +6,7 @@ prompt and noise by noise.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from likeness.errors import EvaluationError
 from likeness.evaluation.compare import Difference, compare
@@ -13,7 +14,8 @@ from likeness.evaluation.instruments import Instruments, Real, measure_with
 from likeness.evaluation.measure import Drawn, Measure
 from likeness.evaluation.scorecard import KINDS as AXIS_KINDS
 from likeness.evaluation.scorecard import Judged, judge, judged, score
-from likeness.evaluation.shots import Kind, Shot
+from likeness.evaluation.shots import SHARES, Kind, Shot
+from likeness.evaluation.significance import decidable, refuted
 from likeness.evaluation.strength import few_of
 from likeness.events import Event, Report, silent
 from likeness.images import Pixels
@@ -66,6 +68,7 @@ class BlockTold(Record):
         without: how the LoRA differs when it is off, by axis: less identity means that it held some.
         alone: how the LoRA differs when all others are off.
         holds: without it identity may be less by more than the margin.
+        does_harm: without it some harm is surely less, all harms of all blocks taken together at 5%.
     """
 
     block: str
@@ -73,6 +76,7 @@ class BlockTold(Record):
     without: tuple[Difference, ...]
     alone: tuple[Difference, ...]
     holds: bool
+    does_harm: bool = False
 
 
 class Blocks(Record):
@@ -84,7 +88,8 @@ class Blocks(Record):
         margin: of identity, that may be lost.
         whole: the whole LoRA, by axis.
         blocks: each of its blocks.
-        prune: blocks that can be left out together: without them no identity is lost, and harm is less.
+        prune: blocks that can be left out together: each does harm, and without them no identity is lost. Of several
+            the figures flatter, being of the pictures by which they were found.
         pruned: how the LoRA differs without these.
         block_set: the smallest of the named sets that holds the character by itself; empty where none does.
         in_block_set: how the LoRA differs with the layers of that set alone.
@@ -117,6 +122,7 @@ class _Bench:
     measure: Measure | None = None
     whole: list[Judged] = field(default_factory=list)
     axes: dict[str, Interval] = field(default_factory=dict)
+    harms: dict[str, list[Difference]] = field(default_factory=dict)
     done: int = 0
 
     def drawn(self, layers: Collection[str], shots: Sequence[Shot]) -> Drawn:
@@ -137,10 +143,18 @@ class _Bench:
 
     def differences(self, layers: Collection[str]) -> tuple[Difference, ...]:
         """How these layers alone differ from the whole."""
+        return tuple(compare(self.whole, self._judged(layers), margin=self.config.margin, seed=self.seed))
+
+    def without(self, block: str) -> tuple[Difference, ...]:
+        """How the LoRA differs when a block is off; whether the whole does more harm is kept in `harms`."""
+        told = self._judged(self.parts.without([block]))
+        self.harms[block] = [one for one in compare(told, self.whole, margin=0, seed=self.seed) if one.axis in HARM]
+        return tuple(compare(self.whole, told, margin=self.config.margin, seed=self.seed))
+
+    def _judged(self, layers: Collection[str]) -> list[Judged]:
         assert self.measure
         drawn = self.drawn(layers, self.few)
-        told = judged("part", "full", drawn, judge(drawn, self.measure))
-        return tuple(compare(self.whole, told, margin=self.config.margin, seed=self.seed))
+        return judged("part", "full", drawn, judge(drawn, self.measure))
 
 
 def dissect(
@@ -175,7 +189,10 @@ def dissect(
     total = len(shots) + len(few) * (1 + 2 * len(parts.blocks))
     bench = _Bench(parts, few, instruments, config, seed, report, total)
     bench.begin(shots, real)
-    found = tuple(_told(bench, name) for name in parts.blocks)
+    told = [_told(bench, name) for name in parts.blocks]
+    tests = _Tests.of(bench.harms)
+    harmful = {block for block, _ in tests.sure}
+    found = tuple(one.model_copy(update={"does_harm": one.block in harmful}) for one in told)
     prune, pruned = _pruned(bench, found)
     block_set, in_set = _held_by(bench, found)
     return Blocks(
@@ -186,13 +203,13 @@ def dissect(
         pruned=pruned,
         block_set=block_set,
         in_block_set=in_set,
-        told=_words(bench, found, prune, block_set),
+        told=_words(bench, found, tests, prune, block_set),
     )
 
 
 def _told(bench: _Bench, name: str) -> BlockTold:
     own = bench.parts.blocks[name]
-    without, alone = bench.differences(bench.parts.without([name])), bench.differences(own)
+    without, alone = bench.without(name), bench.differences(own)
     is_needed = not _keeps_identity(without, bench.config.margin)
     return BlockTold(block=name, layers=len(own), without=without, alone=alone, holds=is_needed)
 
@@ -207,22 +224,52 @@ def _keeps_identity(differences: Sequence[Difference], margin: float) -> bool:
     return identity is not None and identity.low >= -margin
 
 
-def _may_go(differences: Sequence[Difference], margin: float) -> bool:
-    """Whether no identity is lost, some harm is surely less and none is surely more, and nothing else is worse."""
-    harms = [interval for axis, interval in _by_axis(differences).items() if axis in HARM]
-    is_milder = any(one.high < 0 for one in harms) and not any(one.low > 0 for one in harms)
-    return _keeps_identity(differences, margin) and is_milder and not any(one.is_worse for one in differences)
+def _keeps_all(differences: Sequence[Difference], margin: float) -> bool:
+    """Whether no identity is lost, no harm is surely more, and nothing else is worse."""
+    more_harm = any(interval.low > 0 for axis, interval in _by_axis(differences).items() if axis in HARM)
+    return _keeps_identity(differences, margin) and not more_harm and not any(one.is_worse for one in differences)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tests:
+    """Whether each harm is surely less without each block, all of them taken together.
+
+    Attributes:
+        sure: each block and harm of which that holds.
+        short: harms of which there are too few prompts to say so.
+        prompts: that those rest on, at most.
+        needed: prompts of each harm that could say so of all of them.
+    """
+
+    sure: frozenset[tuple[str, str]]
+    short: tuple[str, ...]
+    prompts: int
+    needed: int
+
+    @classmethod
+    def of(cls, harms: Mapping[str, Sequence[Difference]]) -> "_Tests":
+        """By block how much more harm the whole LoRA does, with the chance that it does not."""
+        tests = {f"{one.axis} of {block}": (block, one) for block, some in harms.items() for one in some}
+        able = decidable({name: one.prompts for name, (_, one) in tests.items()})
+        sure = [tests[name] for name in refuted({name: tests[name][1].chance for name in able})]
+        short = {one.axis: one.prompts for name, (_, one) in tests.items() if name not in able}
+        return cls(
+            sure=frozenset((block, one.axis) for block, one in sure),
+            short=tuple(axis for axis in HARM if axis in short),
+            prompts=max(short.values(), default=0),
+            needed=next(number for number in count(1) if decidable(dict.fromkeys(tests, number)) or not tests),
+        )
 
 
 def _pruned(bench: _Bench, found: Sequence[BlockTold]) -> tuple[tuple[str, ...], tuple[Difference, ...]]:
     """The blocks that can be left out together. Two may hold the same, so that either can go and not both: what would
     cost most identity is then kept, until nothing is lost."""
-    free = [one for one in found if _may_go(one.without, bench.config.margin)]
+    free = [one for one in found if one.does_harm and _keeps_all(one.without, bench.config.margin)]
     free.sort(key=lambda one: -_by_axis(one.without)["identity"].mean)
     while len(free) > 1:
         names = tuple(one.block for one in free)
         kept = bench.parts.without(names)
-        if kept and _may_go(told := bench.differences(kept), bench.config.margin):
+        if kept and _keeps_all(told := bench.differences(kept), bench.config.margin):
             return names, told
         free.pop()
     return ((free[0].block,), free[0].without) if free else ((), ())
@@ -246,30 +293,39 @@ def _held_by(bench: _Bench, found: Sequence[BlockTold]) -> tuple[str, tuple[Diff
     return "", ()
 
 
-def _words(bench: _Bench, found: Sequence[BlockTold], prune: Sequence[str], block_set: str) -> str:
+def _words(bench: _Bench, found: Sequence[BlockTold], tests: _Tests, prune: Sequence[str], block_set: str) -> str:
     if "identity" not in bench.axes:
         return "Nothing could be told of identity: no block is suggested to be left out."
-    words, margin = list(_homes(found)), bench.config.margin
+    words, margin = list(_homes(found, tests)), bench.config.margin
     identity = {one.block: _by_axis(one.without).get("identity") for one in found if one.holds}
     unsure = [block for block, told in identity.items() if told is None or told.high >= 0]
     if unsure:
         words.append(f"Without {' or '.join(unsure)} identity may be less by more than {margin:g}; that is not sure.")
     if prune:
         less = f"Without {' and '.join(prune)} identity is not less by more than {margin:g}"
-        words.append(f"{less}, and there is less harm: --write FILE writes such a LoRA.")
+        words.append(
+            f"{less}, and there is surely less harm, all blocks taken together: --write FILE writes such a LoRA."
+        )
     else:
         words.append("No block does harm that is surely not needed.")
+    if tests.short and not prune:
+        few = f"{tests.prompts} prompts without the trigger cannot say surely that {' or '.join(tests.short)} is less"
+        enough = f"--set evaluate.count={round(tests.needed / SHARES['class'])} --set evaluate.first={tests.needed}"
+        words.append(f"{few} without a block, all taken together; {enough} can.")
     if block_set:
         whole = f'The layers of train.blocks = "{block_set}" hold the character by themselves'
         words.append(f"{whole}: a smaller set to train next time.")
     return " ".join(words)
 
 
-def _homes(found: Sequence[BlockTold]) -> Iterator[str]:
-    """In which blocks identity and each kind of harm surely live: without them there is less of it."""
+def _homes(found: Sequence[BlockTold], tests: _Tests) -> Iterator[str]:
+    """In which blocks identity and each kind of harm live: without them there is less of it. Where that is sure of one
+    block alone, and not of all taken together, harm may live there."""
     for axis in ("identity", *HARM):
         losses = {one.block: told for one in found if (told := _by_axis(one.without).get(axis)) and told.high < 0}
-        most = sorted(losses, key=lambda block: losses[block].mean)
-        if most:
-            less = listed([f"{-losses[block].mean:.2f}" for block in most], len(most))
-            yield f"{axis.capitalize()} lives in {listed(most, len(most))} ({less} less without it)."
+        sure = [block for block in losses if axis == "identity" or (block, axis) in tests.sure]
+        for verb, some in (("lives", sure), ("may live", losses.keys() - sure)):
+            most = sorted(some, key=lambda block, losses=losses: losses[block].mean)
+            if most:
+                less = listed([f"{-losses[block].mean:.2f}" for block in most], len(most))
+                yield f"{axis.capitalize()} {verb} in {listed(most, len(most))} ({less} less without it)."
