@@ -10,7 +10,7 @@ from likeness.evaluation.compare import Difference, Untold, compare, untold
 from likeness.evaluation.scorecard import KINDS, Judged
 from likeness.evaluation.shots import Shot
 from likeness.evaluation.significance import decidable, refuted, sign_flip_chances
-from likeness.statistics import Floats, picture_weights
+from likeness.statistics import Floats, picture_weights, pseudo_values
 
 PROMPTS, SEEDS = 24, 2
 MARGIN = 0.05
@@ -228,8 +228,10 @@ def test_pictures_are_paired_whatever_the_number_of_their_prompt_and_never_with_
 
 
 def varieties(scenes_N: Sequence[int]) -> list[Judged]:
-    """Pictures of the trigger alone, each with the share of the others that show another scene."""
-    shares = [numpy.mean(numpy.delete(scenes_N, place) != one) for place, one in enumerate(scenes_N)]
+    """Pictures of the trigger alone, each with the share of the others that show another scene, as the axis has it."""
+    shares = pseudo_values(
+        [float(numpy.mean(numpy.delete(scenes_N, place) != one)) for place, one in enumerate(scenes_N)]
+    )
     some = shown(judged({"variety": 0.0}, prompts=len(scenes_N) // SEEDS), kind="bare", prompt="mira")
     return [
         one.model_copy(update={"values": {"variety": float(share)}}) for one, share in zip(some, shares, strict=True)

@@ -245,7 +245,8 @@ class TestEvaluation:
     """`likeness evaluate` and `compare`, on the workspace that the demo left."""
 
     def test_it_answers_with_one_object(self, told: dict[str, Any]):
-        assert told.keys() >= {"lora", "choice", "findings", "measured", "scores", "page", "detectable"}
+        assert told.keys() >= {"lora", "choice", "findings", "measured", "scores", "page", "detectable", "pictures"}
+        assert all((Path(told["workspace"]) / one["picture"]).is_file() for one in told["pictures"])
         assert {score["who"] for score in told["scores"]} == {"base", "step-000001", "step-000002"}
         assert told["measured"]["instruments"]["encoder"].startswith("plain ")
 

@@ -6,7 +6,7 @@ Shapes: R resamples, C that are compared, P prompts, S seeds.
 import math
 from collections.abc import Sequence
 from functools import cache
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 
 import numpy
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ __all__ = [
     "detectable_difference",
     "mean_interval",
     "picture_weights",
+    "pseudo_values",
     "resampled_means",
     "wilson",
 ]
@@ -167,6 +168,20 @@ def mean_interval(values_PS: Floats, means_R: Floats, *, is_rate: bool = False) 
         ends = numpy.nanquantile(means_R, (0.025, 0.975))
         low, high = mean + (ends - mean) * _widening(prompts)
     return Interval(mean=mean, low=float(low), high=float(high), samples=samples)
+
+
+def pseudo_values(values: Sequence[float]) -> list[float]:
+    """Values that were each told by all other samples, as shares of the others that differ are, as if each stood alone.
+
+    Their mean is the same, and their spread is that of the mean: a sample that differs moves the values of all others
+    too, so that the mean is half as sure as the values as they are would have it.
+
+    Source: Arvesen 1969, Jackknifing U-Statistics, https://doi.org/10.1214/aoms/1177697287.
+    """
+    if len(values) < 3:
+        return [*values]
+    mean, count = fmean(values), len(values)
+    return [mean + 2 * (count - 1) / (count - 2) * (value - mean) for value in values]
 
 
 @cache

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from likeness.cli.invocation import typed
 from likeness.cli.tables import add_row, figure, plain_table
-from likeness.evaluation.scorecard import KINDS, Score
+from likeness.evaluation.scorecard import KINDS, Judged, Score
 from likeness.images import sha256_of
 from likeness.messages import listed
 from likeness.pipeline.scores import read_verdict
@@ -34,6 +34,7 @@ def answer_of(workspace: Workspace) -> dict[str, Any]:
         "page": str(workspace.scorecard_html),
         "charts": [str(path) for path in sorted(workspace.plots.glob("*.png"))],
         **verdict.model_dump(mode="json"),
+        "pictures": [one.model_dump(mode="json") for one in read_records(workspace.pictures_jsonl, Judged)],
         "scores": [one.model_dump(mode="json") for one in read_records(workspace.scores_jsonl, Score)],
         "strength": _found_of(sha256, workspace.strength_json),
         "blocks": _found_of(sha256, workspace.blocks_json),
@@ -67,6 +68,7 @@ def comparison_table(told: dict[str, Any]) -> RenderableType:
     for one in told["differences"]:
         interval = one["difference"]
         word = "worse" if one["is_worse"] else "better" if one["is_better"] else ""
+        word = word if one["is_decidable"] else "too few prompts to say"
         figures = (figure(one["first"], 3), figure(one["second"], 3), figure(interval["mean"], 3, sign="+"))
         ends = f"{figure(interval['low'], 3, sign='+')} to {figure(interval['high'], 3, sign='+')}"
         add_row(table, one["axis"], *figures, ends, str(interval["samples"]), word)
@@ -97,6 +99,8 @@ def _cell(score: dict[str, Any] | None) -> str:
         return "untold"
     value, untold = score["value"], sum(score["missing"].values())
     gaps = f", {untold} of {score['asked']} untold" if untold else ""
+    if value["samples"] == 1:
+        return f"{figure(value['mean'])} (one picture{gaps})"
     return f"{figure(value['mean'])} ({figure(value['low'])} to {figure(value['high'])}{gaps})"
 
 

@@ -4,7 +4,7 @@ Each answers with a mark per picture: None where the picture was not asked for i
 was and nothing could be told.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from statistics import fmean
 from types import MappingProxyType
 
@@ -15,6 +15,7 @@ from likeness.evaluation.copies import Likest
 from likeness.evaluation.known import Known
 from likeness.evaluation.measure import SCENE, Drawn, Measure, asked_otherwise, is_as_asked, seen_of
 from likeness.evaluation.shots import CALLED, Kind, Shot
+from likeness.statistics import pseudo_values
 
 __all__ = [
     "AXES",
@@ -134,12 +135,12 @@ def _followed(drawn: Drawn, measure: Measure, names: Collection[str], kinds: Col
 
 def variety(drawn: Drawn, measure: Measure) -> Marks:
     """How much pictures differ of which the prompt says nothing but the trigger: the share of the others that show
-    another background, view, framing, pose or outfit, 1 being as much as the base's own."""
+    another background, view, framing, pose or outfit, 1 being as much as the base's own. Values are pseudo-values."""
     names = measure.known.open_names
     spread, usual = (_spread(one, names) for one in (drawn, measure.base))
     base = {name: fmean(values) for name in names if (values := [row[name] for row in usual if name in row])}
     able = [{name: share / base[name] for name, share in row.items() if base.get(name, 0) >= ABLE} for row in spread]
-    alone = iter(_alone([fmean(row.values()) for row in able if row]))
+    alone = iter(pseudo_values([fmean(row.values()) for row in able if row]))
     marks: Marks = []
     rows = iter(zip(spread, able, strict=True))
     for shot in drawn.shots:
@@ -166,18 +167,6 @@ def _spread(drawn: Drawn, names: Collection[str]) -> list[dict[str, float]]:
             if value is not None and others:
                 rows[place][name] = fmean(other != value for other in others)
     return rows
-
-
-def _alone(values: Sequence[float]) -> list[float]:
-    """Values that were each told by all other pictures, as if each stood alone: jackknife pseudo-values. Their mean is
-    the same, and their spread, of which an interval is made, is that of the mean.
-
-    Source: Efron and Stein 1981, The Jackknife Estimate of Variance, https://doi.org/10.1214/aos/1176345462.
-    """
-    if len(values) < 3:
-        return [*values]
-    mean, count = fmean(values), len(values)
-    return [mean + 2 * (count - 1) / (count - 2) * (value - mean) for value in values]
 
 
 def memorisation(drawn: Drawn, measure: Measure) -> Marks:

@@ -188,20 +188,7 @@ def _compared(axis: str, pairs: Sequence[Pair]) -> _Compared | None:
         return None
     a, b = (float(numpy.mean([one.values[axis] for one in some])) for some in zip(*told, strict=True))
     differences = [two.values[axis] - one.values[axis] for one, two in told]
-    if axis == "variety":
-        differences = _pseudo_values(differences)
     return _Compared(axis, a, b, _grid([(_prompt_of(one), by) for (one, _), by in zip(told, differences, strict=True)]))
-
-
-def _pseudo_values(differences: Sequence[float]) -> list[float]:
-    """Values with the same mean that vary as independent ones would. The variety of each picture is a mean over its
-    pairs with all the others; a picture that differs moves theirs too, so that their mean is half as sure as it looks.
-
-    Source: Arvesen 1969, Jackknifing U-Statistics.
-    """
-    count, mean = len(differences), float(numpy.mean(differences))
-    wider = 2 * (count - 1) / max(count - 2, 1)
-    return [mean + wider * (one - mean) for one in differences]
 
 
 def _grid(told: Sequence[tuple[tuple[bool, int], float]]) -> Floats:
