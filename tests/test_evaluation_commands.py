@@ -20,6 +20,7 @@ from likeness.evaluation.scorecard import Judged
 from likeness.evaluation.shots import Shot
 from likeness.images import save_png, sha256_of
 from likeness.pipeline.comparisons import compare_evaluations
+from likeness.pipeline.judging import judged_sha256
 from likeness.pipeline.scores import Measured, Verdict, read_verdict
 from likeness.recipe import Recipe
 from likeness.records import read_records, write_records
@@ -383,7 +384,12 @@ def test_one_object_holds_what_was_found_of_the_chosen_lora_and_nothing_of_anoth
     strength = {"sha256": sha256_of(lora), "recommended": 0.8}
     workspace.strength_json.write_text(json.dumps(strength))
     workspace.blocks_json.write_text(json.dumps({"sha256": "0" * 64}))
-    workspace.judging_json.write_text(json.dumps({"told": []}))
+    workspace.judging_json.write_text(json.dumps({"sha256": "0" * 64, "told": []}))
     found = answer_of(workspace)
-    assert (found["strength"], found["blocks"], found["judging"]) == (strength, None, {"told": []})
+    assert (found["strength"], found["blocks"], found["judging"]) == (strength, None, None)
+    judging = {"sha256": judged_sha256(workspace), "told": []}
+    workspace.judging_json.write_text(json.dumps(judging))
+    assert answer_of(workspace)["judging"] == judging
+    lora.write_bytes(b"of the next run")
+    assert {answer_of(workspace)[name] for name in ("strength", "blocks", "judging")} == {None}
     assert found["charts"] == [str(workspace.plots / "axes.png")]

@@ -22,7 +22,7 @@ from likeness.evaluation.scorecard import Judged, Score
 from likeness.evaluation.shots import NO_SEED, Shot
 from likeness.images import save_png
 from likeness.maquette.world import TRAITS
-from likeness.pipeline.judging import judge_answers, write_sheet
+from likeness.pipeline.judging import judge_answers, judged_sha256, write_sheet
 from likeness.pipeline.scores import Measured, Verdict
 from likeness.recipe import Recipe, load_recipe
 from likeness.records import Picture, Reading, read_records, write_records
@@ -279,6 +279,18 @@ def test_a_person_who_always_prefers_one_is_told_from_chance(answered: Callable[
     assert (found.consistency.count, found.consistency.of) == (2, 2)
     assert found.told[0].startswith(f"{SECOND} is more like the character to you in 20 of 20 pairs")
     assert Judgement.model_validate_json(workspace.judging_json.read_bytes()) == found
+
+
+def test_what_answers_say_is_of_the_evaluation_that_the_page_was_made_of(
+    answered: Callable[..., Judgement], workspace: Workspace
+):
+    assert answered(always(SECOND)).sha256 == judged_sha256(workspace)
+    pictures = workspace.pictures_jsonl.read_bytes()
+    try:
+        write_records(workspace.pictures_jsonl, [])  # another evaluation
+        assert answered(always(SECOND)).sha256 != judged_sha256(workspace)
+    finally:
+        workspace.pictures_jsonl.write_bytes(pictures)
 
 
 def test_ties_alone_prove_nothing(answered: Callable[..., Judgement]):

@@ -13,8 +13,8 @@ from rich.text import Text
 from likeness.cli.invocation import typed
 from likeness.cli.tables import add_row, figure, plain_table
 from likeness.evaluation.scorecard import KINDS, Judged, Score
-from likeness.images import sha256_of
 from likeness.messages import listed
+from likeness.pipeline.judging import judged_sha256
 from likeness.pipeline.scores import read_verdict
 from likeness.records import read_records
 from likeness.workspace import Workspace
@@ -26,9 +26,7 @@ BASE = "base"
 
 def answer_of(workspace: Workspace) -> dict[str, Any]:
     """All that was found of the adapters that were measured last, as plain data; None stands for what was not asked."""
-    verdict = read_verdict(workspace)
-    chosen = workspace.root / verdict.lora
-    sha256 = sha256_of(chosen) if verdict.lora and chosen.is_file() else ""
+    verdict, sha256 = read_verdict(workspace), judged_sha256(workspace)
     return {
         "workspace": str(workspace.root),
         "page": str(workspace.scorecard_html),
@@ -38,12 +36,12 @@ def answer_of(workspace: Workspace) -> dict[str, Any]:
         "scores": [one.model_dump(mode="json") for one in read_records(workspace.scores_jsonl, Score)],
         "strength": _found_of(sha256, workspace.strength_json),
         "blocks": _found_of(sha256, workspace.blocks_json),
-        "judging": json.loads(workspace.judging_json.read_bytes()) if workspace.judging_json.exists() else None,
+        "judging": _found_of(sha256, workspace.judging_json),
     }
 
 
 def _found_of(sha256: str, file: Path) -> dict[str, Any] | None:
-    """What a file says of the LoRA with this digest; None where there is none, or it is about another."""
+    """What a file says of what has this digest; None where there is none, or it is about another."""
     found = json.loads(file.read_bytes()) if file.exists() else {}
     return found if found.get("sha256") == sha256 else None
 

@@ -79,6 +79,7 @@ class Judgement(Record):
 
     Attributes:
         page: digest of the page.
+        sha256: of what was judged, as the key says.
         asked: questions on it.
         answered: of those.
         preference: None where no pair was answered.
@@ -91,6 +92,7 @@ class Judgement(Record):
     """
 
     page: str
+    sha256: str = ""
     asked: int
     answered: int
     preference: Preference | None
@@ -118,6 +120,7 @@ def judgement(key: Key, answers: Answers, weights: Mapping[str, float]) -> Judge
     ]
     found = Judgement(
         page=key.page,
+        sha256=key.sha256,
         asked=len(key.pairs) + len(key.ticks),
         answered=len(answers.pairs) + len(said),
         preference=_preference(key, answers),

@@ -85,6 +85,7 @@ class Key(Record):
         first: one adapter.
         second: the other one; the ticks are of its pictures.
         chosen: the one that the evaluation chose; empty where it refused each.
+        sha256: of the file of that one, or where there is none of the record of all pictures.
         pairs: in the order in which they are asked.
         ticks: likewise, after the pairs; those of an item beside each other.
     """
@@ -93,6 +94,7 @@ class Key(Record):
     first: str
     second: str
     chosen: str = ""
+    sha256: str = ""
     pairs: tuple[Pair, ...]
     ticks: tuple[Tick, ...]
 

@@ -17,7 +17,7 @@ from likeness.evaluation.judgement import Judgement, judgement
 from likeness.evaluation.judging import items_of, plan_key, sheet_page, tells
 from likeness.evaluation.questions import Answers, Key, Said, Tick
 from likeness.evaluation.scorecard import Judged, Score, measured_of, rules_of
-from likeness.images import Pixels, cropped, fit, open_pixels
+from likeness.images import Pixels, cropped, fit, open_pixels, sha256_of
 from likeness.messages import listed
 from likeness.pipeline.evaluation import traits_of
 from likeness.pipeline.instruments import open_reader
@@ -26,7 +26,7 @@ from likeness.recipe import EvaluateConfig, Recipe
 from likeness.records import Picture, Reading, make_folder, read_records, write_atomically
 from likeness.workspace import Workspace
 
-__all__ = ["judge_answers", "write_sheet"]
+__all__ = ["judge_answers", "judged_sha256", "write_sheet"]
 
 LARGEST = 768  # px; a hundred pictures of that size make a page of 20 MB, and small marks are still to be seen
 LOSSLESS = 256  # px up to which a picture is kept as it is: what is larger is a JPEG that looks the same
@@ -55,7 +55,8 @@ def write_sheet(workspace: Workspace, recipe: Recipe, names: Sequence[str] = ())
         first, second = _two_of(pictures, scores, names, chosen, recipe.evaluate)
         ours, theirs = ([one for one in pictures if one.who == who] for who in (first, second))
         items = items_of(scores, second, recipe.evaluate.checklist)
-        key = plan_key(ours, theirs, real, items, seed=recipe.seed).model_copy(update={"chosen": chosen})
+        about = {"chosen": chosen, "sha256": judged_sha256(workspace)}
+        key = plan_key(ours, theirs, real, items, seed=recipe.seed).model_copy(update=about)
         if not key.pictures:
             raise EvaluationError(
                 f"No picture of {first} and {second} was kept. Draw them again: likeness evaluate {workspace.root}"
@@ -104,6 +105,17 @@ def judge_answers(workspace: Workspace, recipe: Recipe, file: Path) -> Judgement
         write_atomically(workspace.answers_json, answers.model_dump_json(indent=1) + "\n")
         write_atomically(workspace.judging_json, found.model_dump_json(indent=1) + "\n")
     return found
+
+
+def judged_sha256(workspace: Workspace) -> str:
+    """What is judged: the sha256 of the chosen LoRA, or where there is none of the record of all pictures.
+
+    Raises:
+        WorkspaceError: where nothing was evaluated.
+    """
+    lora = read_verdict(workspace).lora
+    chosen = workspace.root / lora
+    return sha256_of(chosen if lora and chosen.is_file() else workspace.pictures_jsonl)
 
 
 def _read_key(workspace: Workspace) -> Key:
