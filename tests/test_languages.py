@@ -8,7 +8,8 @@ import pytest
 from likeness.captions.tags import split_tags
 from likeness.evaluation.languages import LANGUAGES, Language, shown_axes
 from likeness.maquette.world import HELD_OUT_VALUES, TRAITS, random_identity, scene_tags, trait_tags, vocabulary
-from likeness.recipe import EvaluateConfig
+from likeness.pipeline.evaluation import language_of
+from likeness.recipe import EvaluateConfig, Recipe
 from likeness.seeds import stream
 
 EACH = pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)
@@ -116,3 +117,27 @@ def test_what_cannot_be_seen_is_not_asked_for():
     assert shown_axes({"view": "back", "expression": "smile", "pose": "waving"}) == {"view": "back", "pose": "waving"}
     assert shown_axes({"framing": "face", "pose": "waving", "view": "front"}) == {"framing": "face", "view": "front"}
     assert scene_tags({"framing": "face", "pose": "waving"}) == ["close-up"]
+
+
+@pytest.mark.parametrize(
+    ("base", "reader", "words", "name"),
+    [
+        ("maquette", "maquette", "auto", "maquette"),
+        ("models/noobaiXLNAIXL_vPred10.safetensors", "anime", "auto", "noobai"),
+        ("ponyDiffusionV6XL.safetensors", "anime", "auto", "pony"),
+        ("Illustrious-XL-v1.0.safetensors", "anime", "auto", "illustrious"),
+        ("some-merge.safetensors", "anime", "auto", "booru"),
+        ("ponies/v1-5.safetensors", "photo", "auto", "prose"),
+        ("ponyDiffusionV6XL.safetensors", "anime", "booru", "booru"),
+    ],
+)
+def test_a_base_is_spoken_to_in_the_words_of_its_family(base: str, reader: str, words: str, name: str):
+    recipe = Recipe.model_validate(
+        {
+            "character": {"name": "Mira", "trigger": "mira", "kind": "original"},
+            "base": {"path": base},
+            "perception": {"reader": reader},
+            "evaluate": {"words": words},
+        }
+    )
+    assert language_of(recipe) is LANGUAGES[name]

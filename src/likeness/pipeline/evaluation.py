@@ -44,6 +44,15 @@ __all__ = [
     "traits_of",
 ]
 
+FAMILIES = {
+    "maquette": "maquette",
+    "noob": "noobai",
+    "pony": "pony",
+    "illustrious": "illustrious",
+    "ilxl": "illustrious",
+}
+"""What a base's name holds, and how such bases are spoken to; of a name that holds two, the first."""
+
 OFTEN, SELDOM = 0.8, 0.5  # of an outfit's captions, and of the others: words that are said so are the outfit's
 FEWEST = 3  # pictures of an outfit, for one that is worth asking for
 
@@ -162,11 +171,11 @@ def plan_of(recipe: Recipe, subject: Subject) -> Callable[[int], list[Shot]]:
 
 
 def language_of(recipe: Recipe) -> Language:
-    """How the base is spoken to: as `evaluate.words` says, or as suits base and reader."""
-    words = recipe.evaluate.words
+    """How the base is spoken to: as `evaluate.words` says, or as suits the base by its name, or else by the reader."""
+    words, base = recipe.evaluate.words, Path(recipe.base.path).stem.lower()
     if words == "auto":
-        by_reader = {"maquette": "maquette", "anime": "booru"}
-        words = "maquette" if recipe.base.path == "maquette" else by_reader.get(recipe.perception.reader, "prose")
+        by_reader = {"maquette": "maquette", "anime": "booru"}.get(recipe.perception.reader, "prose")
+        words = next((family for part, family in FAMILIES.items() if part in base), by_reader)
     return LANGUAGES[words]
 
 

@@ -31,7 +31,7 @@ class EvaluateConfig(Section):
     words: Literal["auto", "maquette", "booru", "illustrious", "noobai", "pony", "prose"] = Field(
         default="auto",
         description="How prompts are written: tags (booru; illustrious, noobai and pony with their quality words), "
-        "sentences, or the maquette's. auto: by base and reader.",
+        "sentences, or the maquette's. auto: by the name of the base, or else by the reader.",
     )
     prompts: tuple[str, ...] = Field(
         default=(), description="Prompts of your own, measured beside the others; the trigger is put in front."
