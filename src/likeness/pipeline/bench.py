@@ -56,9 +56,9 @@ class Bench:
     def base_digest(self) -> str:
         """Of what the base's files hold, wherever they lie, and of how it is loaded."""
         settings = self.recipe.base
-        held = self._held(base_folder(settings), "base")
+        held = self.held(base_folder(settings), "base")
         told = [
-            f"{name} {self._held(named_path(settings, name), f'base-{name}')}"
+            f"{name} {self.held(named_path(settings, name), f'base-{name}')}"
             for name in ("vae", "tokenizer")
             if getattr(settings, name)
         ]
@@ -66,20 +66,21 @@ class Bench:
         told += [f"{name} {value}" for name in changed if (value := getattr(settings, name)) != getattr(usual, name)]
         return _digest([settings.device, settings.dtype, held, *told])
 
-    def _held(self, path: Path, name: str) -> str:
+    def held(self, path: Path, name: str) -> str:
+        """Digest of what the files of a model hold, wherever they lie; under `name` it is kept in the cache."""
         return _held_by(path, memory=self.workspace.cache / f"{name}.txt")
 
 
-def _held_by(base: Path, *, memory: Path) -> str:
-    """Digest of a base's files, by place and content. Bases have gigabytes, so `memory` keeps it until one of the
+def _held_by(model: Path, *, memory: Path) -> str:
+    """Digest of a model's files, by place and content. Bases have gigabytes, so `memory` keeps it until one of the
     files has another place, size or time."""
-    inside = [path for path in sorted(base.rglob("*")) if path.suffix in (".json", ".safetensors", ".txt")]
-    files = inside if base.is_dir() else [base]
+    inside = [path for path in sorted(model.rglob("*")) if path.suffix in (".json", ".safetensors", ".txt")]
+    files = inside if model.is_dir() else [model]
     stats = [(path, path.stat()) for path in files]
     seen = _digest(f"{path} {facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns}" for path, facts in stats)
     known, _, held = memory.read_text().partition(" ") if memory.exists() else ("", "", "")
     if known != seen:
-        held = _digest(f"{path.relative_to(base).as_posix()} {sha256_of(path)}" for path in files)
+        held = _digest(f"{path.relative_to(model).as_posix()} {sha256_of(path)}" for path in files)
         make_folder(memory.parent)
         write_atomically(memory, f"{seen} {held}")
     return held

@@ -17,7 +17,7 @@ from likeness.evaluation.shots import Shot, Subject, Worn, plan_shots
 from likeness.events import Event
 from likeness.images import cropped
 from likeness.maquette.world import KINDS
-from likeness.perception.encoders import load_encoder
+from likeness.perception.encoders import PlainEncoder, load_encoder
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.captions import read_plan
 from likeness.pipeline.instruments import open_reader
@@ -64,6 +64,9 @@ def evaluation_inputs(bench: Bench) -> dict[str, str]:
         **{file.name: bench.digest(file) for file in candidates_of(workspace).values()},
         "images.jsonl": bench.digest(workspace.images_jsonl),
         "captions.jsonl": bench.digest(workspace.captions_jsonl),
+        "plan.json": bench.digest(workspace.plan_json),
+        "encoder": _encoder_digest(bench, recipe.evaluate.encoder, "encoder"),
+        "copy encoder": _encoder_digest(bench, recipe.evaluate.copy_encoder, "copy-encoder"),
         "[evaluate]": recipe.evaluate.digest,
         "[sample]": sampling_of(recipe).digest,
         "[perception]": recipe.perception.digest,
@@ -71,6 +74,12 @@ def evaluation_inputs(bench: Bench) -> dict[str, str]:
         "front": ", ".join(bench.front),
         "base": bench.base_digest,
     }
+
+
+def _encoder_digest(bench: Bench, place: str, name: str) -> str:
+    """Of an encoder's files, without loading it; of one that is not there, a word."""
+    path = Path(place).expanduser()
+    return PlainEncoder.sha256 if place == "plain" else bench.held(path, name) if path.exists() else "missing"
 
 
 def evaluate_run(bench: Bench) -> list[Path]:

@@ -1,6 +1,7 @@
 """Some layers of a LoRA and not the others: drawn with, and written as a file of their own."""
 
 import hashlib
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from likeness.images import Pixels, open_pixels, save_png, sha256_of
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.evaluation import instruments_for, sampling_of
 from likeness.pipeline.instruments import draw_pictures
-from likeness.pipeline.painter import AT_ONCE
+from likeness.pipeline.painter import AT_ONCE, drawing_versions
 from likeness.records import make_folder
 
 if TYPE_CHECKING:
@@ -49,17 +50,18 @@ class LayerPainter:
         """The pictures of some shots; those that were drawn before in just this way are opened."""
         if not layers or set(layers) == self.file.layers().keys():
             return self.instruments.draw(self.name if layers else BASE, shots)
-        folder = self._folder(layers)
-        files = [folder / f"{shot.kind}-{_digest(shot.prompt, shot.seed)}.png" for shot in shots]
+        files = self.files(layers, shots)
         missing = [(shot, file) for shot, file in zip(shots, files, strict=True) if not file.exists()]
         if missing:
             self._draw(layers, missing)
         return [open_pixels(file) for file in files]
 
-    def _folder(self, layers: Collection[str]) -> Path:
-        how = self.bench.base_digest, self.sample.model_dump_json(), self.sha256
-        name = f"{self.lora.stem}-some-{_digest(*how, *sorted(layers))}"
-        return self.bench.workspace.evaluation / "pictures" / name
+    def files(self, layers: Collection[str], shots: Sequence[Shot]) -> list[Path]:
+        """Where each picture with some of the layers is, or will be."""
+        how = self.bench.base_digest, self.sample.model_dump_json(), self.sha256, json.dumps(drawing_versions())
+        folder = f"{self.lora.stem}-some-{_digest(*how, *sorted(layers))}"
+        names = [f"{shot.kind}-{_digest(shot.prompt, shot.seed)}.png" for shot in shots]
+        return [self.bench.workspace.evaluation / "pictures" / folder / name for name in names]
 
     def _draw(self, layers: Collection[str], missing: Sequence[tuple[Shot, Path]]) -> None:
         from likeness.diffusion.files.lora_files import adapter_from

@@ -4,9 +4,11 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from likeness import __version__
 from likeness.diffusion.infotext import infotext
 from likeness.evaluation.shots import Shot
 from likeness.images import Pixels, open_pixels, save_png, sha256_of
@@ -17,10 +19,15 @@ from likeness.records import make_folder
 if TYPE_CHECKING:
     from likeness.diffusion.family import DiffusionModel
 
-__all__ = ["Painter"]
+__all__ = ["AT_ONCE", "Painter", "drawing_versions"]
 
 AT_ONCE = 16
 """Pictures that are drawn, and then kept, together: what is lost when somebody stops it."""
+
+
+def drawing_versions() -> dict[str, str]:
+    """The versions of what draws: of the same prompt and noise, another one may make another picture."""
+    return {"likeness": __version__, **{name: version(name) for name in ("torch", "diffusers")}}
 
 
 class Painter:
@@ -46,7 +53,7 @@ class Painter:
         self.open_model, self.config, self.adapters, self.to = open_model, config, adapters, to
         self.folders: dict[str, Path] = {}
         how = config.model_copy(update={"prompts": (), "seed": 0, "count": 1})
-        self.drawn_with = json.dumps([base, how.model_dump(mode="json")], sort_keys=True)
+        self.drawn_with = json.dumps([base, how.model_dump(mode="json"), drawing_versions()], sort_keys=True)
 
     def __call__(self, who: str, shots: Sequence[Shot]) -> list[Pixels]:
         """The pictures of some shots; those that were drawn before in just this way are opened."""
@@ -57,7 +64,7 @@ class Painter:
         return [open_pixels(file) for file in files]
 
     def files(self, who: str, shots: Sequence[Shot]) -> list[Path]:
-        """Where each picture is, or will be: another place for another adapter, base, setting, prompt or noise."""
+        """Where each picture is, or will be: another for another adapter, base, version, setting, prompt or noise."""
         if who not in self.folders:  # a digest of gigabytes, perhaps, is made once
             lora = self.adapters.get(who)
             self.folders[who] = self.to / f"{who}-{_digest(self.drawn_with, sha256_of(lora) if lora else '')}"
