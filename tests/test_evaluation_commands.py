@@ -366,7 +366,8 @@ def test_pictures_from_elsewhere_are_measured_and_then_judged(references: Path, 
     told = json.loads(called("judge", folder, "--json").stdout)
     assert (told["first"], told["second"], told["pairs"]) == ("base", "mira", 8), "six, and two of them again"
     key = Key.model_validate_json(Workspace(folder).key_json.read_bytes())
-    assert {Path(one.left.picture).parent for one in key.pairs} == {theirs}
+    assert {Path(one.left.picture).parent.as_posix() for one in key.pairs} == {"../drawn"}
+    assert all((folder / one.left.picture).is_file() for one in key.pairs)
     assert {one.real.partition("/")[0] for one in key.pairs} == {"images"}
     assert len(read_verdict(Workspace(folder)).measured.held_out) == 64
 

@@ -1,6 +1,7 @@
 """LoRAs and pictures by anyone, measured from the command line: their names, and what is taken for a picture."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy
@@ -16,7 +17,7 @@ from likeness.diffusion.files.lora_files import save_lora
 from likeness.diffusion.files.metadata import LoraMetadata
 from likeness.evaluation.scorecard import Judged
 from likeness.images import Pixels, open_pixels, save_png
-from likeness.records import read_records
+from likeness.records import Picture, read_records
 from likeness.workspace import Workspace
 
 QUICK = [
@@ -65,3 +66,22 @@ def test_a_lora_called_base_is_measured_beside_the_base(lora: Path, references: 
         by_who.setdefault(one.who, []).append(open_pixels(workspace.root / one.picture))
     assert set(by_who) == {"base", "base (LoRA)"}
     assert all((one != other).any() for one, other in zip(*by_who.values(), strict=True))
+
+
+def test_only_pictures_are_taken_for_such_and_records_name_them_by_relative_paths(
+    lora: Path, references: Path, folder: Path, tmp_path: Path
+):
+    real, training = tmp_path / "real", tmp_path / "training"
+    shutil.copytree(references, real)
+    shutil.copytree(references, training)
+    (real / "old.png").mkdir()
+    for place in ("._0.png", ".trash/0.png"):
+        (real / place).parent.mkdir(exist_ok=True)
+        (real / place).write_bytes(b"no picture")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "here").symlink_to("there")
+    workspace = measured(lora, real, folder, tmp_path / "here" / "scores", "--training", str(training))
+    assert len(read_records(workspace.images_jsonl, Picture)) == 9
+    trained_on = json.loads(workspace.choice_json.read_bytes())["trained_on"]
+    assert trained_on == [f"../../training/{place}.png" for place in range(9)]
+    assert all((workspace.root / place).is_file() for place in trained_on)

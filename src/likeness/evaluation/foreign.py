@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -24,7 +24,7 @@ from likeness.evaluation.graphs import graph_facts
 from likeness.images import SUFFIXES
 from likeness.records import Record
 
-__all__ = ["Generation", "read_generations"]
+__all__ = ["Generation", "pictures_under", "read_generations"]
 
 NOTHING = "says nothing of how it was made"
 MAX_SEED = 2**64  # ComfyUI's are below it, and others' lower
@@ -68,10 +68,8 @@ def read_generations(folder: Path) -> tuple[list[Generation], dict[str, str]]:
     Raises:
         PictureError: where the folder is missing, or none.
     """
-    if not folder.is_dir():
-        raise PictureError(f"{folder} is {'no folder' if folder.exists() else 'missing'}. Name a folder of pictures.")
     found, passed_over = [], {}
-    for path in sorted(_pictures(folder), key=lambda path: path.relative_to(folder).as_posix()):
+    for path in pictures_under(folder):
         name = path.relative_to(folder).as_posix()
         try:
             found.append(_generation(path, name))
@@ -82,11 +80,20 @@ def read_generations(folder: Path) -> tuple[list[Generation], dict[str, str]]:
     return found, passed_over
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
+def pictures_under(folder: Path) -> list[Path]:
+    """The pictures in a folder and in those in it, in order of their paths. Hidden files and folders are left out.
+
+    Raises:
+        PictureError: where the folder is missing, or none.
+    """
+    if not folder.is_dir():
+        raise PictureError(f"{folder} is {'no folder' if folder.exists() else 'missing'}. Name a folder of pictures.")
+    found: list[Path] = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = (Path(place, name) for name in names if not name.startswith("."))
-        yield from (path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
+        found += [Path(place, name) for name in names if not name.startswith(".")]
+    pictures = [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]
+    return sorted(pictures, key=lambda path: path.relative_to(folder).as_posix())
 
 
 def _generation(path: Path, name: str) -> Generation:

@@ -1,16 +1,17 @@
 """LoRAs and pictures by anyone: measured against a folder of real pictures, without a workspace of their own."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from likeness.diffusion.checkpoints import read_header
-from likeness.errors import CheckpointError, EvaluationError, PictureError
+from likeness.errors import CheckpointError, EvaluationError
 from likeness.evaluation.elsewhere import candidate_name, measure_pictures, shots_by_lora
-from likeness.evaluation.foreign import Generation, read_generations
+from likeness.evaluation.foreign import Generation, pictures_under, read_generations
 from likeness.evaluation.instruments import Real
 from likeness.evaluation.shots import Shot, Subject
 from likeness.events import Event, Report, silent
-from likeness.images import SUFFIXES, Pixels, open_pixels, sha256_of
+from likeness.images import Pixels, open_pixels, sha256_of
 from likeness.messages import listed
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.evaluation import instruments_for, language_of, measure_files, sampling_of
@@ -55,11 +56,13 @@ def evaluate_file(
     bench = Bench(Workspace(to), recipe, report)
     named = bench.recipe.character
     subject = Subject(named.trigger, named.class_words, {})
-    learnt = _pictures_in(training) if training else []
+    learnt = pictures_under(training) if training else []
     real = _real_in(references, learnt)
     _refuse_unfit(lora, bench)
     with Workspace.create(to).lock("likeness evaluate"):
-        measure_files(bench, {candidate_name(lora.stem): lora}, subject, real, trained_on=_places(learnt))
+        measure_files(
+            bench, {candidate_name(lora.stem): lora}, subject, real, trained_on=_places(learnt, bench.workspace)
+        )
         _make_judgeable(bench.workspace, recipe, references)
     return bench.workspace
 
@@ -95,7 +98,7 @@ def evaluate_pictures(
             f"No picture of {folder} says how it was made. Keep the metadata that your program writes, or put each "
             "prompt into a .txt file of the same name beside the picture."
         )
-    learnt = _pictures_in(training) if training else []
+    learnt = pictures_under(training) if training else []
     real = _real_in(references, learnt)
     bench = Bench(Workspace.create(to), recipe, report)
     instruments = instruments_for(bench, {})
@@ -111,8 +114,13 @@ def evaluate_pictures(
             sha256=found.pictures[0].instrument_sha256,
             held_out=real.held_out,
         )
-        files = {who: iter([folder.absolute() / one.path for _, one in some]) for who, some in asked.items()}
-        kept = {"pictures": lambda judged: str(next(files[judged.who])), "trained_on": _places(learnt)}
+        files = {
+            who: iter(_places([folder / one.path for _, one in some], bench.workspace)) for who, some in asked.items()
+        }
+        kept = {
+            "pictures": lambda judged: next(files[judged.who]),
+            "trained_on": _places(learnt, bench.workspace),
+        }
         write_evaluation(bench, found, {}, measured, **kept)
         _make_judgeable(bench.workspace, recipe, references)
     return bench.workspace
@@ -121,7 +129,7 @@ def evaluate_pictures(
 def _make_judgeable(workspace: Workspace, recipe: Recipe, references: Path) -> None:
     """`likeness judge` finds what it needs: the recipe, and copies of the real pictures as held-out ones."""
     held_out = []
-    for path in _pictures_in(references):
+    for path in pictures_under(references):
         place, (rows, columns) = path.relative_to(references), open_pixels(path).shape[:2]
         copy = workspace.images / place
         make_folder(copy.parent)
@@ -140,7 +148,7 @@ def _real_in(references: Path, training: Sequence[Path]) -> Real:
     Raises:
         EvaluationError: where there are too few.
     """
-    pixels = [open_pixels(path) for path in _pictures_in(references)]
+    pixels = [open_pixels(path) for path in pictures_under(references)]
     if len(pixels) < FEWEST:
         raise EvaluationError(
             f"{references} holds {len(pixels)} pictures; at least {FEWEST} real pictures of the character are needed, "
@@ -149,15 +157,11 @@ def _real_in(references: Path, training: Sequence[Path]) -> Real:
     return Real(held_out=pixels[::2], others=pixels[1::2], trained_on=[open_pixels(path) for path in training])
 
 
-def _places(training: Sequence[Path]) -> list[str]:
-    """Where training pictures lie that no workspace holds."""
-    return [str(path.absolute()) for path in training]
-
-
-def _pictures_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise PictureError(f"{folder} is {'no folder' if folder.exists() else 'missing'}. Name a folder of pictures.")
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+def _places(pictures: Sequence[Path], workspace: Workspace) -> list[str]:
+    """Where pictures lie that no workspace holds, relative to one; on another drive than it, as they are."""
+    root = workspace.root.resolve()
+    found = [path.parent.resolve() / path.name for path in pictures]
+    return [Path(os.path.relpath(path, root) if path.drive == root.drive else path).as_posix() for path in found]
 
 
 def _opened(folder: Path, some: Sequence[tuple[Shot, Generation]]) -> list[tuple[Shot, Pixels]]:
