@@ -5,11 +5,13 @@ from itertools import combinations
 
 import pytest
 
+from likeness.captions.seen import traits_seen
 from likeness.captions.tags import split_tags
 from likeness.evaluation.languages import LANGUAGES, Language, shown_axes
 from likeness.maquette.world import HELD_OUT_VALUES, TRAITS, random_identity, scene_tags, trait_tags, vocabulary
 from likeness.pipeline.evaluation import language_of
-from likeness.recipe import EvaluateConfig, Recipe
+from likeness.recipe import CaptionConfig, EvaluateConfig, Recipe
+from likeness.records import Reading
 from likeness.seeds import stream
 
 EACH = pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)
@@ -69,6 +71,14 @@ def test_what_is_asked_to_be_otherwise_is_understood_as_that(language: Language)
         assert language.traits_in(language.say("mira", one.words.upper())) == one.traits
     for axis, value, words in every_value(language):
         assert language.traits_in(words) == {}, f"{axis} {value} is of the scene"
+
+
+def test_what_is_asked_to_be_otherwise_is_what_a_reader_names():
+    for one in LANGUAGES["booru"].overrides:
+        reading = Reading(tags={one.words: 1.0}, instrument="tagger", instrument_sha256="0" * 64)
+        assert traits_seen(reading, CaptionConfig(), 0.0) == one.traits
+    named = {name for one in LANGUAGES["booru"].overrides for name in one.traits}
+    assert {name for one in LANGUAGES["prose"].overrides for name in one.traits} <= named
 
 
 def test_a_character_of_the_maquette_is_understood_by_its_tags():

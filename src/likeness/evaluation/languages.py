@@ -172,7 +172,6 @@ _BOORU = Language(
         Override({"outfit": "kimono"}, "kimono"),
         Override({"hair_colour": "pink hair"}, "pink hair"),
         Override({"outfit": "armor"}, "armor"),
-        Override({"age": "old"}, "elderly, wrinkled skin"),
     ),
     backgrounds={
         "beach": "beach, ocean",
@@ -227,7 +226,7 @@ _PROSE = Language(
         Override({"outfit": "suit"}, "wearing a dark suit"),
         Override({"hair_colour": "blonde hair"}, "with dyed blonde hair"),
         Override({"outfit": "raincoat"}, "wearing a yellow raincoat"),
-        Override({"age": "old"}, "as an elderly person"),
+        Override({"hair_colour": "red hair"}, "with dyed red hair"),
     ),
     backgrounds={
         "beach": "on a beach",
