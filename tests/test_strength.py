@@ -1,11 +1,14 @@
 """Strength: the weight that is recommended is the one at which the character is right and nothing else suffers."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from painters import WHO, Painter, Truth, base, being, good, instruments_of, real_of, seen_in, shots_of
+from rich.console import Console
 
+from likeness.cli.probing import strength_table
 from likeness.errors import EvaluationError, RecipeError, WorkspaceError
 from likeness.evaluation.choose import Choice
 from likeness.evaluation.evaluate import BASE
@@ -97,6 +100,23 @@ def test_without_a_real_picture_nothing_is_measured():
 def test_a_record_is_read_back_as_it_was():
     found = swept(at_0_8=good, at_1_0=good)
     assert Strength.model_validate_json(found.model_dump_json()) == found
+
+
+def test_chart_and_table_tell_how_much_of_the_likeness_the_trigger_brings(tmp_path: Path):
+    found = swept(at_0_8=good, at_1_0=good)
+    without = [one.model_copy(update={"axes": {**one.axes}}) for one in found.weights]
+    for one in without:
+        del one.axes["economy"]
+    for name, one in {"with": found, "without": found.model_copy(update={"weights": tuple(without)})}.items():
+        draw_strength(one, tmp_path / name)
+    assert (tmp_path / "with").read_bytes() != (tmp_path / "without").read_bytes()
+    console = Console(width=160, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(strength_table(found, {}))
+    words = captured.get()
+    (heading,) = [line.split() for line in words.splitlines() if line.startswith("weight")]
+    assert heading == ["weight", "identity", "freedom", "variety", "leak", "drift", "artefacts", "economy"]
+    assert "Economy: of the likeness, what the trigger brings." in words
 
 
 def test_a_chart_is_drawn_also_where_no_weight_is_recommended(tmp_path: Path):

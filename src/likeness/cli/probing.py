@@ -25,9 +25,8 @@ HERE = Path()
 SHOWN = ("identity", "freedom", "variety", "leak", "drift", "artefacts", "memorisation")
 """Axes in a table; --json has them all."""
 
-SCALE = (
-    "Identity: 1 is as alike as real pictures are to each other. Freedom, variety: 1 is as the base. The rest is harm."
-)
+SCALE = "Identity: 1 is as alike as real pictures are to each other. Freedom, variety: 1 is as the base."
+ECONOMY, REST = "Economy: of the likeness, what the trigger brings.", "The rest is harm."
 
 Weights = Annotated[
     str, typer.Option(metavar="NUMBERS", help="Weights to try, as in 0.6,0.8,1.", show_default="0.4 to 1.4 by 0.2")
@@ -80,12 +79,12 @@ def strength_table(found: "Strength", files: Mapping[str, str]) -> "RenderableTy
     if found.recommended is not None:
         words += f"\nUse it at {found.recommended:g}"
         words += "." if found.low == found.high else f"; {found.low:g} to {found.high:g} do as well."
-    shown = [axis for axis in SHOWN if any(axis in one.axes for one in found.weights)]
+    shown = [axis for axis in (*SHOWN, "economy") if any(axis in one.axes for one in found.weights)]
     table = plain_table("weight", *shown)
     for one in found.weights:
         add_row(table, f"{one.weight:g}", *(_cell(one.axes.get(axis)) for axis in shown))
     refused = [Text(f"Not at {one.weight:g}: {one.refused}.") for one in found.weights if one.refused]
-    return Group(Text(words), table, *refused, Text(SCALE), *_places(files))
+    return Group(Text(words), table, *refused, Text(f"{SCALE} {ECONOMY} {REST}"), *_places(files))
 
 
 def blocks_table(found: "Blocks", files: Mapping[str, str], asked: Path | None) -> "RenderableType":
@@ -112,7 +111,7 @@ def blocks_table(found: "Blocks", files: Mapping[str, str], asked: Path | None) 
             add_row(table, heading)
         for name, layers, differences in told:
             add_row(table, f"  {name}", layers, *_differences(differences, shown))
-    lines = ["Below the whole LoRA stand differences to it.", SCALE]
+    lines = ["Below the whole LoRA stand differences to it.", f"{SCALE} {REST}"]
     parts = [Text(f"{found.lora}: {found.told}"), table, *map(Text, lines), *_places(files)]
     if asked:
         told = f"written: {files['file']}" if files["file"] else f"{asked} was not written: no block is to be left out."

@@ -18,15 +18,17 @@ COLOURS = {
     "leak": "#d55e00",
     "drift": "#cc79a7",
     "artefacts": "#e69f00",
+    "economy": "#56b4e9",
 }
 """Of the axes that are shown. Okabe and Ito 2008: told apart by all eyes."""
 
-OVER_WEIGHT = ("identity", "freedom", "leak", "drift")
+OVER_WEIGHT = ("identity", "freedom", "leak", "drift", "economy")
+OVER_BLOCKS = ("identity", "freedom", "leak", "drift", "artefacts")
 
 
 def draw_strength(found: Strength, to: Path) -> None:
-    """`to` is a chart of identity, freedom, leak and drift over the weight, with their intervals, the recommended range
-    shaded; what could not be told is left out.
+    """`to` is a chart of identity, freedom, leak, drift and economy over the weight, with their intervals and the
+    recommended range shaded; what could not be told is left out.
 
     Raises:
         WorkspaceError: on a full disk or in a read-only folder.
@@ -71,12 +73,12 @@ def draw_blocks(found: Blocks, to: Path) -> None:
 
 def _errors(plot: Any, rows: Sequence[Sequence[Difference]], title: str) -> None:
     """A row per block, in it a dot and an interval per axis."""
-    for place, (axis, colour) in enumerate(COLOURS.items()):
+    for place, axis in enumerate(OVER_BLOCKS):
         told = [(row, one.difference) for row, some in enumerate(rows) for one in some if one.axis == axis]
-        heights = [row + 0.15 * (place - len(COLOURS) // 2) for row, _ in told]
+        heights = [row + 0.15 * (place - len(OVER_BLOCKS) // 2) for row, _ in told]
         ends = [[one.mean - one.low for _, one in told], [one.high - one.mean for _, one in told]]
         plot.errorbar(
-            [one.mean for _, one in told], heights, xerr=ends, fmt="o", markersize=4, color=colour, label=axis
+            [one.mean for _, one in told], heights, xerr=ends, fmt="o", markersize=4, color=COLOURS[axis], label=axis
         )
     plot.axvline(0, color="#555555", linewidth=0.8)
     plot.set_title(title)
