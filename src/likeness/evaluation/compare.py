@@ -14,11 +14,10 @@ from likeness.evaluation.scorecard import KINDS, LEAST_TOLD, Judged
 from likeness.evaluation.shots import NO_SEED
 from likeness.evaluation.significance import decidable, refuted, sign_flip_chances
 from likeness.records import Record
-from likeness.statistics import Floats, Interval, picture_weights, resampled_means
+from likeness.statistics import Floats, Interval, mean_interval, picture_weights, resampled_means
 
 __all__ = ["Difference", "Untold", "compare", "untold"]
 
-ENDS = (0.025, 0.975)
 FEWEST = 2  # prompts that both were asked: of one there is no interval
 
 Pair = tuple[Judged, Judged]
@@ -155,9 +154,9 @@ class _Compared:
 
     def interval(self, weights_RPS: Floats) -> Interval:
         means_R = resampled_means(self.differences_PS[None], weights_RPS)[:, 0]
-        low, high = numpy.nanquantile(means_R, ENDS)
-        samples = int(numpy.isfinite(self.differences_PS).sum())
-        return Interval(mean=self.second - self.first, low=float(low), high=float(high), samples=samples)
+        found = mean_interval(self.differences_PS, means_R)
+        assert found, "only axes that some pictures tell are compared"
+        return found
 
 
 def _paired(first: Sequence[Judged], second: Sequence[Judged]) -> list[Pair]:

@@ -35,6 +35,7 @@ __all__ = [
     "instruments_for",
     "language_of",
     "measure_files",
+    "measuring_inputs",
     "part_of",
     "plan_of",
     "real_pictures",
@@ -59,9 +60,14 @@ FEWEST = 3  # pictures of an outfit, for one that is worth asking for
 
 def evaluation_inputs(bench: Bench) -> dict[str, str]:
     """Digests of all that evaluation reads."""
+    files = candidates_of(bench.workspace).values()
+    return {**{file.name: bench.digest(file) for file in files}, **measuring_inputs(bench), "base": bench.base_digest}
+
+
+def measuring_inputs(bench: Bench) -> dict[str, str]:
+    """Digests of what adapters of a workspace are measured with and against."""
     recipe, workspace = bench.recipe, bench.workspace
     return {
-        **{file.name: bench.digest(file) for file in candidates_of(workspace).values()},
         "images.jsonl": bench.digest(workspace.images_jsonl),
         "captions.jsonl": bench.digest(workspace.captions_jsonl),
         "plan.json": bench.digest(workspace.plan_json),
@@ -72,7 +78,6 @@ def evaluation_inputs(bench: Bench) -> dict[str, str]:
         "[perception]": recipe.perception.digest,
         "[caption]": recipe.caption.digest,
         "front": ", ".join(bench.front),
-        "base": bench.base_digest,
     }
 
 

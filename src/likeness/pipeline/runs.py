@@ -32,9 +32,9 @@ def train_inputs(bench: Bench) -> dict[str, str]:
     recipe, usual = bench.recipe, TrainConfig()
     watched = dict[str, str]()
     if recipe.train.early_stop:
-        from likeness.pipeline.watching import watch_inputs  # torch comes with it
+        from likeness.pipeline.evaluation import measuring_inputs  # torch comes with it
 
-        watched = watch_inputs(bench)
+        watched = measuring_inputs(bench)
     return {
         **watched,
         "cache": bench.digest(bench.workspace.cache / "index.json"),

@@ -2,11 +2,9 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from likeness import __version__
 from likeness.errors import WorkspaceError
 from likeness.evaluation.advice import Finding, findings_of
 from likeness.evaluation.choose import Choice
@@ -17,6 +15,7 @@ from likeness.evaluation.scorecard import Judged, rules_of
 from likeness.evaluation.sheets import Pictured, suspects_of
 from likeness.images import Pixels, open_pixels
 from likeness.pipeline.bench import Bench
+from likeness.pipeline.painter import drawing_versions
 from likeness.recipe import SampleConfig
 from likeness.records import Record, make_folder, write_atomically, write_records
 from likeness.workspace import Workspace
@@ -225,6 +224,6 @@ def measured_with(
         },
         sampling=sampling.model_dump(mode="json", exclude={"prompts", "seed", "count"}),
         base=bench.base_digest,
-        versions={"likeness": __version__, **{name: version(name) for name in ("torch", "diffusers")}},
+        versions=drawing_versions(),
         held_out=digest.hexdigest(),
     )

@@ -9,7 +9,6 @@ from likeness.pipeline.evaluation import (
     instruments_for,
     plan_of,
     real_pictures,
-    sampling_of,
     steps_of,
     subject_of,
 )
@@ -18,19 +17,7 @@ from likeness.workspace import Run
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["watch_inputs", "watch_of"]
-
-
-def watch_inputs(bench: Bench) -> dict[str, str]:
-    """Digests of what decides when a watched run ends."""
-    recipe = bench.recipe
-    return {
-        "images.jsonl": bench.digest(bench.workspace.images_jsonl),
-        "captions.jsonl": bench.digest(bench.workspace.captions_jsonl),
-        "[evaluate]": recipe.evaluate.digest,
-        "[sample]": sampling_of(recipe).digest,
-        "[perception]": recipe.perception.digest,
-    }
+__all__ = ["watch_of"]
 
 
 def watch_of(bench: Bench) -> Callable[[Run, int], str]:

@@ -97,7 +97,8 @@ class EvaluateConfig(Section):
     weights: dict[Weighed, Weight] = Field(
         default={},
         examples=[{"clothing": 2.0}],
-        description=f"What axes count for among equals, where that is not 1: {', '.join(WEIGHED)}.",
+        description="What axes count for in the mean that tells a leader, where that is not 1 for identity and freedom "
+        f"and 0.5 for the others: {', '.join(WEIGHED)}.",
     )
     margin: float = Field(
         default=0.05,
