@@ -16,7 +16,8 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -60,7 +61,7 @@ from likeness.seeds import seed_of
 RESULTS = Path(__file__).parent / "results" / "scorecard"
 CONFIG = EvaluateConfig(count=24, seeds=1, confirm=False)
 SAMPLE = SampleConfig(steps=8, guidance=2.0)  # 15 give no more identity, by a point
-TRUTH = 24  # fresh scenes of the character, in its own outfit
+TRUTH = 24  # fresh scenes of the character
 EARLY = 20  # steps, after which a LoRA has learnt too little
 SIDE = 32  # px, at which a picture is held against the drawing: what is left of a small shift is small
 SENSITIVE, SPECIFIC, REAL, OTHERS = 0.9, 0.9, 0.03, 0.03  # bars
@@ -213,18 +214,19 @@ class Bench:
         return Asked(who.trigger, who.identity.class_words, own, outfits=outfits)
 
     def truth(self, who: Subject, file: Path, count: int = TRUTH) -> dict[str, float]:
-        """Shares of the drawn traits on pictures of fresh scenes, by kind; and their nearness to the drawings."""
+        """Shares of the drawn traits on pictures of fresh scenes, by kind, in each outfit by turns; and how near they are
+        to the drawings."""
         scenes = unseen_scenes(count, seen=(), seed=seed_of(who.number, "truth"))
-        worn = trait_tags(who.outfits[0])
-        shots = []
-        for place, scene in enumerate(scenes):
+        shots, asked = list[Shot](), list[Drawing]()
+        for place, (scene, outfit) in enumerate(zip(scenes, cycle(who.outfits), strict=False)):
             prompt = prompt_of(scene, class_words=who.identity.class_words, trigger=who.trigger)
             front, _, rest = prompt.partition(f"{who.identity.class_words}, ")
-            words = ", ".join([front + who.identity.class_words, *worn, rest])
+            words = ", ".join([front + who.identity.class_words, *trait_tags(outfit), rest])
             shots.append(Shot(kind="own", number=place, prompt=words, seed=seed_of(who.number, "truth", place)))
+            dressed = replace(who.identity, traits={**who.identity.traits, **outfit})
+            asked.append(Drawing(dressed, scene))
         instruments = self.instruments(who.number, {"truth": file})
         pixels = instruments.draw("truth", shots)
-        asked = [Drawing(who.identity, scene) for scene in scenes]
         readings = self.reader.read(pixels)
         kinds = {"identity": tuple(TRAITS), **KINDS}
         shares = {kind: count_traits(asked, readings, names).share().mean for kind, names in kinds.items()}
