@@ -214,8 +214,8 @@ class Bench:
         return Asked(who.trigger, who.identity.class_words, own, outfits=outfits)
 
     def truth(self, who: Subject, file: Path, count: int = TRUTH) -> dict[str, float]:
-        """Shares of the drawn traits on pictures of fresh scenes, by kind, in each outfit by turns; and how near they are
-        to the drawings."""
+        """Shares of the drawn traits on pictures of fresh scenes, by kind, in each outfit by turns; and how near the
+        pictures are to the drawings."""
         scenes = unseen_scenes(count, seen=(), seed=seed_of(who.number, "truth"))
         shots, asked = list[Shot](), list[Drawing]()
         for place, (scene, outfit) in enumerate(zip(scenes, cycle(who.outfits), strict=False)):
