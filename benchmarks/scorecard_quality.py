@@ -52,8 +52,9 @@ from likeness.maquette.draw import draw
 from likeness.maquette.world import KINDS, TRAITS, Drawing, trait_tags
 from likeness.perception.encoders import PlainEncoder
 from likeness.pipeline import open_base, open_reader
-from likeness.pipeline.evaluation import part_of, steps_of
+from likeness.pipeline.evaluation import steps_of
 from likeness.pipeline.painter import Painter
+from likeness.pipeline.subjects import part_of
 from likeness.recipe import BaseConfig, EvaluateConfig, PerceptionConfig, SampleConfig
 from likeness.records import write_atomically
 from likeness.seeds import seed_of

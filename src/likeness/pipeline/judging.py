@@ -19,9 +19,9 @@ from likeness.evaluation.questions import Answers, Key, Said, Tick
 from likeness.evaluation.scorecard import Judged, Score, measured_of, rules_of
 from likeness.images import Pixels, cropped, fit, open_pixels, sha256_of
 from likeness.messages import listed
-from likeness.pipeline.evaluation import traits_of
 from likeness.pipeline.instruments import open_reader
 from likeness.pipeline.scores import read_verdict
+from likeness.pipeline.subjects import traits_of
 from likeness.recipe import EvaluateConfig, Recipe
 from likeness.records import Picture, Reading, make_folder, read_records, write_atomically
 from likeness.workspace import Workspace

@@ -17,12 +17,13 @@ from likeness.evaluation.strength import WEIGHTS, Strength, few_of, name_of, swe
 from likeness.events import Report, silent
 from likeness.images import Pixels, fit, save_png, sha256_of
 from likeness.pipeline.bench import Bench
-from likeness.pipeline.evaluation import instruments_for, plan_of, real_pictures, sampling_of, subject_of
+from likeness.pipeline.evaluation import instruments_for, plan_of, sampling_of
 from likeness.pipeline.layer_painter import LayerPainter
 from likeness.pipeline.painter import Painter
 from likeness.pipeline.samples import newest_lora
 from likeness.pipeline.scores import read_verdict
 from likeness.pipeline.steps import check_held_out
+from likeness.pipeline.subjects import real_pictures, subject_of
 from likeness.recipe import Recipe
 from likeness.records import write_atomically
 from likeness.seeds import seed_of

@@ -5,13 +5,8 @@ from typing import TYPE_CHECKING
 
 from likeness.errors import RecipeError
 from likeness.pipeline.bench import Bench
-from likeness.pipeline.evaluation import (
-    instruments_for,
-    plan_of,
-    real_pictures,
-    steps_of,
-    subject_of,
-)
+from likeness.pipeline.evaluation import instruments_for, plan_of, steps_of
+from likeness.pipeline.subjects import real_pictures, subject_of
 from likeness.workspace import Run
 
 if TYPE_CHECKING:
