@@ -43,7 +43,7 @@ from likeness.evaluation.instruments import Instruments, Real, measure_with
 from likeness.evaluation.languages import LANGUAGES
 from likeness.evaluation.measure import Measure
 from likeness.evaluation.prompts import prompt_of, unseen_scenes
-from likeness.evaluation.scorecard import Judged
+from likeness.evaluation.scorecard import Judged, Score
 from likeness.evaluation.shots import Shot, Worn, plan_shots
 from likeness.evaluation.shots import Subject as Asked
 from likeness.evaluation.tallies import count_traits
@@ -126,7 +126,7 @@ def main() -> None:
             if one.name not in found and bench.file_of(number, one):
                 found[one.name] = bench.card(number, one)
                 _keep(path, found)
-                print(number, one.name, found[one.name]["truth"], found[one.name]["findings"], flush=True)
+                print(number, one.name, sorted(_found(found[one.name])), flush=True)
         if not all(bench.file_of(number, one) for one in PLANTED[:2]):
             continue
         for part, measured in {"scale": Bench.scale, "choices": choices, "ranks": ranks, "coverage": coverage}.items():
@@ -177,8 +177,7 @@ class Bench:
         found = self.evaluated(number, {one.name: file}, one.arm)
         scores = [score for score in found.scores if score.who == one.name]
         return {
-            "scores": {score.axis: score.value.model_dump() if score.value else None for score in scores},
-            "findings": [[one.fault, one.axis, one.name] for one in findings_of(scores, CONFIG)],
+            "scores": [score.model_dump(mode="json") for score in scores],
             "truth": self.truth(who, file),
             "pictures": [
                 {"key": [one.shot.kind, one.shot.number], "values": one.values}
@@ -348,14 +347,20 @@ def _faults(found: Mapping[int, Mapping[str, Any]]) -> Iterator[Bar]:
 def _on_good_ones(found: Mapping[int, Mapping[str, Any]]) -> None:
     """What is said of LoRAs in which nothing was planted, whether it is true of them or not."""
     good = [card[name] for card in found.values() for name in ("control", "again") if name in card]
-    counts = Counter(finding for card in good for finding in {(fault, axis) for fault, axis, _ in card["findings"]})
+    counts = Counter(finding for card in good for finding in _found(card))
     print(f"\n| said of {len(good)} LoRAs without a planted fault | times |\n|---|---|")
     for (fault, axis), count in counts.most_common():
         print(f"| {axis}: {fault} | {count} |")
 
 
 def _has(card: Mapping[str, Any], fault: tuple[str, str]) -> bool:
-    return any((kind, axis) == fault for kind, axis, _ in card["findings"])
+    return fault in _found(card)
+
+
+def _found(card: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """What is wrong with a LoRA, fault and axis, as its scores say by the limits of now."""
+    scores = [Score.model_validate(one) for one in card["scores"]]
+    return {(one.fault, one.axis) for one in findings_of(scores, CONFIG)}
 
 
 def _scales(found: Mapping[int, Mapping[str, Any]]) -> Iterator[Bar]:

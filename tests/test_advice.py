@@ -284,13 +284,13 @@ def test_what_could_not_be_told_asks_for_what_would_tell_it(axis: str, reason: s
 @pytest.mark.parametrize(
     ("axis", "mean", "is_said"),
     [
-        ("memorisation", 0.12, False),
-        ("memorisation", 0.13, True),
-        ("artefacts", 0.13, True),
+        ("memorisation", 0.09, False),
+        ("memorisation", 0.11, True),
+        ("artefacts", 0.11, True),
         ("leak", 0.54, False),
         ("leak", 0.56, True),
         ("identity", 0.54, True),
-        ("identity", 0.56, False),
+        ("identity", 0.76, False),
     ],
 )
 def test_harm_is_a_fault_where_it_is_above_its_limit_and_a_leak_must_be_sure(axis: str, mean: float, is_said: bool):
@@ -299,8 +299,17 @@ def test_harm_is_a_fault_where_it_is_above_its_limit_and_a_leak_must_be_sure(axi
 
 def test_limits_are_the_recipes():
     config = EvaluateConfig(copies_limit=0.9, identity_floor=0.9)
-    assert findings_of([scored("memorisation", 0.4)], config) == []
+    assert findings_of([scored("memorisation", 0.3)], config) == []
     assert [one.fault for one in findings_of([scored("identity", 0.8)], config)] == ["undertrained"]
+
+
+@pytest.mark.parametrize(
+    ("mean", "words"),
+    [(0.4, "is not learnt yet"), (0.52, "may not be learnt yet"), (0.7, "is not all learnt yet"), (0.78, "")],
+)
+def test_what_is_surely_not_all_learnt_has_more_to_learn(mean: float, words: str):
+    found = [one.found for one in findings_of([scored("identity", mean)], CONFIG)]
+    assert [one.rpartition(": it ")[2] for one in found] == [words] * bool(words)
 
 
 def test_findings_come_in_the_order_of_the_scores_and_axes_without_faults_say_nothing():

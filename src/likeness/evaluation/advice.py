@@ -35,7 +35,8 @@ VIEW_PICTURES = 3  # of a view, for its mean to say anything
 CONSISTENT = 0.5  # of the pictures that show a trait: a wrong value in as many was learnt, and is no slip
 BEYOND_BASE = 0.25  # of the pictures, more than the base shows that value anyway: what was not learnt is no fault of it
 LEAKS = 0.5  # of the likeness, without the trigger: of more, the class is the character
-SURELY = 0.5  # of a limit, which the worse end of an interval is held against: a mean above that is a fault
+SURELY = 0.4  # of a limit, which the worse end of an interval is held against: a mean above that is a fault
+LEARNT = 0.8  # of likeness: what is surely below it has more to learn
 FIXED = 0.5  # of pictures of the trigger alone: as many and more show one thing, surely
 OPEN_PICTURES = 6  # of the trigger alone: fewer may all show one thing by chance
 FOLLOWED = 0.6  # of what was asked for; of less, the LoRA holds something fast
@@ -126,12 +127,13 @@ def _way_to_tell(score: Score) -> str:
 
 def _undertrained(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
     assert score.value
-    if score.value.low < config.identity_floor:
-        words = "is not" if score.value.mean < config.identity_floor else "may not be"
+    value, floor = score.value, config.identity_floor
+    if value.low < floor or value.high < LEARNT:
+        words = "is not learnt yet" if value.mean < floor else "may not be learnt yet" if value.low < floor else ""
         yield Finding(
             axis=score.axis,
             fault="undertrained",
-            found=f"likeness {_told(score)} of what real pictures reach: it {words} learnt yet",
+            found=f"likeness {_told(score)} of what real pictures reach: it {words or 'is not all learnt yet'}",
             advice="Train longer (train.steps) or with a larger rank; where that does not help, with more pictures.",
         )
 
