@@ -4,6 +4,7 @@ Shapes: C checkpoints, P prompts, S seeds.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy
@@ -57,7 +58,7 @@ def test_the_best_one_is_chosen_where_the_difference_is_plain():
 
 def test_of_a_single_one_the_reason_compares_it_with_nothing():
     assert chosen(with_rest([0.9])).reason.startswith("The only one that was measured with all prompts; no limit")
-    assert chosen(with_rest([0.1])).reason == "It may not be published: identity may be 0.100, below 0.3."
+    assert chosen(with_rest([0.1])).reason == "It may not be published: identity is 0.100, below 0.3."
 
 
 def test_of_those_that_cannot_be_told_apart_the_least_harm_wins_and_then_the_earliest():
@@ -86,6 +87,19 @@ def test_what_is_more_alike_than_real_pictures_has_to_be_looked_at_for_copies(ax
         assert found.refused[200] == "identity is 1.150, above real pictures', and no memorisation was told"
 
 
+def test_by_means_few_prompts_refuse_nobody_for_being_few():
+    """A rate of 0 in few prompts may be more than any limit, by its interval."""
+    truth = with_rest([0.9, 0.2])
+    few = replace(measured(truth), strata=("own",) * 3, values={a: v[:, :3] for a, v in measured(truth).values.items()})
+    rules = (*RULES[:2], Rule("copies", "harm", limit=0.2, is_rate=True), RULES[3])
+    surely = choose(few, rules, least="damage", seed=1)
+    assert surely.step is None
+    assert "copies may be 0.562, above 0.2, for all that so few prompts tell" in surely.reason
+    found = choose(few, rules, least="damage", seed=1, by_means=True)
+    assert (found.step, list(found.refused)) == (100, [200])
+    assert found.axes[100]["copies"].high > 0.2, "what is told is the interval"
+
+
 def test_means_break_limits_however_sure_they_are():
     some = measured(with_rest([0.2, 0.4, 0.9], copies=[0.0, 0.0, 0.25]))
     assert breaking(some, RULES) == {100, 300}
@@ -99,7 +113,7 @@ def test_of_equals_the_earliest_is_chosen():
 def test_who_copies_is_never_chosen_however_alike():
     found = chosen(with_rest([0.6, 1.0], copies=[0.0, 0.3]))
     assert found.step == 100
-    assert found.refused == {200: "copies may be 0.300, above 0.2"}
+    assert found.refused == {200: "copies is 0.300, above 0.2"}
 
 
 def test_a_gate_goes_by_the_worse_end_of_the_interval():
@@ -115,8 +129,8 @@ def test_a_gate_goes_by_the_worse_end_of_the_interval():
 def test_where_all_are_refused_none_is_chosen_and_each_reason_is_told():
     found = chosen(with_rest([0.1, 0.9], copies=[0.0, 0.5]))
     assert found.step is None
-    assert "identity may be 0.100, below 0.3" in found.reason
-    assert "copies may be 0.500, above 0.2" in found.reason
+    assert "identity is 0.100, below 0.3" in found.reason
+    assert "copies is 0.500, above 0.2" in found.reason
 
 
 def test_to_be_more_alike_than_real_pictures_are_is_worth_nothing():

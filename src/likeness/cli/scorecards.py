@@ -13,7 +13,7 @@ from rich.text import Text
 from likeness.cli.invocation import typed
 from likeness.cli.tables import add_row, figure, plain_table
 from likeness.evaluation.scorecard import KINDS, Judged, Score
-from likeness.messages import listed
+from likeness.messages import counted, listed
 from likeness.pipeline.judging import judged_sha256
 from likeness.pipeline.scores import read_verdict
 from likeness.records import read_records
@@ -22,6 +22,7 @@ from likeness.workspace import Workspace
 __all__ = ["answer_of", "comparison_table", "scorecard_table"]
 
 BASE = "base"
+ENOUGH = 3  # pictures, for an interval to say anything
 
 
 def answer_of(workspace: Workspace) -> dict[str, Any]:
@@ -97,8 +98,8 @@ def _cell(score: dict[str, Any] | None) -> str:
         return "untold"
     value, untold = score["value"], sum(score["missing"].values())
     gaps = f", {untold} of {score['asked']} untold" if untold else ""
-    if value["samples"] == 1:
-        return f"{figure(value['mean'])} (one picture{gaps})"
+    if value["samples"] < ENOUGH:
+        return f"{figure(value['mean'])} ({counted(value['samples'], 'picture', 'pictures')}{gaps})"
     return f"{figure(value['mean'])} ({figure(value['low'])} to {figure(value['high'])}{gaps})"
 
 

@@ -7,6 +7,7 @@ Shapes: C checkpoints, P prompts, S seeds, R resamples.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import isclose
 from typing import Literal
 
 import numpy
@@ -89,7 +90,15 @@ class Choice(Record):
     axes: dict[int, dict[str, Interval]]
 
 
-def choose(measured: Measured, rules: Sequence[Rule], *, least: str, seed: int, close: float = ONE_ERROR) -> Choice:
+def choose(
+    measured: Measured,
+    rules: Sequence[Rule],
+    *,
+    least: str,
+    seed: int,
+    by_means: bool = False,
+    close: float = ONE_ERROR,
+) -> Choice:
     """The checkpoint to publish.
 
     Those that may do harm, or are not like enough, are refused by the worse ends of their intervals, and those of which
@@ -103,6 +112,8 @@ def choose(measured: Measured, rules: Sequence[Rule], *, least: str, seed: int, 
         rules: what each axis counts for; an axis of no rule is told and counts for nothing.
         least: the axis of harm that decides among equals, as "damage".
         seed: of the resampling.
+        by_means: hold limits against means, and not against the worse ends of intervals, which nobody passes whom few
+            prompts were drawn of: for telling variants apart of one that has passed.
         close: the share of resamples in which one that is chosen before the leader has to be as good, at least.
 
     Source: Breiman et al. 1984, Classification and Regression Trees, section 3.4.3, for the standard error.
@@ -113,7 +124,8 @@ def choose(measured: Measured, rules: Sequence[Rule], *, least: str, seed: int, 
     weights = {rule.axis: rule.weight for rule in told if rule.kind != "harm" and rule.weight > 0}
     draws = {axis: resampled_means(measured.values[axis], weights_RPS) for axis in means}
     axes = _intervals(measured, draws, {rule.axis for rule in rules if rule.is_rate})
-    refused = {step: words for step in measured.steps if (words := _refusal(axes[step], told))}
+    held = {step: axes[step] if not by_means else _means_alone(axes[step]) for step in measured.steps}
+    refused = {step: words for step in measured.steps if (words := _refusal(held[step], told))}
     untold = tuple(rule.axis for rule in rules if rule.limit is not None and rule not in told)
     left = [place for place, step in enumerate(measured.steps) if step not in refused]
     if not weights or not left:
@@ -197,6 +209,10 @@ def _intervals(
     }
 
 
+def _means_alone(found: Mapping[str, Interval]) -> dict[str, Interval]:
+    return {axis: one.model_copy(update={"low": one.mean, "high": one.mean}) for axis, one in found.items()}
+
+
 def _refusal(found: Mapping[str, Interval], rules: Sequence[Rule]) -> str:
     """Why a checkpoint is refused; empty where it is not."""
     faults = []
@@ -212,10 +228,15 @@ def _refusal(found: Mapping[str, Interval], rules: Sequence[Rule]) -> str:
         if rule.limit is None:
             continue
         if rule.kind == "harm" and interval.high > rule.limit:
-            faults.append(f"{rule.axis} may be {interval.high:.3f}, above {rule.limit:g}")
+            few = ", for all that so few prompts tell" if interval.mean == 0 else ""
+            faults.append(f"{rule.axis} {_may_be(interval, interval.high)}, above {rule.limit:g}{few}")
         if rule.kind != "harm" and interval.low < rule.limit:
-            faults.append(f"{rule.axis} may be {interval.low:.3f}, below {rule.limit:g}")
+            faults.append(f"{rule.axis} {_may_be(interval, interval.low)}, below {rule.limit:g}")
     return ", ".join(faults)
+
+
+def _may_be(interval: Interval, end: float) -> str:
+    return f"{'is' if isclose(interval.low, interval.high, abs_tol=1e-9) else 'may be'} {end:.3f}"
 
 
 def _front(means: Mapping[str, Floats], rules: Sequence[Rule], left: Sequence[int]) -> list[int]:

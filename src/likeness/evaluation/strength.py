@@ -119,7 +119,7 @@ def sweep(
     measure = measure_with(drawn_by(BASE, shots, 0), real.seen(instruments), instruments, config)
     marks = [judge(drawn_by(name_of(weight), few, place), measure) for place, weight in enumerate(weights, start=1)]
     measured = measured_of(range(len(weights)), few, marks)
-    choice = choose(measured, rules_of(config), least="drift", seed=seed)
+    choice = choose(measured, rules_of(config), least="drift", seed=seed, by_means=True)
     near = _near(measured, rules_of(config), choice, seed) if choice.leader is not None else []
     return _told(weights, choice, near)
 
