@@ -284,9 +284,9 @@ def test_what_could_not_be_told_asks_for_what_would_tell_it(axis: str, reason: s
 @pytest.mark.parametrize(
     ("axis", "mean", "is_said"),
     [
-        ("memorisation", 0.09, False),
-        ("memorisation", 0.11, True),
-        ("artefacts", 0.11, True),
+        ("memorisation", 0.08, False),
+        ("memorisation", 0.09, True),
+        ("artefacts", 0.09, True),
         ("leak", 0.54, False),
         ("leak", 0.56, True),
         ("identity", 0.54, True),
@@ -299,7 +299,7 @@ def test_harm_is_a_fault_where_it_is_above_its_limit_and_a_leak_must_be_sure(axi
 
 def test_limits_are_the_recipes():
     config = EvaluateConfig(copies_limit=0.9, identity_floor=0.9)
-    assert findings_of([scored("memorisation", 0.3)], config) == []
+    assert findings_of([scored("memorisation", 0.28)], config) == []
     assert [one.fault for one in findings_of([scored("identity", 0.8)], config)] == ["undertrained"]
 
 
