@@ -286,12 +286,13 @@ class TestEvaluation:
         drawn = next(one for one in read_records(workspace.pictures_jsonl, Judged) if one.who != "base")
         for place in range(3):
             save_png(tmp_path / f"{place}.png", stream(place, "learnt").integers(0, 256, (64, 64, 3), numpy.uint8))
-        copied = shutil.copy(workspace.root / drawn.picture, tmp_path / "learnt.png")
+        shutil.copy(workspace.root / drawn.picture, tmp_path / "learnt.png")
         told = by_file("--training", str(tmp_path))
-        assert told["trained_on"] == [str(tmp_path / name) for name in ("0.png", "1.png", "2.png", "learnt.png")]
+        places = [(workspace.root / place).resolve() for place in told["trained_on"]]
+        assert places == [(tmp_path / name).resolve() for name in ("0.png", "1.png", "2.png", "learnt.png")]
         again = [one for one in read_records(workspace.pictures_jsonl, Judged) if one.picture == drawn.picture]
         assert {(one.values["memorisation"], one.nearest) for one in again} == {(1, 3)}
-        assert f"<code>{copied}</code>" in workspace.scorecard_html.read_text()
+        assert f"<code>{told['trained_on'][3]}</code>" in workspace.scorecard_html.read_text()
 
     def test_without_real_pictures_nothing_is_measured(self, result: DemoResult):
         with pytest.raises(RecipeError, match="--references is needed: a folder of at least 9 real pictures"):
