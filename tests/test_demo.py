@@ -280,6 +280,8 @@ class TestEvaluation:
         told = by_file()
         assert {score["who"] for score in told["scores"]} == {"base", result.lora.stem}
         assert Path(told["workspace"], "scores.jsonl").is_file()
+        (by_class, *_) = [one["shot"]["prompt"] for one in told["pictures"] if one["shot"]["kind"] == "class"]
+        assert by_class.startswith(f"{character(NUMBER).class_words}, "), "our files say the class words too"
 
     def test_a_copy_is_shown_beside_the_training_picture_that_it_copies(self, by_file: ByFile, tmp_path: Path):
         workspace = Workspace(Path(by_file()["workspace"]))

@@ -22,6 +22,7 @@ from likeness.workspace import Workspace
 __all__ = ["answer_of", "comparison_table", "scorecard_table"]
 
 BASE = "base"
+SCALE = "Likeness: 1 is as alike as real pictures are to each other, 0 as what the base draws of its class."
 ENOUGH = 3  # pictures, for an interval to say anything
 
 
@@ -53,7 +54,7 @@ def scorecard_table(answer: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [Text(choice["reason"])]
     if answer["lora"]:
         parts.append(Text(f"LoRA: {answer['lora']}"))
-    parts += [_axes(answer["scores"]), Text("Likeness: 1 is as alike as real pictures are to each other, 0 strangers.")]
+    parts += [_axes(answer["scores"]), Text(SCALE)]
     shown = {one["who"] for one in answer["scores"] if one["step"] is not None and one["step"] == choice["step"]}
     for who, findings in answer["findings"].items():
         if who in shown or not shown:

@@ -100,7 +100,7 @@ def measured(stranger: Stranger, settings: Sequence[str] | None, report: Report)
             "--references is needed: a folder of at least 9 real pictures of the character, which the LoRA was not "
             "trained on. Against its training pictures a LoRA that copies them would look best."
         )
-    told = trigger_in(lora) if lora is not None else ""
+    told = trigger_in(lora) if lora is not None and not stranger.trigger else ""
     trigger, *others = [part.strip() for part in re.split(r"[,\r\n]", stranger.trigger or told)]
     if not trigger:
         raise RecipeError(f"--trigger is needed: {what} does not say which word calls the character.")

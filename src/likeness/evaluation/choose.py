@@ -17,9 +17,10 @@ from likeness.records import Record
 from likeness.seeds import stream
 from likeness.statistics import Floats, Interval, mean_interval, picture_weights, resampled_means
 
-__all__ = ["TOO_ALIKE", "Choice", "Measured", "Rule", "breaking", "choose", "ranked"]
+__all__ = ["LEAST", "TOO_ALIKE", "Choice", "Measured", "Rule", "breaking", "choose", "ranked"]
 
 WEIGHTINGS = 200  # other weights that are tried: the share in which the leader stays is told to about 3 points
+LEAST = 0.05  # of an axis, below which it counts as that: a 0 of four pictures is not to outweigh all else
 SAME_HARM = 2  # decimals to which harm is compared: a hundredth of full scale is not seen
 ENDS = (0.025, 0.975)
 TOO_ALIKE = 1.1  # of likeness, 1 being real pictures: what is above it may be copies
@@ -103,10 +104,11 @@ def choose(
 
     Those that may do harm, or are not like enough, are refused by the worse ends of their intervals, and those of which
     an axis could not be told that others were told by; an axis that none was told by abstains. Of the rest the Pareto
-    front is taken, and its leader told by the weighted geometric mean of likeness and freedom, in which a zero cannot
-    be bought back. Of those of the front that are less than a standard error behind it, on the same prompts and noise,
-    the one with the least harm on `least` is chosen, and of equals the earliest. To take it from all whose 95% interval
-    of the difference holds zero would cost twice as much likeness: `benchmarks/choosing.py`.
+    front is taken, and its leader told by the weighted geometric mean of likeness and freedom, in which next to
+    nothing of one is hardly bought back by others. Of those of the front that are less than a standard error behind
+    it, on the same prompts and noise, the one with the least harm on `least` is chosen, and of equals the earliest. To
+    take it from all whose 95% interval of the difference holds zero would cost twice as much likeness:
+    `benchmarks/choosing.py`.
 
     Args:
         rules: what each axis counts for; an axis of no rule is told and counts for nothing.
@@ -257,7 +259,7 @@ def _worth(means: Mapping[str, Floats], rule: Rule) -> Floats:
 
 def _geometric(means: Mapping[str, Floats], weights: Mapping[str, float]) -> Floats:
     """The geometric mean of the axes that have a weight, each in [0, 1], of any shape that all of them have."""
-    logs = sum(weight * numpy.log(means[axis].clip(1e-9, 1)) for axis, weight in weights.items())
+    logs = sum(weight * numpy.log(means[axis].clip(LEAST, 1)) for axis, weight in weights.items())
     return numpy.exp(logs / sum(weights.values()))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import numpy
 
 from likeness.errors import EvaluationError
-from likeness.evaluation.choose import ONE_ERROR, Choice, Measured, Rule, choose
+from likeness.evaluation.choose import LEAST, ONE_ERROR, Choice, Measured, Rule, choose
 from likeness.evaluation.evaluate import BASE
 from likeness.evaluation.instruments import Instruments, Real, measure_with
 from likeness.evaluation.measure import Drawn
@@ -134,7 +134,7 @@ def _near(measured: Measured, rules: Sequence[Rule], choice: Choice, seed: int) 
     for rule in rules:
         if rule.kind != "harm" and rule.axis in choice.axes[left[0]]:
             means_RC = resampled_means(measured.values[rule.axis][left], weights_RPS)
-            score_RC += rule.weight * numpy.log(means_RC.clip(1e-9, 1))
+            score_RC += rule.weight * numpy.log(means_RC.clip(LEAST, 1))
     assert choice.leader is not None
     gap_RC = score_RC[:, [left.index(choice.leader)]] - score_RC
     return [place for place, gap_R in zip(left, gap_RC.T, strict=True) if numpy.nanquantile(gap_R, ONE_ERROR) <= 0]

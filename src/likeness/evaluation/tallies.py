@@ -37,7 +37,7 @@ class Gauge(Record):
     Attributes:
         base: without the adapter.
         lora: with it.
-        gain: `lora` minus `base`, paired by prompt, so that its interval is narrower than the two apart.
+        gain: `lora` minus `base`, paired by prompt.
     """
 
     base: Interval

@@ -27,12 +27,16 @@ FEWEST = 9  # real pictures: 4 to compare with, 5 that tell how alike real pictu
 
 
 def trigger_in(lora: Path) -> str:
-    """The word that calls the character, as a LoRA's own metadata says; empty where it does not.
+    """What calls the character, as a LoRA's own metadata says: the trigger and, in a file of ours, the class words
+    behind it. Empty where it does not say. Others' tags are what a LoRA is found under, and no words for prompts.
 
     Raises:
         CheckpointError: for a file that is no safetensors file.
     """
-    return read_header(lora).metadata.get("modelspec.trigger_phrase", "")
+    told = read_header(lora).metadata
+    is_ours = told.get("modelspec.implementation_version", "").startswith("likeness/")
+    words = (told.get("modelspec.trigger_phrase", ""), told.get("modelspec.tags", "") if is_ours else "")
+    return ", ".join(filter(None, words))
 
 
 def evaluate_file(
