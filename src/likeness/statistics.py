@@ -4,7 +4,7 @@ Shapes: R resamples, C that are compared, P prompts, S seeds.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import cache
 from statistics import NormalDist, fmean
 
@@ -18,6 +18,7 @@ __all__ = [
     "Interval",
     "bootstrap_mean",
     "bootstrap_ratio",
+    "by_prompt",
     "detectable_difference",
     "mean_interval",
     "picture_weights",
@@ -103,6 +104,20 @@ def wilson(count: float, of: int) -> tuple[float, float]:
     z, share = 1.96, count / of
     middle, spread = share + z * z / (2 * of), z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
     return (middle - spread) / (1 + z * z / of), (middle + spread) / (1 + z * z / of)
+
+
+def by_prompt(told: Iterable[tuple[Hashable, float]]) -> Floats:
+    """Values by prompt and picture, shape (P, S), each told with its prompt; NaN where a prompt has fewer than others.
+
+    At least one value.
+    """
+    rows: dict[Hashable, list[float]] = {}
+    for prompt, value in told:
+        rows.setdefault(prompt, []).append(value)
+    grid_PS = numpy.full((len(rows), max(map(len, rows.values()))), numpy.nan)
+    for place, row in enumerate(rows.values()):
+        grid_PS[place, : len(row)] = row
+    return grid_PS
 
 
 def picture_weights(strata: Sequence[str], seeds: int, *, seed: int, repeats: int = 2000) -> Floats:

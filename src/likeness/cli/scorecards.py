@@ -12,6 +12,7 @@ from rich.text import Text
 
 from likeness.cli.invocation import typed
 from likeness.cli.tables import add_row, figure, plain_table
+from likeness.evaluation.evaluate import BASE
 from likeness.evaluation.scorecard import KINDS, Judged, Score
 from likeness.messages import counted, listed
 from likeness.pipeline.judging import judged_sha256
@@ -21,7 +22,6 @@ from likeness.workspace import Workspace
 
 __all__ = ["answer_of", "comparison_table", "scorecard_table"]
 
-BASE = "base"
 SCALE = "Likeness: 1 is as alike as real pictures are to each other, 0 as what the base draws of its class."
 ENOUGH = 3  # pictures, for an interval to say anything
 

@@ -14,7 +14,7 @@ from likeness.evaluation.scorecard import KINDS, LEAST_TOLD, Judged
 from likeness.evaluation.shots import NO_SEED
 from likeness.evaluation.significance import decidable, refuted, sign_flip_chances
 from likeness.records import Record
-from likeness.statistics import Floats, Interval, mean_interval, picture_weights, resampled_means
+from likeness.statistics import Floats, Interval, by_prompt, mean_interval, picture_weights, resampled_means
 
 __all__ = ["Difference", "Untold", "compare", "untold"]
 
@@ -186,16 +186,5 @@ def _compared(axis: str, pairs: Sequence[Pair]) -> _Compared | None:
     if len(told) < LEAST_TOLD * len(asked) or len({_prompt_of(one) for one, _ in told}) < FEWEST:
         return None
     a, b = (float(numpy.mean([one.values[axis] for one in some])) for some in zip(*told, strict=True))
-    differences = [two.values[axis] - one.values[axis] for one, two in told]
-    return _Compared(axis, a, b, _grid([(_prompt_of(one), by) for (one, _), by in zip(told, differences, strict=True)]))
-
-
-def _grid(told: Sequence[tuple[tuple[bool, int], float]]) -> Floats:
-    """Differences by prompt and picture."""
-    rows: dict[tuple[bool, int], list[float]] = {}
-    for prompt, difference in told:
-        rows.setdefault(prompt, []).append(difference)
-    grid_PS = numpy.full((len(rows), max(map(len, rows.values()))), numpy.nan)
-    for place, row in enumerate(rows.values()):
-        grid_PS[place, : len(row)] = row
-    return grid_PS
+    differences_PS = by_prompt((_prompt_of(one), two.values[axis] - one.values[axis]) for one, two in told)
+    return _Compared(axis, a, b, differences_PS)

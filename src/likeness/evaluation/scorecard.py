@@ -17,7 +17,7 @@ from likeness.evaluation.measure import Drawn, Measure
 from likeness.evaluation.shots import Shot
 from likeness.recipe import EvaluateConfig
 from likeness.records import Record
-from likeness.statistics import Floats, Interval, mean_interval, picture_weights, resampled_means
+from likeness.statistics import Floats, Interval, by_prompt, mean_interval, picture_weights, resampled_means
 
 __all__ = ["KINDS", "Judged", "Round", "Score", "judge", "judged", "measured_of", "rules_of", "score"]
 
@@ -213,13 +213,8 @@ def _layout(shots: Sequence[Shot]) -> tuple[tuple[str, ...], int]:
 
 def _grid(shots: Sequence[Shot], told: Sequence[float | None]) -> Floats:
     """Values by prompt and seed, shape (P, S); NaN where there is none."""
-    rows: dict[int, list[float]] = {}
-    for shot, value in zip(shots, told, strict=True):
-        rows.setdefault(shot.number, []).append(numpy.nan if value is None else value)
-    grid_PS = numpy.full((len(rows), max(map(len, rows.values()))), numpy.nan)
-    for place, row in enumerate(rows.values()):
-        grid_PS[place, : len(row)] = row
-    return grid_PS
+    values = [numpy.nan if value is None else value for value in told]
+    return by_prompt(zip((shot.number for shot in shots), values, strict=True))
 
 
 def _if_told(marks: Sequence[Mark | None]) -> list[float | None]:

@@ -1,6 +1,5 @@
 """Some layers of a LoRA and not the others: drawn with, and written as a file of their own."""
 
-import hashlib
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from likeness.images import Pixels, open_pixels, save_png, sha256_of
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.evaluation import instruments_for, sampling_of
 from likeness.pipeline.instruments import draw_pictures
-from likeness.pipeline.painter import AT_ONCE, drawing_versions
+from likeness.pipeline.painter import AT_ONCE, digest_of, drawing_versions, name_of
 from likeness.records import make_folder
 
 if TYPE_CHECKING:
@@ -59,9 +58,8 @@ class LayerPainter:
     def files(self, layers: Collection[str], shots: Sequence[Shot]) -> list[Path]:
         """Where each picture with some of the layers is, or will be."""
         how = self.bench.base_digest, self.sample.model_dump_json(), self.sha256, json.dumps(drawing_versions())
-        folder = f"{self.lora.stem}-some-{_digest(*how, *sorted(layers))}"
-        names = [f"{shot.kind}-{_digest(shot.prompt, shot.seed)}.png" for shot in shots]
-        return [self.bench.workspace.evaluation / "pictures" / folder / name for name in names]
+        folder = f"{self.lora.stem}-some-{digest_of(*how, *sorted(layers))}"
+        return [self.bench.workspace.evaluation / "pictures" / folder / name_of(shot) for shot in shots]
 
     def _draw(self, layers: Collection[str], missing: Sequence[tuple[Shot, Path]]) -> None:
         from likeness.diffusion.files.lora_files import adapter_from
@@ -105,7 +103,3 @@ def with_layers(lora: "LoraFile", layers: Collection[str]) -> "LoraFile":
     """The LoRA with these of its layers alone."""
     kept = set(layers)
     return replace(lora, tensors={name: one for name, one in lora.tensors.items() if name.partition(".")[0] in kept})
-
-
-def _digest(*parts: str | int) -> str:
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:10]

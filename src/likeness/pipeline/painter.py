@@ -19,7 +19,7 @@ from likeness.records import make_folder
 if TYPE_CHECKING:
     from likeness.diffusion.family import DiffusionModel
 
-__all__ = ["AT_ONCE", "Painter", "drawing_versions"]
+__all__ = ["AT_ONCE", "Painter", "digest_of", "drawing_versions", "name_of"]
 
 AT_ONCE = 16
 """Pictures that are drawn, and then kept, together: what is lost when somebody stops it."""
@@ -67,8 +67,8 @@ class Painter:
         """Where each picture is, or will be: another for another adapter, base, version, setting, prompt or noise."""
         if who not in self.folders:  # a digest of gigabytes, perhaps, is made once
             lora = self.adapters.get(who)
-            self.folders[who] = self.to / f"{who}-{_digest(self.drawn_with, sha256_of(lora) if lora else '')}"
-        return [self.folders[who] / f"{shot.kind}-{_digest(shot.prompt, shot.seed)}.png" for shot in shots]
+            self.folders[who] = self.to / f"{who}-{digest_of(self.drawn_with, sha256_of(lora) if lora else '')}"
+        return [self.folders[who] / name_of(shot) for shot in shots]
 
     def _draw(self, who: str, missing: Sequence[tuple[Shot, Path]]) -> None:
         lora, model = self.adapters.get(who), self.open_model()
@@ -94,5 +94,11 @@ def _lora_of(lora: Path | None) -> dict[str, str]:
     return {"lora": lora.stem, "lora_hash": inspect_file(lora).auto_v3}
 
 
-def _digest(*parts: str | int) -> str:
+def name_of(shot: Shot) -> str:
+    """What the file of a shot's picture is called: otherwise for another prompt or noise."""
+    return f"{shot.kind}-{digest_of(shot.prompt, shot.seed)}.png"
+
+
+def digest_of(*parts: str | int) -> str:
+    """Ten digits that tell what a picture hangs on from what others do."""
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:10]
