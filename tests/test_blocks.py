@@ -11,15 +11,13 @@ import pytest
 import torch
 from painters import WHO, Truth, base, being, good, instruments_of, real_of, shots_of
 from safetensors import safe_open
+from tiny_lora import tiny_lora
 from typer.testing import CliRunner
 
 from likeness.cli import app
-from likeness.diffusion.adapter import attach
-from likeness.diffusion.blocks import BlockSet
 from likeness.diffusion.family import DiffusionModel
 from likeness.diffusion.files.inspection import block_of
-from likeness.diffusion.files.lora_files import adapter_from, load_lora, save_lora
-from likeness.diffusion.files.metadata import LoraMetadata
+from likeness.diffusion.files.lora_files import adapter_from, load_lora
 from likeness.errors import CheckpointError, EvaluationError
 from likeness.evaluation.blocks import Blocks, Parts, dissect
 from likeness.evaluation.instruments import Real
@@ -215,17 +213,7 @@ def test_a_record_is_read_back_and_a_chart_is_drawn(told: Blocks, tmp_path: Path
 @pytest.fixture(scope="module")
 def lora(model: DiffusionModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An adapter of the middle and the upper blocks, with weights as if trained."""
-    adapter = attach(model.adapter_targets(), [BlockSet("mid-upper", 2)])
-    adapter.detach()
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in adapter.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
-    path = tmp_path_factory.mktemp("lora") / "mira.safetensors"
-    save_lora(
-        path, adapter, metadata=LoraMetadata(title="Mira", base_name="tiny", prediction="epsilon", resolution=(32, 32))
-    )
-    return path
+    return tiny_lora(model, tmp_path_factory.mktemp("lora") / "mira.safetensors")
 
 
 def test_a_file_without_a_block_gives_the_bases_answer_there_and_the_loras_elsewhere(

@@ -6,15 +6,11 @@ from pathlib import Path
 
 import numpy
 import pytest
-import torch
+from tiny_lora import tiny_lora
 from typer.testing import CliRunner
 
 from likeness.cli import app
-from likeness.diffusion.adapter import attach
-from likeness.diffusion.blocks import BlockSet
 from likeness.diffusion.family import DiffusionModel
-from likeness.diffusion.files.lora_files import save_lora
-from likeness.diffusion.files.metadata import LoraMetadata
 from likeness.evaluation.scorecard import Judged
 from likeness.images import Pixels, open_pixels, save_png
 from likeness.records import Picture, read_records
@@ -28,18 +24,7 @@ QUICK = [
 @pytest.fixture(scope="module")
 def lora(model: DiffusionModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A LoRA with the name that the base's own pictures go by, with weights as if trained."""
-    adapter = attach(model.adapter_targets(), [BlockSet("mid-upper", 2)])
-    adapter.detach()
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in adapter.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
-    path = tmp_path_factory.mktemp("lora") / "base.safetensors"
-    metadata = LoraMetadata(
-        title="Mira", base_name="tiny", prediction="epsilon", resolution=(32, 32), trigger="mirachar"
-    )
-    save_lora(path, adapter, metadata=metadata)
-    return path
+    return tiny_lora(model, tmp_path_factory.mktemp("lora") / "base.safetensors", trigger="mirachar")
 
 
 @pytest.fixture(scope="module")
