@@ -129,6 +129,7 @@ class Arm:
         counts: pictures of each outfit.
         on_one_background: whether all pictures have the same background.
         says: what captions say besides the class words: trigger, outfit, scene, background.
+        misnames: by how many places the outfit that captions say lies behind the one that is worn.
         turn: another number gives the training another seed.
         train: what it changes about `[train]`.
         encode: what it changes about `[encode]`.
@@ -140,6 +141,7 @@ class Arm:
     counts: tuple[int, int, int] = CONTROL
     on_one_background: bool = False
     says: tuple[str, ...] = ("trigger", "outfit", "scene", "background")
+    misnames: int = 0
     turn: int = 1
     train: Mapping[str, Any] = field(default_factory=dict)
     encode: Mapping[str, Any] = field(default_factory=dict)
@@ -174,6 +176,7 @@ ARMS = (
     ),
     Arm("eyes", "eyes of another colour", changed=_other_eyes),
     Arm("proportions", "another head, height and build", changed=_other_proportions),
+    Arm("misnamed", "captions say another outfit", misnames=1, train={"steps": 160, "save_every": 20}),
 )
 """All arms, in the order in which they are trained."""
 
@@ -286,7 +289,8 @@ def taught(who: Subject, arm: Arm) -> list[Taught]:
     for outfit, scene in zip(outfits, _training_scenes(who.number), strict=False):
         shown = replace(scene, background=_background(who.number)) if arm.on_one_background else scene
         drawing = Drawing(_dressed(who, outfit, arm.changed(who)), shown)
-        pictures.append(Taught(drawing, _caption(who, arm, drawing)))
+        said = _dressed(who, (outfit + arm.misnames) % len(who.outfits))
+        pictures.append(Taught(drawing, _caption(who, arm, Drawing(said, shown))))
     return pictures
 
 

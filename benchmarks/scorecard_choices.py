@@ -26,6 +26,7 @@ __all__ = ["Bar", "choices", "choices_table", "coverage", "coverage_table", "ran
 RUNS = ("control", "again")
 STEPS = tuple(range(40, 321, 40))  # checkpoints of a run that a user would have
 VARIED = (20, 40, 60, 100, 160, 320)  # checkpoints of varied quality
+MISNAMED = (20, 40, 60, 100, 160)  # checkpoints that differ in clothing, which base words alone bring in all others
 PICTURES = 64  # that tell a checkpoint's truth
 REPEATS = 20  # of each character
 COVERED = ("identity", "face", "body", "clothing", "attributes", "freedom")
@@ -69,10 +70,10 @@ def _loss_until(told: Sequence[tuple[int, float]], step: int) -> float:
     return fmean(loss for at, loss in told if step - STEPS[0] < at <= step)
 
 
-def ranks(bench: "Bench", number: int) -> list[dict[str, Any]]:
+def ranks(bench: "Bench", number: int, arm: str = "control", steps: Sequence[int] = VARIED) -> list[dict[str, Any]]:
     """For checkpoints of varied quality: what evaluation says, and the truth."""
-    files = _files(bench, number, "control", VARIED)
-    scores = bench.evaluated(number, files, "control", finalists=len(files)).scores
+    files = _files(bench, number, arm, steps)
+    scores = bench.evaluated(number, files, arm, finalists=len(files)).scores
     return [
         {
             "step": _step(name),
@@ -81,6 +82,11 @@ def ranks(bench: "Bench", number: int) -> list[dict[str, Any]]:
         }
         for name, path in files.items()
     ]
+
+
+def dressed(bench: "Bench", number: int) -> list[dict[str, Any]] | None:
+    """The same for checkpoints that learn to wear another outfit than is asked for; None where they are not there."""
+    return ranks(bench, number, "misnamed", MISNAMED) if _files(bench, number, "misnamed", MISNAMED[-1:]) else None
 
 
 def coverage(bench: "Bench", number: int) -> dict[str, list[list[float]]]:
@@ -132,12 +138,13 @@ def _behind(run: Mapping[str, Any], rule: str) -> float | None:
 
 
 def ranks_table(found: Mapping[int, Mapping[str, Any]]) -> Iterator[Bar]:
-    """Rank correlation of each axis with the truth."""
-    told = [one for card in found.values() for one in card.get("ranks", [])]
-    if len(told) < 3:
+    """Rank correlation of each axis with the truth; of clothing also over LoRAs that differ in it."""
+    varied, dressed = ([one for card in found.values() for one in card.get(part, [])] for part in ("ranks", "dressed"))
+    if len(varied) < 3:
         return
     print("\n| axis | truth | LoRAs | rank correlation |\n|---|---|---|---|")
     for axis in ("identity", *KINDS):
+        told = [*varied, *dressed] if axis == "clothing" else varied
         for truth in (axis, "nearness") if axis == "identity" else (axis,):
             pairs = numpy.array([(one["scores"][axis], one["truth"][truth]) for one in told if axis in one["scores"]])
             rank = float(numpy.corrcoef(rankdata(pairs[:, 0]), rankdata(pairs[:, 1]))[0, 1])  # Spearman's

@@ -32,6 +32,7 @@ from scorecard_choices import (
     choices_table,
     coverage,
     coverage_table,
+    dressed,
     ranks,
     ranks_table,
 )
@@ -129,9 +130,9 @@ def main() -> None:
                 print(number, one.name, sorted(_found(found[one.name])), flush=True)
         if not all(bench.file_of(number, one) for one in PLANTED[:2]):
             continue
-        for part, measured in {"scale": Bench.scale, "choices": choices, "ranks": ranks, "coverage": coverage}.items():
-            if part not in found:
-                found[part] = measured(bench, number)
+        for part, measured in PARTS.items():
+            if part not in found and (told := measured(bench, number)) is not None:
+                found[part] = told
                 _keep(path, found)
                 print(number, part, flush=True)
 
@@ -260,6 +261,10 @@ class Bench:
     def plan(self, number: int, seed: int) -> list[Shot]:
         """The shots of a seed."""
         return plan_shots(self.asked(subject(number)), LANGUAGES["maquette"], CONFIG, seed=seed)
+
+
+PARTS = {"scale": Bench.scale, "ranks": ranks, "coverage": coverage, "dressed": dressed, "choices": choices}
+"""What else is measured of a character, cheap parts first."""
 
 
 def _opened(folder: Path) -> list[Pixels]:

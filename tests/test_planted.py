@@ -59,6 +59,7 @@ def test_a_subject_bears_every_fault(number):
         ("mirrored", {"mark"}),
         ("eyes", {"left_eye", "right_eye"}),
         ("proportions", {"head_ratio", "height", "build"}),
+        ("misnamed", set()),
     ],
 )
 def test_an_arm_differs_from_the_control_in_its_fault_alone(name, changed):
@@ -68,7 +69,7 @@ def test_an_arm_differs_from_the_control_in_its_fault_alone(name, changed):
         for one, other in zip(control, own, strict=True):
             assert one.drawing.scene == other.drawing.scene
             assert _differing(one.drawing.identity, other.drawing.identity) == changed
-            assert (one.caption == other.caption) == (name != "leak")
+            assert (one.caption == other.caption) == (name not in ("leak", "misnamed"))
 
 
 def test_the_control_shows_views_framings_and_outfits_evenly():
@@ -88,6 +89,14 @@ def test_what_an_arm_holds_fixed_goes_unsaid():
     assert background != "white"
     assert not any(scene_tags({"background": background})[0] in one.caption for one in placed)
     assert {one.caption for one in planted.taught(who, ARMS["copies"])} == {f"{who.trigger}, 1girl"}
+
+
+def test_an_outfit_that_is_misnamed_is_never_said_to_be_what_it_is():
+    who = planted.subject(402)
+    garments = {outfit["garment"] for outfit in who.outfits}
+    for one in planted.taught(who, ARMS["misnamed"]):
+        (said,) = {garment for garment in garments if garment in one.caption.split(", ")[2]}
+        assert said != one.drawing.identity["garment"]
 
 
 def test_references_are_drawn_once_and_never_trained_on(tmp_path):

@@ -8,6 +8,7 @@ from likeness.statistics import (
     mean_interval,
     picture_weights,
     resampled_means,
+    without_effects,
 )
 
 
@@ -120,6 +121,48 @@ def test_a_rates_upper_end_lies_below_the_truth_in_one_of_forty(rate: float, pro
         assert found
         below += found.high < rate
     assert below / 400 <= 0.04
+
+
+@pytest.mark.parametrize(("right", "prompts"), [(0.9, 8), (0.95, 16), (0.98, 16), (0.9, 24)])
+def test_that_all_of_few_pictures_are_right_does_not_say_that_none_is_ever_wrong(right: float, prompts: int):
+    """Each is 1 or, where one of its three things is wrong, 2/3."""
+    rng, held, weights = numpy.random.default_rng(prompts), 0, picture_weights([""] * prompts, 1, seed=0, repeats=400)
+    for _ in range(400):
+        values_PS = numpy.where(rng.random((prompts, 1)) < right, 1.0, 2 / 3)
+        found = mean_interval(values_PS, resampled_means(values_PS[None], weights)[:, 0], grain=1 / 3)
+        assert found
+        held += found.low <= right + (1 - right) * 2 / 3 <= found.high
+    assert held / 400 >= 0.92
+
+
+LEVELS = [(view, framing) for view in ("front", "side", "back") for framing in ("face", "body") for _ in range(4)]
+
+
+def test_what_is_asked_for_equally_often_makes_a_mean_no_less_sure():
+    """Views differ by three times what pictures of one do."""
+    rng, held, widths = numpy.random.default_rng(0), 0, []
+    weights = picture_weights([""] * 24, 1, seed=0, repeats=400)
+    effects_P1 = numpy.array([[{"front": 0.3, "side": 0.0, "back": -0.3}[view]] for view, _ in LEVELS])
+    for _ in range(400):
+        values_PS = effects_P1 + 0.1 * rng.normal(size=(24, 1))
+        left_PS, fitted = without_effects(values_PS, LEVELS)
+        assert fitted == 3
+        assert left_PS.mean() == pytest.approx(values_PS.mean())
+        found = mean_interval(left_PS, resampled_means(left_PS[None], weights)[:, 0], fitted=fitted)
+        assert found
+        held += found.low <= 0 <= found.high
+        widths.append(found.high - found.low)
+    assert 0.92 <= held / 400 <= 0.98
+    assert numpy.mean(widths) < 0.12, "0.22 where views count as chance"
+
+
+def test_nothing_is_explained_where_there_is_too_little_to_tell_it_by():
+    values_PS = numpy.arange(24.0).reshape(24, 1)
+    some_PS = numpy.where(numpy.arange(24)[:, None] % 4 == 0, values_PS, numpy.nan)
+    for one_PS, levels in ((values_PS, [("", "")] * 24), (some_PS, LEVELS), (numpy.full((24, 1), numpy.nan), LEVELS)):
+        left_PS, fitted = without_effects(one_PS, levels)
+        numpy.testing.assert_array_equal(left_PS, one_PS)
+        assert fitted == 0
 
 
 def test_of_nothing_there_is_no_interval_and_of_one_prompt_one_of_no_width():

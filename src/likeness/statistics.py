@@ -25,9 +25,12 @@ __all__ = [
     "pseudo_values",
     "resampled_means",
     "wilson",
+    "without_effects",
 ]
 
 Floats = NDArray[numpy.float64]
+
+NORMAL_END = NormalDist().inv_cdf(0.975)  # standard errors from the middle to the end of a 95% interval
 
 
 class Interval(Record):
@@ -156,21 +159,55 @@ def resampled_means(values_CPS: Floats, weights_RPS: Floats) -> Floats:
         return weights_RN @ numpy.where(there_CN, flat_CN, 0.0).T / drawn_RC
 
 
-def mean_interval(values_PS: Floats, means_R: Floats, *, is_rate: bool = False) -> Interval | None:
+def without_effects(values_PS: Floats, levels: Sequence[Sequence[str]]) -> tuple[Floats, int]:
+    """Values less what the design explains of them, with the same mean; and how many differences that took to tell.
+
+    Where each view is asked for as often as any other, that profiles come out worse than fronts makes the mean no less
+    sure: every set of prompts has as many of both. What it explains is told by least squares, and nothing is where
+    there are less than two prompts for each difference.
+
+    Args:
+        values_PS: of pictures, by prompt and seed; NaN where there is none.
+        levels: of each prompt, what it is of each thing that is balanced ("front", "upper body").
+
+    Source: Montgomery 2017, Design and Analysis of Experiments, chapter 4, for blocks.
+    """
+    there_PS = numpy.isfinite(values_PS)
+    told = [list(some) for some, is_told in zip(levels, there_PS.any(1), strict=True) if is_told]
+    kinds = [(place, level) for place, some in enumerate(zip(*told, strict=True)) for level in dict.fromkeys(some)]
+    columns_PK = numpy.array([[1.0, *(some[place] == level for place, level in kinds)] for some in levels])
+    prompt_N, _ = numpy.nonzero(there_PS)
+    differences = int(numpy.linalg.matrix_rank(columns_PK[prompt_N])) - 1 if len(prompt_N) else 0
+    if differences < 1 or len(told) < 2 * (differences + 1):
+        return values_PS, 0
+    values_N, columns_NK = values_PS[there_PS], columns_PK[prompt_N]
+    told_N = columns_NK @ numpy.linalg.lstsq(columns_NK, values_N, rcond=None)[0]
+    left_PS = values_PS.copy()
+    left_PS[there_PS] = values_N - told_N + told_N.mean()
+    return left_PS, differences
+
+
+def mean_interval(
+    values_PS: Floats, means_R: Floats, *, is_rate: bool = False, grain: float = 0.0, fitted: int = 0
+) -> Interval | None:
     """The mean of what is there and its 95% interval, by prompts; None where nothing is there.
 
     Percentiles of resampled means are too narrow where prompts are few: they are widened as Student's t is wider than
     the normal distribution, by 8% for 24 prompts and by 87% for 4. One prompt tells no interval: it has one of width
-    0. For a rate, which is often 0 in all pictures, the interval is Wilson's, and a prompt counts as one sample:
-    pictures of one prompt are alike.
+    0. Where values are counts of things that are right, 16 pictures may all be right though one in 20 is not: one such
+    thing in one of them is added to the standard error, in squares. For a rate the interval is Wilson's, and a
+    prompt counts as one sample: pictures of one prompt are alike.
 
     Args:
         values_PS: of pictures, by prompt and seed; NaN where there is none.
         means_R: the same, resampled, as `resampled_means` tells them.
         is_rate: whether each value is 0 or 1.
+        grain: what one thing more that is right changes of a value; 0 where values are no counts.
+        fitted: how many differences between prompts were told from these values, as by `without_effects`.
 
     Source: Hesterberg 2015, What Teachers Should Know About the Bootstrap, section 5.3,
-    https://doi.org/10.1080/00031305.2015.1089789, for the widening.
+    https://doi.org/10.1080/00031305.2015.1089789, for the widening. What the grain adds is ours: without it, intervals
+    of body held the truth in 80% of samples of 16 pictures, and in 98% with it.
     """
     there_PS = numpy.isfinite(values_PS)
     samples, prompts = int(there_PS.sum()), int(there_PS.any(1).sum())
@@ -180,8 +217,8 @@ def mean_interval(values_PS: Floats, means_R: Floats, *, is_rate: bool = False) 
     if is_rate:
         low, high = wilson(mean * prompts, prompts)
     else:
-        ends = numpy.nanquantile(means_R, (0.025, 0.975))
-        low, high = mean + (ends - mean) * _widening(prompts)
+        ends = (numpy.nanquantile(means_R, (0.025, 0.975)) - mean) * _widening(prompts, fitted)
+        low, high = mean + numpy.array((-1, 1)) * numpy.hypot(ends, NORMAL_END * grain / prompts)
     return Interval(mean=mean, low=float(low), high=float(high), samples=samples)
 
 
@@ -200,12 +237,13 @@ def pseudo_values(values: Sequence[float]) -> list[float]:
 
 
 @cache
-def _widening(prompts: int) -> float:
+def _widening(prompts: int, fitted: int) -> float:
     from scipy.special import stdtrit  # slow to import, and the command line has to begin at once
 
-    if prompts < 2:
+    free = prompts - 1 - fitted
+    if free < 1:
         return 1.0
-    return float(stdtrit(prompts - 1, 0.975)) / NormalDist().inv_cdf(0.975) * math.sqrt(prompts / (prompts - 1))
+    return float(stdtrit(free, 0.975)) / NORMAL_END * math.sqrt(prompts / free)
 
 
 def detectable_difference(

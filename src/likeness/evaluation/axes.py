@@ -94,7 +94,8 @@ def _part(drawn: Drawn, measure: Measure, part: str) -> Marks:
             why = f"the reader named nothing of its {part}"
             marks.append(Mark(None, raw, why if raw is None else "nobody else's pictures to compare with"))
         else:
-            marks.append(scale.mark(reading.view, raw, instrument=reading.instrument))
+            grain = 1 / len(known.named(part, reading, without=without))
+            marks.append(scale.mark(reading.view, raw, instrument=reading.instrument, grain=grain))
     return marks
 
 
@@ -128,8 +129,9 @@ def _followed(drawn: Drawn, measure: Measure, names: Collection[str], kinds: Col
             why = "the reader does not tell" if not told else "the base itself does not draw"
             marks.append(Mark(None, fmean(told.values()) if told else None, f"{why} {', '.join(sorted(asked))}"))
             continue
-        value = fmean(told[name] / rates[name] for name in told if name in able)
-        marks.append(Mark(value, fmean(told.values())))
+        values = [told[name] / rates[name] for name in told if name in able]
+        grain = fmean(1 / rates[name] for name in told if name in able) / len(values)
+        marks.append(Mark(fmean(values), fmean(told.values()), grain=grain, raw_grain=1 / len(told)))
     return marks
 
 

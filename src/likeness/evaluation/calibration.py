@@ -31,12 +31,16 @@ class Mark:
         raw: the mean likeness to the nearest held-out pictures, any one of them left out, in [-1, 1].
         missing: why there is no value, in words; empty where there is one.
         nearest: place of the training picture that it is most like, where such are compared with.
+        grain: what one thing more that is right would change of the value; 0 where it counts no things.
+        raw_grain: the same of the raw one.
     """
 
     value: float | None
     raw: float | None
     missing: str = ""
     nearest: int | None = None
+    grain: float = 0.0
+    raw_grain: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,8 @@ class Scale:
         """The scale that pictures give, each by its view and what it reaches; at least one of each."""
         return cls(_by_view(others), _by_view(real))
 
-    def mark(self, view: str | None, raw: float, *, instrument: str) -> Mark:
-        """A picture's place on it."""
+    def mark(self, view: str | None, raw: float, *, instrument: str, grain: float = 0.0) -> Mark:
+        """A picture's place on it; `grain` is what one thing more that is right would change of `raw`."""
         place = bin_of(view)
         place = place if place in self.zeros and place in self.ones else ""
         if place not in self.zeros:
@@ -68,7 +72,7 @@ class Scale:
         if span < APART:
             where = f" in the view {place!r}" if place else ""
             return Mark(None, raw, f"{instrument} cannot tell this character from others{where}")
-        return Mark((raw - self.zeros[place]) / span, raw)
+        return Mark((raw - self.zeros[place]) / span, raw, grain=grain / span, raw_grain=grain)
 
 
 @dataclass(frozen=True, slots=True)

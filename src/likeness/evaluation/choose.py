@@ -6,7 +6,7 @@ Shapes: C checkpoints, P prompts, S seeds, R resamples.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isclose
 from typing import Literal
 
@@ -57,11 +57,15 @@ class Measured:
         steps: of the checkpoints, from the earliest.
         strata: of each prompt, what it is one of, as for `picture_weights`.
         values: of each axis, shape (C, P, S); NaN where a prompt does not ask for it, or an instrument could not tell.
+        grains: of an axis that counts things, what one more that is right changes of a value.
+        fitted: of an axis, how many differences between prompts its values are less, as for `mean_interval`.
     """
 
     steps: tuple[int, ...]
     strata: tuple[str, ...]
     values: Mapping[str, Floats]
+    grains: Mapping[str, float] = field(default_factory=dict)
+    fitted: Mapping[str, int] = field(default_factory=dict)
 
 
 class Choice(Record):
@@ -205,7 +209,15 @@ def _intervals(
         step: {
             axis: told
             for axis, values_CPS in measured.values.items()
-            if (told := mean_interval(values_CPS[place], draws[axis][:, place], is_rate=axis in rates))
+            if (
+                told := mean_interval(
+                    values_CPS[place],
+                    draws[axis][:, place],
+                    is_rate=axis in rates,
+                    grain=measured.grains.get(axis, 0.0),
+                    fitted=measured.fitted.get(axis, 0),
+                )
+            )
         }
         for place, step in enumerate(measured.steps)
     }

@@ -91,9 +91,13 @@ class Known:
         self, part: str, reading: Reading, asked: Mapping[str, str] = NOTHING, *, without: Collection[str] = ()
     ) -> float | None:
         """The share of a part's traits, of those that a reading names, that are the character's; None for none."""
-        names = [name for name in self.names(part) if name not in without]
-        told = {name: value for name in names if (value := self.told(name, reading)) is not None}
+        told = self.named(part, reading, without=without)
         return sum(self.is_own(*pair, asked) for pair in told.items()) / len(told) if told else None
+
+    def named(self, part: str, reading: Reading, *, without: Collection[str] = ()) -> dict[str, str]:
+        """The traits of a part that a reading names, with their values."""
+        names = [name for name in self.names(part) if name not in without]
+        return {name: value for name in names if (value := self.told(name, reading)) is not None}
 
 
 def know(

@@ -5,6 +5,8 @@ Shapes: C models, P prompts, S seeds.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 import numpy
@@ -17,7 +19,15 @@ from likeness.evaluation.measure import Drawn, Measure
 from likeness.evaluation.shots import Shot
 from likeness.recipe import EvaluateConfig
 from likeness.records import Record
-from likeness.statistics import Floats, Interval, by_prompt, mean_interval, picture_weights, resampled_means
+from likeness.statistics import (
+    Floats,
+    Interval,
+    by_prompt,
+    mean_interval,
+    picture_weights,
+    resampled_means,
+    without_effects,
+)
 
 __all__ = ["KINDS", "Judged", "Round", "Score", "judge", "judged", "measured_of", "rules_of", "score"]
 
@@ -36,6 +46,9 @@ HALF = ("face", "body", "clothing", "attributes", "adherence", "override", "vari
 
 RATES = ("memorisation", "artefacts")
 """What each picture is or is not."""
+
+BALANCED = ("view", "framing")
+"""What every set of prompts has as much of, and what explains most of how pictures of one model differ."""
 
 LEAST_TOLD = 0.5  # of the pictures that ask for an axis: of fewer, what could be told is not what there is
 
@@ -139,17 +152,14 @@ def score(
         own = [mark for mark in some if mark]
         if not own:
             continue
-        told = [mark.value if mark else None for mark in some]
-        raws = [mark.raw if mark else None for mark in some]
-        is_told = sum(mark.value is not None for mark in own) >= LEAST_TOLD * len(own)
         scores.append(
             Score(
                 who=who,
                 step=step,
                 round=round,
                 axis=axis,
-                value=_interval(drawn.shots, told, weights, axis) if is_told else None,
-                raw=_interval(drawn.shots, raws, weights, axis),
+                value=_interval(_value_sample(axis, drawn.shots, some), weights, axis),
+                raw=_interval(_raw_sample(axis, drawn.shots, some), weights, axis),
                 asked=len(own),
                 missing=dict(Counter(mark.missing for mark in own if mark.value is None)),
                 details=details_of(axis, drawn, some, measure),
@@ -164,12 +174,18 @@ def measured_of(steps: Sequence[int], shots: Sequence[Shot], marks: Sequence[Mar
     An axis that less than half could be told of a checkpoint has no value there.
     """
     strata, _ = _layout(shots)
-    values = {
-        axis: numpy.stack([_grid(shots, _if_told(one[axis])) for one in marks])
+    samples = {
+        axis: [_value_sample(axis, shots, one[axis]) for one in marks]
         for axis in marks[0]
         if any(mark for one in marks for mark in one[axis])
     }
-    return Measured(tuple(steps), strata, values)
+    return Measured(
+        tuple(steps),
+        strata,
+        values={axis: numpy.stack([one.values_PS for one in some]) for axis, some in samples.items()},
+        grains={axis: max(one.grain for one in some) for axis, some in samples.items()},
+        fitted={axis: max(one.fitted for one in some) for axis, some in samples.items()},
+    )
 
 
 def rules_of(config: EvaluateConfig) -> list[Rule]:
@@ -194,10 +210,39 @@ def rules_of(config: EvaluateConfig) -> list[Rule]:
     ]
 
 
-def _interval(shots: Sequence[Shot], told: Sequence[float | None], weights_RPS: Floats, axis: str) -> Interval | None:
-    values_PS = _grid(shots, told)
-    means_R = resampled_means(values_PS[None], weights_RPS)[:, 0]
-    return mean_interval(values_PS, means_R, is_rate=axis in RATES)
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Values by prompt and seed, NaN where there is none, less what the design explains of them."""
+
+    values_PS: Floats
+    grain: float
+    fitted: int
+
+
+def _value_sample(axis: str, shots: Sequence[Shot], marks: Sequence[Mark | None]) -> _Sample:
+    """Of calibrated values; of none where less than half could be told."""
+    own = [mark for mark in marks if mark]
+    is_told = sum(mark.value is not None for mark in own) >= LEAST_TOLD * len(own)
+    told = [mark.value if mark and is_told else None for mark in marks]
+    return _sample(axis, shots, told, [mark.grain for mark in own if mark.value is not None])
+
+
+def _raw_sample(axis: str, shots: Sequence[Shot], marks: Sequence[Mark | None]) -> _Sample:
+    told = [mark.raw if mark else None for mark in marks]
+    return _sample(axis, shots, told, [mark.raw_grain for mark in marks if mark and mark.raw is not None])
+
+
+def _sample(axis: str, shots: Sequence[Shot], told: Sequence[float | None], grains: Sequence[float]) -> _Sample:
+    values_PS, fitted = _grid(shots, told), 0
+    if axis not in RATES:  # whose intervals are told by counts
+        balanced = {shot.number: [shot.asked.get(name, "") for name in BALANCED] for shot in shots}
+        values_PS, fitted = without_effects(values_PS, [*balanced.values()])
+    return _Sample(values_PS, fmean(grains or [0.0]), fitted)
+
+
+def _interval(sample: _Sample, weights_RPS: Floats, axis: str) -> Interval | None:
+    means_R = resampled_means(sample.values_PS[None], weights_RPS)[:, 0]
+    return mean_interval(sample.values_PS, means_R, is_rate=axis in RATES, grain=sample.grain, fitted=sample.fitted)
 
 
 def _weights(shots: Sequence[Shot], seed: int) -> Floats:
@@ -215,9 +260,3 @@ def _grid(shots: Sequence[Shot], told: Sequence[float | None]) -> Floats:
     """Values by prompt and seed, shape (P, S); NaN where there is none."""
     values = [numpy.nan if value is None else value for value in told]
     return by_prompt(zip((shot.number for shot in shots), values, strict=True))
-
-
-def _if_told(marks: Sequence[Mark | None]) -> list[float | None]:
-    own = [mark for mark in marks if mark]
-    is_told = sum(mark.value is not None for mark in own) >= LEAST_TOLD * len(own)
-    return [mark.value if mark and is_told else None for mark in marks]
