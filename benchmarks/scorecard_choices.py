@@ -43,9 +43,12 @@ def _files(bench: "Bench", number: int, arm: str, steps: Sequence[int]) -> dict[
     return {name: path for name, path in found.items() if path.exists()}
 
 
-def choices(bench: "Bench", number: int) -> dict[str, Any]:
-    """For each run of a character: which checkpoint is chosen, and the truth and the loss of each."""
+def choices(bench: "Bench", number: int) -> dict[str, Any] | None:
+    """For each run of a character: which checkpoint is chosen, and the truth and the loss of each; None where one is
+    not there."""
     found = {}
+    if not all(_files(bench, number, arm, STEPS[-1:]) for arm in RUNS):
+        return None
     for arm in RUNS:
         files = _files(bench, number, arm, STEPS)
         chosen = bench.evaluated(number, files, arm).choice
