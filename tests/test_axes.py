@@ -82,6 +82,16 @@ def test_what_is_wrong_lowers_its_own_part_and_no_other(axis: str, wrong: dict[s
     assert found == pytest.approx(dict.fromkeys(found, 1.0), abs=0.02)
 
 
+@pytest.mark.parametrize("axis", ["face", "body", "clothing", "attributes", "freedom", "adherence", "override"])
+def test_what_one_thing_less_takes_of_a_mark_is_told_with_it(axis: str, measure: Measure):
+    """A raw mark is a share of things: it is a whole number of its grains."""
+    for mark in marks_of(axis, good, measure):
+        if mark and mark.value is not None and mark.raw is not None:
+            assert mark.raw_grain > 0
+            assert mark.raw / mark.raw_grain == pytest.approx(round(mark.raw / mark.raw_grain))
+            assert mark.grain > 0
+
+
 def test_the_more_of_a_part_is_wrong_the_lower_it_is(measure: Measure):
     eyes = {"left_eye": "blue", "right_eye": "blue"}
     found = [

@@ -145,6 +145,8 @@ def test_a_part_is_at_one_as_among_real_pictures_and_at_zero_as_for_others():
     scale = known_by(real, others=others).scales["face"]
     assert scale.mark("front", 0.9, instrument="x").value == pytest.approx(1), "the reader errs in real pictures too"
     assert scale.mark("front", 0.2, instrument="x").value == pytest.approx(0), "and others have it by chance"
+    one = scale.mark("front", 0.9, instrument="x", grain=0.35)
+    assert (one.grain, one.raw_grain) == pytest.approx((0.5, 0.35)), "what is half of the raw way is half of the way"
 
 
 def test_a_part_that_others_have_as_much_of_tells_nothing_and_says_so():

@@ -90,6 +90,30 @@ def test_each_kind_keeps_its_share_in_each_resample(measure: Measure):
     assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))
 
 
+def test_that_views_differ_makes_a_mean_no_less_sure_where_each_is_asked_for_as_often(measure: Measure):
+    """Of 24 prompts the half that is seen from behind comes out at 0, and a choice is told as much."""
+    views = [("front", "back")[number % 2] for number in range(24)]
+    shots = [shot(number).model_copy(update={"asked": {"view": view}}) for number, view in enumerate(views)]
+    some = told(*[float(view == "front") for view in views])
+    found = scored(shots, some, measure).value
+    assert found is not None
+    assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))
+    assert measured_of((1,), shots, [{"leak": some}]).fitted == {"leak": 1}
+    rated = scored(shots, some, measure, axis="memorisation").value
+    assert rated is not None
+    assert rated.low < 0.4, "shares are counted"
+
+
+def test_what_counts_things_is_not_sure_where_all_of_them_are_right(measure: Measure):
+    counted: list[Mark | None] = [Mark(1.0, 1.0, grain=0.5, raw_grain=0.25)] * len(SHOTS)
+    found = scored(SHOTS, counted, measure, axis="body")
+    assert found.value is not None
+    assert found.raw is not None
+    assert (found.value.low, found.value.high) == pytest.approx((1 - 1.96 * 0.5 / 12, 1 + 1.96 * 0.5 / 12), abs=1e-4)
+    assert found.raw.low == pytest.approx(1 - 1.96 * 0.25 / 12, abs=1e-4)
+    assert measured_of((1,), SHOTS, [{"body": counted}]).grains == {"body": 0.5}
+
+
 def test_where_less_than_half_could_be_told_there_is_no_value_and_what_is_missing_is_counted(measure: Measure):
     some = [*told(*[0.9] * 11), *[BLIND] * 10, *[Mark(None, None, "too dark")] * 3]
     found = scored(SHOTS, some, measure)

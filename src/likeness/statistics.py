@@ -173,14 +173,16 @@ def without_effects(values_PS: Floats, levels: Sequence[Sequence[str]]) -> tuple
     Source: Montgomery 2017, Design and Analysis of Experiments, chapter 4, for blocks.
     """
     there_PS = numpy.isfinite(values_PS)
-    told = [list(some) for some, is_told in zip(levels, there_PS.any(1), strict=True) if is_told]
-    kinds = [(place, level) for place, some in enumerate(zip(*told, strict=True)) for level in dict.fromkeys(some)]
-    columns_PK = numpy.array([[1.0, *(some[place] == level for place, level in kinds)] for some in levels])
     prompt_N, _ = numpy.nonzero(there_PS)
-    differences = int(numpy.linalg.matrix_rank(columns_PK[prompt_N])) - 1 if len(prompt_N) else 0
+    told = [levels[prompt] for prompt in dict.fromkeys(prompt_N.tolist())]
+    kinds = [(place, level) for place, some in enumerate(zip(*told, strict=True)) for level in dict.fromkeys(some)]
+    columns_NK = numpy.array(
+        [[1.0, *(levels[prompt][place] == level for place, level in kinds)] for prompt in prompt_N.tolist()]
+    )
+    differences = int(numpy.linalg.matrix_rank(columns_NK)) - 1 if told else 0
     if differences < 1 or len(told) < 2 * (differences + 1):
         return values_PS, 0
-    values_N, columns_NK = values_PS[there_PS], columns_PK[prompt_N]
+    values_N = values_PS[there_PS]
     told_N = columns_NK @ numpy.linalg.lstsq(columns_NK, values_N, rcond=None)[0]
     left_PS = values_PS.copy()
     left_PS[there_PS] = values_N - told_N + told_N.mean()
