@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 import pytest
 
-from likeness.evaluation.choose import TOO_ALIKE, Choice, Measured, Rule, breaking, choose
+from likeness.evaluation.choose import TOO_ALIKE, Choice, Measured, Rule, choose
 from likeness.statistics import Floats
 
 RULES = (
@@ -98,11 +98,6 @@ def test_by_means_few_prompts_refuse_nobody_for_being_few():
     found = choose(few, rules, least="damage", seed=1, by_means=True)
     assert (found.step, list(found.refused)) == (100, [200])
     assert found.axes[100]["copies"].high > 0.2, "what is told is the interval"
-
-
-def test_means_break_limits_however_sure_they_are():
-    some = measured(with_rest([0.2, 0.4, 0.9], copies=[0.0, 0.0, 0.25]))
-    assert breaking(some, RULES) == {100, 300}
 
 
 def test_of_equals_the_earliest_is_chosen():

@@ -12,14 +12,14 @@ LEARNING: list[Painter] = [partly(share) for share in (0.1, 0.3, 0.6, 0.9)]
 FLAT: list[Painter] = [good] * 3
 
 
-def watched(painters: list[Painter], patience: int) -> tuple[Studio, list[str]]:
+def watched(painters: list[Painter], patience: int, first: int = CONFIG.first) -> tuple[Studio, list[str]]:
     """A run whose checkpoints draw so, and what was said after each of them, until it ended."""
     studio = Studio({f"step-{place}00": painter for place, painter in enumerate(painters, start=1)})
     real = [studio.reader.show(one) for one in real_drawings(16)]
     watch = Watch(
         lambda seed: planned(seed, CONFIG.count),
         Real(real[:8], real[8:]),
-        CONFIG,
+        CONFIG.model_copy(update={"first": first}),
         instruments=studio.instruments(),
         seed=5,
         patience=patience,
@@ -44,6 +44,12 @@ def test_it_ends_so_many_checkpoints_after_the_best(patience: int, looked_at: in
     assert (len(said), said[:-1]) == (looked_at, [""] * (looked_at - 1))
     assert said[-1].startswith(f"{patience} checkpoint")
     assert "no better than step 500 (identity 1.0" in said[-1]
+
+
+def test_that_few_prompts_prove_nobody_harmless_keeps_no_run_going():
+    """Of so few, no copy at all may still be more than the limit, by the interval."""
+    _, said = watched([*LEARNING, good, *FLAT], patience=2, first=2)
+    assert "no better than step" in said[-1]
 
 
 def test_it_goes_on_until_a_checkpoint_may_be_published():

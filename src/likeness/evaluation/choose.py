@@ -17,7 +17,7 @@ from likeness.records import Record
 from likeness.seeds import stream
 from likeness.statistics import Floats, Interval, mean_interval, picture_weights, resampled_means
 
-__all__ = ["LEAST", "TOO_ALIKE", "Choice", "Measured", "Rule", "breaking", "choose", "ranked"]
+__all__ = ["LEAST", "TOO_ALIKE", "Choice", "Measured", "Rule", "choose", "ranked"]
 
 WEIGHTINGS = 200  # other weights that are tried: the share in which the leader stays is told to about 3 points
 LEAST = 0.05  # of an axis, below which it counts as that: a 0 of four pictures is not to outweigh all else
@@ -118,8 +118,8 @@ def choose(
         rules: what each axis counts for; an axis of no rule is told and counts for nothing.
         least: the axis of harm that decides among equals, as "damage".
         seed: of the resampling.
-        by_means: hold limits against means, and not against the worse ends of intervals, which nobody passes whom few
-            prompts were drawn of: for telling variants apart of one that has passed.
+        by_means: hold limits against means, and not against the worse ends of intervals, which nobody passes of whom
+            few prompts were drawn: for a first look, and for telling variants apart of one that has passed.
         close: the share of resamples in which one that is chosen before the leader has to be as good, at least.
 
     Source: Breiman et al. 1984, Classification and Regression Trees, section 3.4.3, for the standard error.
@@ -175,17 +175,6 @@ def ranked(measured: Measured, rules: Sequence[Rule]) -> list[int]:
     score_C = _geometric(means, weights)
     order = sorted(range(len(measured.steps)), key=lambda place: (-score_C[place], place))
     return [measured.steps[place] for place in order]
-
-
-def breaking(measured: Measured, rules: Sequence[Rule]) -> set[int]:
-    """Steps that break a limit by their means, however sure that is."""
-    found = set[int]()
-    for rule in rules:
-        if rule.limit is not None and rule.axis in measured.values:
-            mean_C = _means(measured.values[rule.axis])
-            broken_C = mean_C > rule.limit if rule.kind == "harm" else mean_C < rule.limit
-            found |= {step for step, is_broken in zip(measured.steps, broken_C, strict=True) if is_broken}
-    return found
 
 
 def _seeds(measured: Measured) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from likeness.errors import EvaluationError
-from likeness.evaluation.choose import Choice, Measured, breaking, choose, ranked
+from likeness.evaluation.choose import Choice, Measured, choose, ranked
 from likeness.evaluation.instruments import Instruments, Real, SeenReal, measure_with
 from likeness.evaluation.known import Known
 from likeness.evaluation.measure import Drawn, Measure
@@ -140,14 +140,15 @@ def evaluate(
 
 
 def _first_look(desk: _Desk, candidates: Sequence[Candidate], shots: Sequence[Shot]) -> list[Candidate]:
-    """The candidates in the order in which they are worth the full set: the best first, but those last that break a
-    limit by what is seen. Few prompts have wide intervals, by whose worse ends nobody would pass."""
+    """The candidates in the order in which they are worth the full set: the best first, but those last that are
+    refused by what is seen."""
     for one in candidates:
         desk.look("first", one, shots)
     marks = [desk.marks["first", one.name] for one in candidates]
     measured, rules = measured_of([one.step for one in candidates], shots, marks), rules_of(desk.config)
-    order, broken = ranked(measured, rules), breaking(measured, rules)
-    return sorted(candidates, key=lambda one: (one.step in broken, order.index(one.step)))
+    order = ranked(measured, rules)
+    refused = choose(measured, rules, least="drift", seed=desk.seed, by_means=True).refused
+    return sorted(candidates, key=lambda one: (one.step in refused, order.index(one.step)))
 
 
 def _full_look(

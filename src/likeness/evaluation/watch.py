@@ -51,8 +51,8 @@ class Watch:
     def spent(self, checkpoints: Sequence[Candidate]) -> str:
         """Why training has nothing left to gain after these, or nothing where it has.
 
-        It never ends where no likeness could be told. Else it ends when the best, of those that may be published, by
-        the weighted mean of `choose`, is `patience` checkpoints old.
+        It never ends where no likeness could be told. Else it ends when the best by the weighted mean of `choose`, of
+        those whose means break no limit, is `patience` checkpoints old.
 
         Args:
             checkpoints: all of the run so far, from the earliest; those that were looked at before are not drawn again.
@@ -63,7 +63,7 @@ class Watch:
         steps = [one.step for one in checkpoints]
         measured = measured_of(steps, self.few, [self._marks[step] for step in steps])
         rules = rules_of(self.config)
-        choice = choose(measured, rules, least="drift", seed=self.seed)
+        choice = choose(measured, rules, least="drift", seed=self.seed, by_means=True)
         if TOLD[0] not in choice.axes[steps[-1]]:
             return ""
         best = next((step for step in ranked(measured, rules) if step not in choice.refused), steps[-1])
