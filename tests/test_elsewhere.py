@@ -234,6 +234,7 @@ def test_copies_of_training_pictures_are_looked_for():
     told = [one for one in found.pictures if one.who == "mira"]
     assert [one.values["memorisation"] for one in told] == [1, 1, 1, 0, 0, 0]
     assert [one.nearest for one in told[:3]] == [0, 1, 2]
+    assert ("base", "memorisation") not in {(one.who, one.axis) for one in found.scores}, "it has learnt none of them"
     assert numpy.isfinite([one.raws["memorisation"] for one in told]).all()
 
 

@@ -214,6 +214,15 @@ def test_compare_exits_with_0_where_it_is_better_or_hardly_differs(evaluated: Pa
     assert (told["worse"], told["better"], told["margin"]) == ([], [], 0.05)
 
 
+def test_compare_exits_with_2_where_of_no_likeness_there_are_prompts_enough_to_say(evaluated: Path, other: Workspace):
+    """Two that were hardly looked at are not told to be as good as each other."""
+    few = [one for one in read_records(other.pictures_jsonl, Judged) if one.shot.kind != "own" or one.shot.number < 3]
+    write_records(other.pictures_jsonl, [one for one in few if one.shot.kind in ("own", "bare")])
+    done = called("compare", evaluated, other.root)
+    assert done.exit_code == 2
+    assert "Whether any likeness is worse cannot be said at all." in " ".join(done.stdout.split())
+
+
 def test_the_margin_is_what_the_first_ones_recipe_says_unless_it_is_typed(evaluated: Path):
     recipe = evaluated / "likeness.toml"
     recipe.write_text(f"{RECIPE}[evaluate]\nmargin = 0.01\n")

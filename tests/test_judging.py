@@ -230,6 +230,42 @@ def test_items_are_the_checklist_or_else_what_was_told_least_surely():
     assert items_of(scores, FIRST, {}) == []
 
 
+def seen(root: Path, number: int, **told: object) -> Picture:
+    (root / "images").mkdir(exist_ok=True)
+    one = real(root, number, **({} if told.get("framing") == "face" else {"tail": "fox"}))
+    assert one.reading
+    return one.model_copy(update={"reading": one.reading.model_copy(update=told)})
+
+
+def test_a_real_picture_of_the_view_that_is_asked_for_stands_between_a_pair_where_there_is_one(tmp_path: Path):
+    views = ("front", "front", "front", "back", "profile left", "back", "front", "profile left")
+    some = [seen(tmp_path, number, view=view) for number, view in enumerate(views)]
+    asked = [("front", "back", "profile left")[number % 3] for number in range(12)]
+    pictures = {who: [drawn(tmp_path, who, "full", number, 0.0) for number in range(12)] for who in (FIRST, SECOND)}
+    for own in pictures.values():
+        for one, view in zip(own, asked, strict=True):
+            one.shot.asked["view"] = view
+    wanted = {one.picture: view for own in pictures.values() for one, view in zip(own, asked, strict=True)}
+    for seed in range(8):
+        key = plan_key(pictures[FIRST], pictures[SECOND], some, (), seed=seed)
+        between = {f"images/{one.path}": one.reading.view for one in some if one.reading}
+        assert all(between[one.real] == wanted[one.left.picture] for one in key.pairs)
+
+
+def test_no_trait_is_asked_for_that_such_a_crop_hides(tmp_path: Path):
+    """No real picture shows just this view as close up, but others that are as close."""
+    some = [seen(tmp_path, number, framing=("face", "full")[number % 2]) for number in range(6)]
+    pictures = {who: [drawn(tmp_path, who, "full", number, 0.0) for number in range(6)] for who in (FIRST, SECOND)}
+    for own in pictures.values():
+        for number, one in enumerate(own):
+            one.shot.asked.update(view="back", framing=("face", "full")[number % 2])
+    key = plan_key(pictures[FIRST], pictures[SECOND], some, [Item(name="tail", wanted="fox")], seed=1)
+    close = {one.picture for one in pictures[SECOND] if one.shot.asked["framing"] == "face"}
+    shown = {one.picture for one in key.ticks if one.who}
+    assert shown
+    assert not shown & close
+
+
 def test_nothing_seen_in_a_view_that_hides_a_trait_tells_nothing(tmp_path: Path):
     item = Item(name="tail", wanted="fox")
     (tmp_path / "images").mkdir()

@@ -90,7 +90,8 @@ def evaluate(  # noqa: PLR0913 - each is one thing to say of a file that nothing
 
 @app.command()
 def compare(first: Measured, second: Measured, margin: Margin = None, as_json: AsJson = False) -> None:
-    """Is the second worse than the first, on the same prompts and noise? Exit status 1 where it is."""
+    """Is the second worse than the first, on the same prompts and noise? Exit status 1 where it is, 2 where nobody can
+    say so of any likeness."""
     from likeness.cli.scorecards import comparison_table
     from likeness.pipeline.comparisons import compare_evaluations
 
@@ -98,3 +99,5 @@ def compare(first: Measured, second: Measured, margin: Margin = None, as_json: A
     tell(as_json, told, comparison_table(told))
     if told["worse"]:
         raise typer.Exit(1)
+    if not told["is_decided"]:
+        raise typer.Exit(2)

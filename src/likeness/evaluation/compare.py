@@ -10,8 +10,7 @@ from functools import cache
 import numpy
 
 from likeness.errors import EvaluationError
-from likeness.evaluation.scorecard import KINDS, LEAST_TOLD, Judged
-from likeness.evaluation.shots import NO_SEED
+from likeness.evaluation.scorecard import KINDS, LEAST_TOLD, Judged, paired
 from likeness.evaluation.significance import decidable, refuted, sign_flip_chances
 from likeness.records import Record
 from likeness.statistics import Floats, Interval, by_prompt, mean_interval, picture_weights, resampled_means
@@ -86,7 +85,7 @@ def compare(first: Sequence[Judged], second: Sequence[Judged], *, margin: float,
             "The two were measured by different instruments, and such scores are never compared. Measure both with the "
             "same reader: likeness evaluate"
         )
-    pairs = _paired(first, second)
+    pairs = paired(first, second)
     prompts = len({_prompt_of(one) for one, _ in pairs})
     if prompts < FEWEST:
         raise EvaluationError(
@@ -124,7 +123,7 @@ def compare(first: Sequence[Judged], second: Sequence[Judged], *, margin: float,
 
 def untold(first: Sequence[Judged], second: Sequence[Judged]) -> list[Untold]:
     """The axes that could not be told of some of the pictures that `compare` pairs."""
-    pairs, found = _paired(first, second), []
+    pairs, found = paired(first, second), []
     for axis in KINDS:
         asked, told = _asked_and_told(axis, pairs)
         gaps = [sum(axis not in one.values for one in some) for some in zip(*asked, strict=True)]
@@ -157,16 +156,6 @@ class _Compared:
         found = mean_interval(self.differences_PS, means_R)
         assert found, "only axes that some pictures tell are compared"
         return found
-
-
-def _paired(first: Sequence[Judged], second: Sequence[Judged]) -> list[Pair]:
-    """Pictures of the same prompt and noise, whatever the number of the prompt is in either evaluation."""
-
-    def key(one: Judged) -> tuple[str, str, int]:
-        return one.shot.kind, one.shot.prompt, one.shot.seed
-
-    others = {key(one): one for one in second if one.shot.seed != NO_SEED}
-    return [(one, others[key(one)]) for one in first if key(one) in others]
 
 
 def _prompt_of(one: Judged) -> tuple[bool, int]:

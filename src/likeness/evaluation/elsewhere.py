@@ -8,7 +8,7 @@ from likeness.evaluation.evaluate import BASE, Evaluation
 from likeness.evaluation.foreign import Generation
 from likeness.evaluation.instruments import Instruments, Real, measure_with
 from likeness.evaluation.languages import Language
-from likeness.evaluation.scorecard import judge, judged, score
+from likeness.evaluation.scorecard import judge, judge_base, judged, score
 from likeness.evaluation.shots import NO_SEED, Shot, is_called
 from likeness.images import Pixels
 from likeness.recipe import EvaluateConfig
@@ -81,7 +81,7 @@ def measure_pictures(
     scores, told = [], []
     for (_, who), one in drawn.items():
         if one.shots:
-            marks = judge(one, measure)
+            marks = judge(one, measure) if who != BASE else judge_base(one, measure)
             scores += score(who, None, "full", one, marks, measure, seed=seed)
             told += judged(who, "full", one, marks)
     return Evaluation(Choice(step=None, reason=MEASURED, axes={}), scores, told, measure.known, drawn)

@@ -8,7 +8,18 @@ from likeness.evaluation.choose import Choice, Measured, choose, ranked
 from likeness.evaluation.instruments import Instruments, Real, SeenReal, measure_with
 from likeness.evaluation.known import Known
 from likeness.evaluation.measure import Drawn, Measure
-from likeness.evaluation.scorecard import Judged, Marks, Round, Score, judge, judged, measured_of, rules_of, score
+from likeness.evaluation.scorecard import (
+    Judged,
+    Marks,
+    Round,
+    Score,
+    judge,
+    judge_base,
+    judged,
+    measured_of,
+    rules_of,
+    score,
+)
 from likeness.evaluation.shots import Shot, first_of
 from likeness.events import Event, Report, silent
 from likeness.recipe import EvaluateConfig
@@ -195,18 +206,13 @@ def _confirmed(
     return choice.model_copy(update={"step": fresh.step, "reason": reason, "refused": refused})
 
 
-def _of_the_base(marks: Marks) -> Marks:
-    """Without what nobody asks of the base: it has learnt none of the training pictures."""
-    return {axis: some for axis, some in marks.items() if axis != "memorisation"}
-
-
 def _told(desk: _Desk, candidates: Sequence[Candidate], choice: Choice) -> Evaluation:
     steps = {one.name: one.step for one in candidates}
     scores: list[Score] = []
     pictures: list[Judged] = []
     for (round, who), drawn in desk.drawn.items():
         measure = desk.measures[round]
-        marks = desk.marks[round, who] if who != BASE else _of_the_base(judge(drawn, replace(measure, copies=None)))
+        marks = desk.marks[round, who] if who != BASE else judge_base(drawn, measure)
         scores += score(who, steps.get(who), round, drawn, marks, measure, seed=desk.seed)
         pictures += judged(who, round, drawn, marks)
     return Evaluation(choice, scores, pictures, desk.measures["full"].known, desk.drawn)

@@ -10,8 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from likeness.evaluation.calibration import bin_of
 from likeness.evaluation.questions import Item, Key, Pair, Side, Tick
-from likeness.evaluation.scorecard import Judged, Score
-from likeness.evaluation.shots import CALLED, NO_SEED
+from likeness.evaluation.scorecard import Judged, Score, paired
+from likeness.evaluation.shots import CALLED
 from likeness.records import Picture, Reading
 from likeness.seeds import stream
 
@@ -61,8 +61,7 @@ def plan_key(
         items: what is looked at.
         seed: of the order, the sides, and what is picked.
     """
-    order = [real[place] for place in stream(seed, "judging", "real").permutation(len(real))]
-    controls, between = order[: len(order) // 2], order[len(order) // 2 :]
+    between, controls = _dealt(real, seed)
     pairs = _plan_pairs(first, second, between, seed)
     shown = {side.picture for one in pairs for side in (one.left, one.right)}
     ticks = _plan_ticks(items, second, [*between, *controls], controls, shown, seed)
@@ -78,6 +77,20 @@ def plan_key(
     )
 
 
+def _dealt(real: Sequence[Picture], seed: int) -> tuple[list[Picture], list[Picture]]:
+    """Real pictures to stand between pairs, one of each view before any second one, and those for the ticks."""
+    mixed = [real[place] for place in stream(seed, "judging", "real").permutation(len(real))]
+    so_far, turns = Counter[str | None](), list[int]()
+    for one in mixed:
+        view = one.reading.view if one.reading else None
+        turns.append(so_far[view])
+        so_far[view] += 1
+    order = [mixed[place] for place in sorted(range(len(mixed)), key=lambda place: turns[place])]
+    first_of_their_view = sum(turn == 0 for turn in turns)
+    count = min(max((len(order) + 1) // 2, first_of_their_view), max(len(order) - REAL, (len(order) + 1) // 2))
+    return order[:count], order[count:]
+
+
 def _ids(count: int, seed: int) -> list[str]:
     """Different names without a meaning or an order."""
     found: dict[str, None] = {}
@@ -89,7 +102,7 @@ def _ids(count: int, seed: int) -> list[str]:
 
 def _plan_pairs(first: Sequence[Judged], second: Sequence[Judged], real: Sequence[Picture], seed: int) -> list[Pair]:
     """The pairs, each prompt once and fresh ones first, each side as often the second's; some of them twice."""
-    both = _paired(first, second)
+    both = paired(_called(first), _called(second))
     mixed = [both[place] for place in stream(seed, "judging", "pairs").permutation(len(both))]
     by_prompt: dict[str, tuple[Judged, Judged]] = {}
     for pair in sorted(mixed, key=lambda pair: pair[1].round != "fresh"):
@@ -119,12 +132,6 @@ def _with_repeats(pairs: list[Pair], seed: int) -> list[Pair]:
 def _called(pictures: Sequence[Judged]) -> list[Judged]:
     """Pictures that are to show the character as it is, and were kept."""
     return [one for one in pictures if one.picture and one.shot.kind in CALLED]
-
-
-def _paired(first: Sequence[Judged], second: Sequence[Judged]) -> list[tuple[Judged, Judged]]:
-    """Those of one prompt and one noise; of pictures from elsewhere whose noise nobody knows there are none."""
-    theirs = {(one.shot.prompt, one.shot.seed): one for one in _called(first) if one.shot.seed != NO_SEED}
-    return [(theirs[place], one) for one in _called(second) if (place := (one.shot.prompt, one.shot.seed)) in theirs]
 
 
 def _side(one: Judged) -> Side:
@@ -168,17 +175,15 @@ def _plan_ticks(
 
 
 def _may_show(drawn: Judged, item: Item, real: Sequence[Picture]) -> bool:
-    """Whether a trait is to be seen on a picture, as it should be: real pictures of such a scene show it."""
+    """Whether a trait is to be seen on a picture, as it should be: real pictures of such a scene show it, or where
+    there is none, those of such a framing."""
     asked = drawn.shot.asked
     if asked.get(item.name, item.wanted) != item.wanted:
         return False
-    like = [
-        one.reading
-        for one in real
-        if one.reading
-        and ("view" not in asked or bin_of(one.reading.view) == bin_of(asked["view"]))
-        and ("framing" not in asked or one.reading.framing == asked["framing"])
-    ]
+    read = [one.reading for one in real if one.reading]
+    framed = [one for one in read if asked.get("framing", one.framing) == one.framing]
+    turned = [one for one in framed if "view" not in asked or bin_of(one.view) == bin_of(asked["view"])]
+    like = turned or framed
     return not like or any(tells(reading, item, real) for reading in like)
 
 

@@ -16,7 +16,7 @@ from likeness.evaluation.calibration import Mark
 from likeness.evaluation.choose import Measured, Rule
 from likeness.evaluation.details import Detail, details_of
 from likeness.evaluation.measure import Drawn, Measure
-from likeness.evaluation.shots import Shot
+from likeness.evaluation.shots import NO_SEED, Shot
 from likeness.recipe import EvaluateConfig
 from likeness.records import Record
 from likeness.statistics import (
@@ -29,7 +29,19 @@ from likeness.statistics import (
     without_effects,
 )
 
-__all__ = ["KINDS", "Judged", "Round", "Score", "judge", "judged", "measured_of", "rules_of", "score"]
+__all__ = [
+    "KINDS",
+    "Judged",
+    "Round",
+    "Score",
+    "judge",
+    "judge_base",
+    "judged",
+    "measured_of",
+    "paired",
+    "rules_of",
+    "score",
+]
 
 Round = Literal["first", "full", "fresh"]
 """Few prompts on all checkpoints; the full set on some; the full set on fresh prompts and noise."""
@@ -114,6 +126,11 @@ def judge(drawn: Drawn, measure: Measure) -> dict[str, list[Mark | None]]:
     return {name: axis(drawn, measure) for name, axis in AXES.items()}
 
 
+def judge_base(drawn: Drawn, measure: Measure) -> dict[str, list[Mark | None]]:
+    """The marks of the base; it has learnt none of the training pictures, and nobody asks whether it copies them."""
+    return {name: axis(drawn, measure) for name, axis in AXES.items() if name != "memorisation"}
+
+
 def judged(who: str, round: Round, drawn: Drawn, marks: Marks) -> list[Judged]:
     """The same, by picture."""
     found = []
@@ -140,6 +157,17 @@ def judged(who: str, round: Round, drawn: Drawn, marks: Marks) -> list[Judged]:
 def _short(value: float) -> float:
     """Five decimals, as embeddings are kept with."""
     return round(float(value), 5)
+
+
+def paired(first: Sequence[Judged], second: Sequence[Judged]) -> list[tuple[Judged, Judged]]:
+    """Pictures of the same prompt and noise, whatever the number of the prompt is in either evaluation; of pictures
+    whose noise nobody knows there are none."""
+
+    def key(one: Judged) -> tuple[str, str, int]:
+        return one.shot.kind, one.shot.prompt, one.shot.seed
+
+    others = {key(one): one for one in second if one.shot.seed != NO_SEED}
+    return [(one, others[key(one)]) for one in first if key(one) in others]
 
 
 def score(

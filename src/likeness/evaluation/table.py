@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 from likeness.evaluation.axes import AXES
 from likeness.evaluation.details import Detail
-from likeness.evaluation.evaluate import BASE
 from likeness.evaluation.scorecard import KINDS, Round, Score
 
 __all__ = ["Part", "Row", "groups_of", "short"]
 
 GROUPS: Mapping[str, tuple[str, str]] = {
-    "likeness": ("Likeness", "1: as alike as real pictures of the character are to each other. 0: strangers."),
+    "likeness": (
+        "Likeness",
+        "1: as alike as real pictures of the character are to each other. 0: what the base draws without.",
+    ),
     "freedom": ("Freedom", "1: as the base itself does. Above 1: more than the base."),
     "harm": ("Harm", "The less the better; 0 is none."),
     "told": ("Told beside", "Counts for nothing in the choice."),
@@ -53,8 +55,7 @@ def groups_of(
         for axis in AXES:
             some = [told.get((who, round, axis)) for who, round in columns]
             if KINDS.get(axis, "told") == kind and any(some):
-                shown = [None if axis == "memorisation" and one and one.who == BASE else one for one in some]
-                rows.append(Row(axis, _limit(axis, limits), shown, _parts(shown)))
+                rows.append(Row(axis, _limit(axis, limits), some, _parts(some)))
         if rows:
             yield title, scale, rows
 

@@ -8,7 +8,7 @@ from likeness.errors import EvaluationError
 from likeness.evaluation.compare import Difference, Untold, compare, untold
 from likeness.evaluation.elsewhere import candidate_name
 from likeness.evaluation.evaluate import BASE
-from likeness.evaluation.scorecard import Judged
+from likeness.evaluation.scorecard import KINDS, Judged
 from likeness.messages import listed
 from likeness.pipeline.scores import Measured, Verdict, read_verdict
 from likeness.recipe import EvaluateConfig, load_recipe
@@ -51,6 +51,7 @@ def compare_evaluations(first: str, second: str, *, margin: float | None = None)
         "worse": [one.axis for one in differences if one.is_worse],
         "better": [one.axis for one in differences if one.is_better],
         "too_few_prompts": [one.axis for one in differences if not one.is_decidable],
+        "is_decided": any(one.is_decidable and KINDS[one.axis] == "likeness" for one in differences),
         "untold": [one.model_dump() for one in gaps],
         "told": " ".join(_sentences(told_other, differences, gaps, width)),
     }
@@ -69,6 +70,8 @@ def _sentences(second: str, differences: Sequence[Difference], gaps: Sequence[Un
     yield f"Differences up to {margin:g}, and those that may be chance, do not count."
     if few:
         yield f"Too few prompts to say (see evaluate.count): {few}."
+    if not any(one.is_decidable and KINDS[one.axis] == "likeness" for one in differences):
+        yield "Whether any likeness is worse cannot be said at all."
     if gaps:
         some = [
             f"{one.axis} {one.first} and {one.second} of {one.asked}" + ("" if one.is_compared else " (not compared)")
