@@ -360,6 +360,8 @@ def test_what_a_section_of_set_lacks_is_a_slip_of_set(file: Path):
 def test_a_field_without_its_section_is_told_its_address(file: Path):
     file.write_text(LEAST)
     assert slips_of(file, "rank=3") == ["--set rank: no such field; did you mean train.rank?"]
+    (slip,) = slips_of(file, "count=3")
+    assert slip == "--set count: no such field; did you mean curate.count or evaluate.count or sample.count?"
 
 
 def test_a_value_is_no_section(file: Path):

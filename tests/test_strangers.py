@@ -1,6 +1,7 @@
 """LoRAs and pictures by anyone, measured from the command line: their names, and what is taken for a picture."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from likeness.cli import app
 from likeness.diffusion.family import DiffusionModel
+from likeness.errors import LikenessError
 from likeness.evaluation.scorecard import Judged
 from likeness.images import Pixels, open_pixels, save_png
 from likeness.records import Picture, read_records
@@ -51,6 +53,16 @@ def test_a_lora_called_base_is_measured_beside_the_base(lora: Path, references: 
         by_who.setdefault(one.who, []).append(open_pixels(workspace.root / one.picture))
     assert set(by_who) == {"base", "base (LoRA)"}
     assert all((one != other).any() for one, other in zip(*by_who.values(), strict=True))
+
+
+def test_what_cannot_be_measured_so_says_what_can(lora: Path, references: Path, folder: Path, tmp_path: Path):
+    picture = references / "0.png"
+    for words, told in (
+        (["evaluate", picture, "--references", references], f"Measure those of a folder: --pictures {references}"),
+        (["evaluate", measured(lora, references, folder, tmp_path / "scores").root], "nothing to draw with"),
+    ):
+        with pytest.raises(LikenessError, match=re.escape(told)):
+            CliRunner().invoke(app, [*map(str, words)], catch_exceptions=False)
 
 
 def test_only_pictures_are_taken_for_such_and_records_name_them_by_relative_paths(

@@ -100,8 +100,11 @@ def _suggestion(model: type[BaseModel], place: Sequence[str | int]) -> str:
     """What may have been meant by a field that is not there: a sibling, or the same name in another section."""
     siblings, name = _fields(model, place[:-1]), str(place[-1])
     elsewhere = [address for address in _addresses(model) if address.rpartition(".")[2] == name]
-    close = elsewhere or difflib.get_close_matches(name, siblings, n=1)
-    return f"did you mean {close[0]}?" if close else f"use one of {', '.join(siblings)}"
+    outermost = min((address.count(".") for address in elsewhere), default=0)
+    close = [address for address in elsewhere if address.count(".") == outermost] or difflib.get_close_matches(
+        name, siblings, n=1
+    )
+    return f"did you mean {' or '.join(close)}?" if close else f"use one of {', '.join(siblings)}"
 
 
 def _fields(model: type[BaseModel], place: Sequence[str | int]) -> dict[str, Any]:

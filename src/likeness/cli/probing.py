@@ -1,6 +1,6 @@
 """`likeness strength` and `blocks`: at which weight a LoRA is used best, and what each of its blocks is for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,8 +25,12 @@ HERE = Path()
 SHOWN = ("identity", "freedom", "variety", "leak", "drift", "artefacts", "memorisation")
 """Axes in a table; --json has them all."""
 
-SCALE = "Identity: 1 is as alike as real pictures are to each other. Freedom, variety: 1 is as the base."
-ECONOMY, REST = "Economy: of the likeness, what the trigger brings.", "The rest is harm."
+SCALES = {
+    "identity": "1 is as alike as real pictures are to each other",
+    "freedom": "1 is as the base",
+    "variety": "likewise",
+    "economy": "of the likeness, what the trigger brings",
+}
 
 Weights = Annotated[
     str, typer.Option(metavar="NUMBERS", help="Weights to try, as in 0.6,0.8,1.", show_default="0.4 to 1.4 by 0.2")
@@ -84,7 +88,7 @@ def strength_table(found: "Strength", files: Mapping[str, str]) -> "RenderableTy
     for one in found.weights:
         add_row(table, f"{one.weight:g}", *(_cell(one.axes.get(axis)) for axis in shown))
     refused = [Text(f"Not at {one.weight:g}: {one.refused}.") for one in found.weights if one.refused]
-    return Group(Text(words), table, *refused, Text(f"{SCALE} {ECONOMY} {REST}"), *_places(files))
+    return Group(Text(words), table, *refused, Text(_scales(shown)), *_places(files))
 
 
 def blocks_table(found: "Blocks", files: Mapping[str, str], asked: Path | None) -> "RenderableType":
@@ -111,7 +115,7 @@ def blocks_table(found: "Blocks", files: Mapping[str, str], asked: Path | None) 
             add_row(table, heading)
         for name, layers, differences in told:
             add_row(table, f"  {name}", layers, *_differences(differences, shown))
-    lines = ["Below the whole LoRA stand differences to it.", f"{SCALE} {REST}"]
+    lines = ["Below the whole LoRA stand differences to it.", _scales(shown)]
     parts = [Text(f"{found.lora}: {found.told}"), table, *map(Text, lines), *_places(files)]
     if asked:
         told = f"written: {files['file']}" if files["file"] else f"{asked} was not written: no block is to be left out."
@@ -129,6 +133,12 @@ def _places(files: Mapping[str, str]) -> "list[RenderableType]":
 def _differences(some: "tuple[Difference, ...]", shown: list[str]) -> list[str]:
     by_axis = {one.axis: one.difference for one in some}
     return [_cell(by_axis.get(axis), sign="+") for axis in shown]
+
+
+def _scales(shown: Sequence[str]) -> str:
+    """What the figures of a table mean, of those axes that are in it."""
+    told = [f"{axis.capitalize()}: {words}." for axis, words in SCALES.items() if axis in shown]
+    return " ".join([*told, "The rest is harm."])
 
 
 def _cell(interval: "Interval | None", sign: str = "") -> str:

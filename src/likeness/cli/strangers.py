@@ -89,10 +89,13 @@ def measured(stranger: Stranger, settings: Sequence[str] | None, report: Report)
         RecipeError: where it is not said what to measure against, or what calls the character.
         CheckpointError: where the LoRA cannot be read.
     """
+    from likeness.images import SUFFIXES
     from likeness.pipeline.foreign import evaluate_file, evaluate_pictures, trigger_in
 
     lora, what = stranger.target, stranger.pictures or stranger.target
     assert what is not None
+    if lora is not None and lora.suffix.lower() in SUFFIXES:
+        raise RecipeError(f"{lora} is a picture. Measure those of a folder: --pictures {lora.parent}")
     if lora is not None and stranger.pictures is not None:
         raise RecipeError(f"{lora} and --pictures are two things to measure. Leave out one of them.")
     if stranger.references is None:

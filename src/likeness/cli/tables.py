@@ -168,7 +168,9 @@ def fault_words(fault: str) -> str:
 
 
 def setting_words(value: Any) -> str:
-    """A value of the recipe as it is written there, or nearly so."""
+    """A value of the recipe as it is written there, or nearly so; of a long list the first one."""
+    if isinstance(value, list) and len(value) > SHOWN:
+        return f"{len(value)}, as {value[0]!r}"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -319,13 +319,15 @@ def _words(bench: _Bench, found: Sequence[BlockTold], tests: _Tests, prune: Sequ
 
 
 def _homes(found: Sequence[BlockTold], tests: _Tests) -> Iterator[str]:
-    """In which blocks identity and each kind of harm live: without them there is less of it. Where that is sure of one
-    block alone, and not of all taken together, harm may live there."""
+    """In which blocks identity and each kind of harm live: without them there is surely less of it."""
     for axis in ("identity", *HARM):
-        losses = {one.block: told for one in found if (told := _by_axis(one.without).get(axis)) and told.high < 0}
-        sure = [block for block in losses if axis == "identity" or (block, axis) in tests.sure]
-        for verb, some in (("lives", sure), ("may live", losses.keys() - sure)):
-            most = sorted(some, key=lambda block, losses=losses: losses[block].mean)
-            if most:
-                less = listed([f"{-losses[block].mean:.2f}" for block in most], len(most))
-                yield f"{axis.capitalize()} {verb} in {listed(most, len(most))} ({less} less without it)."
+        losses = {
+            one.block: told.mean
+            for one in found
+            if (told := _by_axis(one.without).get(axis)) and told.high < 0
+            if axis == "identity" or (one.block, axis) in tests.sure
+        }
+        if losses:
+            most = sorted(losses, key=lambda block: losses[block])
+            less = listed([f"{-losses[block]:.2f}" for block in most], len(most))
+            yield f"{axis.capitalize()} lives in {listed(most, len(most))} ({less} less without it)."

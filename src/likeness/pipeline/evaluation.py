@@ -154,6 +154,11 @@ def candidates_of(workspace: Workspace) -> dict[str, Path]:
     )
     files = {path.stem: path for path in run.checkpoints} if run else {}
     if not files:
+        if workspace.choice_json.exists() and not workspace.captions_jsonl.exists():
+            raise WorkspaceError(
+                f"{workspace.root} holds the scores of a LoRA's file, or of pictures, and nothing to draw with. "
+                "Measure the file anew: likeness evaluate FILE --references FOLDER"
+            )
         raise WorkspaceError(
             f"{workspace.root} has no LoRA to measure yet. Train one first: likeness train {workspace.root}"
         )
