@@ -114,6 +114,7 @@ def main() -> None:
     parser.add_argument("numbers", nargs="*", type=int, default=NUMBERS)
     parser.add_argument("--planted", type=Path, default=Path("planted"))
     parser.add_argument("--to", type=Path, default=RESULTS)
+    parser.add_argument("--parts", nargs="+", choices=[*PARTS], default=[*PARTS], help="beside the cards")
     parser.add_argument("--table", action="store_true")
     chosen = parser.parse_args()
     if chosen.table:
@@ -130,8 +131,8 @@ def main() -> None:
                 print(number, one.name, sorted(_found(found[one.name])), flush=True)
         if not bench.file_of(number, PLANTED[0]):
             continue
-        for part, measured in PARTS.items():
-            if part not in found and (told := measured(bench, number)) is not None:
+        for part in chosen.parts:
+            if part not in found and (told := PARTS[part](bench, number)) is not None:
                 found[part] = told
                 _keep(path, found)
                 print(number, part, flush=True)
