@@ -45,7 +45,7 @@ def outcome(run: int, seeds: int, close: float) -> tuple[float, float]:
     best = float(worth[truth["copies"] < 0.2].max())
     steps = tuple(range(CHECKPOINTS))
     values = {axis: _measured(means, seeds, rng) for axis, means in truth.items()}
-    found = choose(Measured(steps, ("own",) * PROMPTS, values), RULES, least="damage", seed=1, close=close)
+    found = choose(Measured(steps, (("own",),) * PROMPTS, values), RULES, least="damage", seed=1, close=close)
     assert found.step is not None, found.reason
     assert found.leader is not None
     return best - float(worth[found.step]), float(truth["damage"][found.leader] - truth["damage"][found.step])

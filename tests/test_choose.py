@@ -37,7 +37,7 @@ def measured(
         return numpy.asarray(means)[:, None, None] + noise * (axis in noisy) * apart
 
     values = {axis: about(axis, means) for axis, means in truth.items()}
-    return Measured(tuple(100 * (place + 1) for place in range(count)), ("own",) * PROMPTS, values)
+    return Measured(tuple(100 * (place + 1) for place in range(count)), (("own",),) * PROMPTS, values)
 
 
 def chosen(truth: Mapping[str, Sequence[float]], rules: Sequence[Rule] = RULES, **options: Any) -> Choice:
@@ -90,7 +90,9 @@ def test_what_is_more_alike_than_real_pictures_has_to_be_looked_at_for_copies(ax
 def test_by_means_few_prompts_refuse_nobody_for_being_few():
     """A rate of 0 in few prompts may be more than any limit, by its interval."""
     truth = with_rest([0.9, 0.2])
-    few = replace(measured(truth), strata=("own",) * 3, values={a: v[:, :3] for a, v in measured(truth).values.items()})
+    few = replace(
+        measured(truth), levels=(("own",),) * 3, values={a: v[:, :3] for a, v in measured(truth).values.items()}
+    )
     rules = (*RULES[:2], Rule("copies", "harm", limit=0.2, is_rate=True), RULES[3])
     surely = choose(few, rules, least="damage", seed=1)
     assert surely.step is None
@@ -98,6 +100,18 @@ def test_by_means_few_prompts_refuse_nobody_for_being_few():
     found = choose(few, rules, least="damage", seed=1, by_means=True)
     assert (found.step, list(found.refused)) == (100, [200])
     assert found.axes[100]["copies"].high > 0.2, "what is told is the interval"
+
+
+def test_one_picture_that_could_not_be_read_holds_nobody_back_in_a_first_look():
+    """Of an axis without a limit, that is; what a limit is held against has to be told."""
+    plain = measured(with_rest([0.5, 0.9]))
+    for axis, refused in (("adherence", []), ("copies", [200])):
+        values = plain.values[axis].copy()
+        values[1] = numpy.nan
+        some = replace(plain, values={**plain.values, axis: values})
+        found = choose(some, RULES, least="damage", seed=1, by_means=True)
+        assert list(found.refused) == refused
+        assert found.step == (100 if refused else 200)
 
 
 def test_of_equals_the_earliest_is_chosen():
@@ -116,7 +130,7 @@ def test_a_gate_goes_by_the_worse_end_of_the_interval():
     sure, unsure = measured(with_rest([0.9, 0.9], copies=[0.17, 0.17])), numpy.random.default_rng(0)
     copies = sure.values["copies"].copy()
     copies[1] = unsure.permutation(numpy.repeat([0.0, 1.0], [40, 8])).reshape(PROMPTS, SEEDS)
-    found = choose(Measured(sure.steps, sure.strata, {**sure.values, "copies": copies}), RULES, least="damage", seed=1)
+    found = choose(Measured(sure.steps, sure.levels, {**sure.values, "copies": copies}), RULES, least="damage", seed=1)
     assert copies[1].mean() < 0.17
     assert list(found.refused) == [200]
 
@@ -148,7 +162,7 @@ def test_what_was_not_asked_for_or_not_seen_is_no_zero():
     identity = plain.values["identity"].copy()
     identity[:, ::2] = numpy.nan
     found = choose(
-        Measured(plain.steps, plain.strata, {**plain.values, "identity": identity}), RULES, least="damage", seed=1
+        Measured(plain.steps, plain.levels, {**plain.values, "identity": identity}), RULES, least="damage", seed=1
     )
     assert found.axes[100]["identity"].mean == pytest.approx(0.8)
     assert found.axes[100]["identity"].samples == PROMPTS * SEEDS // 2
@@ -158,7 +172,7 @@ def test_an_axis_that_nothing_can_be_told_of_abstains():
     plain = measured(with_rest([0.8, 0.6]))
     blind = numpy.full((2, PROMPTS, SEEDS), numpy.nan)
     found = choose(
-        Measured(plain.steps, plain.strata, {**plain.values, "adherence": blind}), RULES, least="damage", seed=1
+        Measured(plain.steps, plain.levels, {**plain.values, "adherence": blind}), RULES, least="damage", seed=1
     )
     assert found.step == 100
     assert "adherence" not in found.axes[100]
@@ -169,7 +183,7 @@ def test_one_of_which_nothing_could_be_told_is_refused_and_opens_no_gate_for_oth
     plain = measured(with_rest([0.8, 0.9, 0.2], copies=[0.0, 0.5, 0.0]))
     values = plain.values[axis].copy()
     values[0] = numpy.nan
-    found = choose(Measured(plain.steps, plain.strata, {**plain.values, axis: values}), RULES, least="damage", seed=1)
+    found = choose(Measured(plain.steps, plain.levels, {**plain.values, axis: values}), RULES, least="damage", seed=1)
     assert found.step is None
     assert found.refused[100] == f"nothing could be told of its {axis}"
     assert "copies" in found.refused[200]
@@ -186,7 +200,7 @@ def test_where_nothing_good_could_be_told_of_any_none_is_chosen():
 def test_one_more_checkpoint_changes_no_figure_of_the_others():
     truth = with_rest([0.5, 0.8, 0.9])
     three = measured(truth, noise=1)
-    two = Measured(three.steps[:2], three.strata, {axis: values[:2] for axis, values in three.values.items()})
+    two = Measured(three.steps[:2], three.levels, {axis: values[:2] for axis, values in three.values.items()})
     found = [choose(some, RULES, least="damage", seed=1) for some in (two, three)]
     assert found[0].axes == {step: found[1].axes[step] for step in three.steps[:2]}
 

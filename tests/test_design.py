@@ -37,6 +37,15 @@ def test_each_value_comes_about_equally_often_also_in_the_first_dozen(seed: int)
             assert max(counts.values()) - min(counts.values()) <= 2, axis
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_to_come_evenly_comes_as_often_as_each_other_and_all_pairs_are_still_there(seed: int):
+    rows = pairwise(AXES, 24, seed=seed, evenly=("view", "framing"))
+    for some in (rows[:12], rows):
+        for axis in ("view", "framing"):
+            assert set(Counter(row[axis] for row in some).values()) == {len(some) // len(AXES[axis])}
+    assert pairs(rows).keys() == {pair for one, other in combinations(AXES.values(), 2) for pair in product(one, other)}
+
+
 def test_what_cannot_be_seen_is_not_asked_for_and_all_else_is():
     def is_possible(row: Row) -> bool:
         return row["view"] != "back" or (row["expression"] == "neutral" and row["framing"] != "face")

@@ -98,10 +98,26 @@ def test_that_views_differ_makes_a_mean_no_less_sure_where_each_is_asked_for_as_
     found = scored(shots, some, measure).value
     assert found is not None
     assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))
-    assert measured_of((1,), shots, [{"leak": some}]).fitted == {"leak": 1}
+    assert measured_of((1,), shots, [{"leak": some}]).levels == tuple(("own", view, "") for view in views)
     rated = scored(shots, some, measure, axis="memorisation").value
     assert rated is not None
     assert rated.low < 0.4, "shares are counted"
+    yours = [one.model_copy(update={"kind": "yours"}) for one in shots]
+    for unplanned in (
+        scored(yours, some, measure),
+        score("x", 1, "full", drawn(shots), {"leak": some}, measure, seed=1, is_planned=False)[0],
+    ):
+        assert unplanned.value is not None
+        assert unplanned.value.low < 0.4, "nobody sees to it that there are as many of each"
+
+
+def test_what_the_instrument_says_of_a_copy_is_no_rate(measure: Measure):
+    copies: list[Mark | None] = [Mark(0.0, -0.2 - place / 10000) for place in range(24)]
+    found = scored(SHOTS, copies, measure, axis="memorisation")
+    assert found.value is not None
+    assert found.raw is not None
+    assert found.value.high > 0.2, "in 12 prompts without a copy there may still be some"
+    assert found.raw.low == pytest.approx(found.raw.mean, abs=0.001)
 
 
 def test_what_counts_things_is_not_sure_where_all_of_them_are_right(measure: Measure):
@@ -111,7 +127,7 @@ def test_what_counts_things_is_not_sure_where_all_of_them_are_right(measure: Mea
     assert found.raw is not None
     assert (found.value.low, found.value.high) == pytest.approx((1 - 1.96 * 0.5 / 12, 1 + 1.96 * 0.5 / 12), abs=1e-4)
     assert found.raw.low == pytest.approx(1 - 1.96 * 0.25 / 12, abs=1e-4)
-    assert measured_of((1,), SHOTS, [{"body": counted}]).grains == {"body": 0.5}
+    assert measured_of((1,), SHOTS, [{"body": counted}]).grains == {"body": [0.5]}
 
 
 def test_where_less_than_half_could_be_told_there_is_no_value_and_what_is_missing_is_counted(measure: Measure):

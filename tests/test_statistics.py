@@ -105,7 +105,7 @@ def test_intervals_of_few_prompts_hold_the_truth_nineteen_times_in_twenty_too(pr
     weights = [picture_weights([""] * prompts, seeds, seed=seed, repeats=1000) for seed in range(8)]
     for repeat in range(800):
         values_PS = 0.06 * rng.normal(size=(prompts, 1)) + 0.08 * rng.normal(size=(prompts, seeds))
-        found = mean_interval(values_PS, resampled_means(values_PS[None], weights[repeat % 8])[:, 0])
+        found = mean_interval(values_PS, weights[repeat % 8])
         assert found
         held += found.low <= 0 <= found.high
     assert 0.92 <= held / 800 <= 0.98
@@ -117,7 +117,7 @@ def test_a_rates_upper_end_lies_below_the_truth_in_one_of_forty(rate: float, pro
     rng, below = numpy.random.default_rng(prompts), 0
     for _ in range(400):
         values_PS = (rng.random((prompts, 2)) < rate).astype(float)
-        found = mean_interval(values_PS, numpy.zeros(1), is_rate=True)
+        found = mean_interval(values_PS, numpy.ones((1, prompts, 2)), is_rate=True)
         assert found
         below += found.high < rate
     assert below / 400 <= 0.04
@@ -129,7 +129,7 @@ def test_that_all_of_few_pictures_are_right_does_not_say_that_none_is_ever_wrong
     rng, held, weights = numpy.random.default_rng(prompts), 0, picture_weights([""] * prompts, 1, seed=0, repeats=400)
     for _ in range(400):
         values_PS = numpy.where(rng.random((prompts, 1)) < right, 1.0, 2 / 3)
-        found = mean_interval(values_PS, resampled_means(values_PS[None], weights)[:, 0], grain=1 / 3)
+        found = mean_interval(values_PS, weights, grain=1 / 3)
         assert found
         held += found.low <= right + (1 - right) * 2 / 3 <= found.high
     assert held / 400 >= 0.92
@@ -148,7 +148,7 @@ def test_what_is_asked_for_equally_often_makes_a_mean_no_less_sure():
         left_PS, fitted = without_effects(values_PS, LEVELS)
         assert fitted == 3
         assert left_PS.mean() == pytest.approx(values_PS.mean())
-        found = mean_interval(left_PS, resampled_means(left_PS[None], weights)[:, 0], fitted=fitted)
+        found = mean_interval(values_PS, weights, levels=LEVELS)
         assert found
         held += found.low <= 0 <= found.high
         widths.append(found.high - found.low)
@@ -158,7 +158,7 @@ def test_what_is_asked_for_equally_often_makes_a_mean_no_less_sure():
 
 def test_nothing_is_explained_where_there_is_too_little_to_tell_it_by():
     values_PS = numpy.arange(24.0).reshape(24, 1)
-    some_PS = numpy.where(numpy.arange(24)[:, None] % 4 == 0, values_PS, numpy.nan)
+    some_PS = numpy.where(numpy.arange(24)[:, None] % 8 == 0, values_PS, numpy.nan)
     for one_PS, levels in ((values_PS, [("", "")] * 24), (some_PS, LEVELS), (numpy.full((24, 1), numpy.nan), LEVELS)):
         left_PS, fitted = without_effects(one_PS, levels)
         numpy.testing.assert_array_equal(left_PS, one_PS)
@@ -166,10 +166,29 @@ def test_nothing_is_explained_where_there_is_too_little_to_tell_it_by():
 
 
 def test_of_nothing_there_is_no_interval_and_of_one_prompt_one_of_no_width():
-    assert mean_interval(numpy.full((3, 2), numpy.nan), numpy.full(5, numpy.nan)) is None
-    one = mean_interval(numpy.array([[0.4], [numpy.nan]]), numpy.full(5, 0.4))
+    assert mean_interval(numpy.full((3, 2), numpy.nan), picture_weights([""] * 3, 2, seed=0)) is None
+    one = mean_interval(numpy.array([[0.4], [numpy.nan]]), picture_weights(["own", "bare"], 1, seed=0))
     assert one
     assert (one.mean, one.low, one.high, one.samples) == (0.4, 0.4, 0.4, 1)
+
+
+def test_of_many_things_as_many_are_explained_as_there_are_prompts_for():
+    """Of eight prompts three differences can be told: those of four kinds, and not those of views beside them."""
+    kinds = [(kind, str(place)) for kind in "abcd" for place in range(2)]
+    _, fitted = without_effects(numpy.arange(8.0).reshape(8, 1), kinds)
+    assert fitted == 3
+
+
+@pytest.mark.parametrize("kinds", [2, 3])
+def test_that_prompts_are_of_several_kinds_makes_intervals_no_narrower_than_they_are_sure(kinds: int):
+    rng, held, strata = numpy.random.default_rng(kinds), 0, [str(place % kinds) for place in range(2 * kinds)]
+    weights = picture_weights(strata, 1, seed=0, repeats=400)
+    for _ in range(600):
+        values_PS = rng.normal(size=(2 * kinds, 1))
+        found = mean_interval(values_PS, weights, levels=[(stratum,) for stratum in strata])
+        assert found
+        held += found.low <= 0 <= found.high
+    assert held / 600 >= 0.91
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 4])

@@ -163,24 +163,27 @@ def without_effects(values_PS: Floats, levels: Sequence[Sequence[str]]) -> tuple
     """Values less what the design explains of them, with the same mean; and how many differences that took to tell.
 
     Where each view is asked for as often as any other, that profiles come out worse than fronts makes the mean no less
-    sure: every set of prompts has as many of both. What it explains is told by least squares, and nothing is where
-    there are less than two prompts for each difference.
+    sure: every set of prompts has as many of both. What it explains is told by least squares, of as many things as
+    there are two prompts for each difference.
 
     Args:
         values_PS: of pictures, by prompt and seed; NaN where there is none.
-        levels: of each prompt, what it is of each thing that is balanced ("front", "upper body").
+        levels: of each prompt, what it is of each thing that is balanced ("own", "front", "upper body"), the most
+            telling first.
 
     Source: Montgomery 2017, Design and Analysis of Experiments, chapter 4, for blocks.
     """
     there_PS = numpy.isfinite(values_PS)
     prompt_N, _ = numpy.nonzero(there_PS)
-    told = [levels[prompt] for prompt in dict.fromkeys(prompt_N.tolist())]
-    kinds = [(place, level) for place, some in enumerate(zip(*told, strict=True)) for level in dict.fromkeys(some)]
-    columns_NK = numpy.array(
-        [[1.0, *(levels[prompt][place] == level for place, level in kinds)] for prompt in prompt_N.tolist()]
-    )
-    differences = int(numpy.linalg.matrix_rank(columns_NK)) - 1 if told else 0
-    if differences < 1 or len(told) < 2 * (differences + 1):
+    prompts = list(dict.fromkeys(prompt_N.tolist()))
+    kinds: list[tuple[int, str]] = []
+    for thing in range(len(levels[0]) if levels else 0):
+        more = [*kinds, *((thing, level) for level in dict.fromkeys(levels[prompt][thing] for prompt in prompts))]
+        if 2 * numpy.linalg.matrix_rank(_columns(prompts, levels, more)) <= len(prompts):
+            kinds = more
+    columns_NK = _columns(prompt_N.tolist(), levels, kinds)
+    differences = int(numpy.linalg.matrix_rank(columns_NK)) - 1 if kinds else 0
+    if differences < 1:
         return values_PS, 0
     values_N = values_PS[there_PS]
     told_N = columns_NK @ numpy.linalg.lstsq(columns_NK, values_N, rcond=None)[0]
@@ -189,23 +192,33 @@ def without_effects(values_PS: Floats, levels: Sequence[Sequence[str]]) -> tuple
     return left_PS, differences
 
 
+def _columns(prompts: Sequence[int], levels: Sequence[Sequence[str]], kinds: Sequence[tuple[int, str]]) -> Floats:
+    """Of each prompt a 1, and whether it is of each of these kinds."""
+    return numpy.array([[1.0, *(levels[prompt][thing] == level for thing, level in kinds)] for prompt in prompts])
+
+
 def mean_interval(
-    values_PS: Floats, means_R: Floats, *, is_rate: bool = False, grain: float = 0.0, fitted: int = 0
+    values_PS: Floats,
+    weights_RPS: Floats,
+    *,
+    is_rate: bool = False,
+    grain: float = 0.0,
+    levels: Sequence[Sequence[str]] = (),
 ) -> Interval | None:
     """The mean of what is there and its 95% interval, by prompts; None where nothing is there.
 
     Percentiles of resampled means are too narrow where prompts are few: they are widened as Student's t is wider than
     the normal distribution, by 8% for 24 prompts and by 87% for 4. One prompt tells no interval: it has one of width
     0. Where values are counts of things that are right, 16 pictures may all be right though one in 20 is not: one such
-    thing in one of them is added to the standard error, in squares. For a rate the interval is Wilson's, and a
-    prompt counts as one sample: pictures of one prompt are alike.
+    thing in one of them is added to the standard error, in squares. For a rate the interval is Wilson's, and a prompt
+    counts as one sample: pictures of one prompt are alike.
 
     Args:
         values_PS: of pictures, by prompt and seed; NaN where there is none.
-        means_R: the same, resampled, as `resampled_means` tells them.
+        weights_RPS: how often each is drawn in each resample, as `picture_weights` tells.
         is_rate: whether each value is 0 or 1.
         grain: what one thing more that is right changes of a value; 0 where values are no counts.
-        fitted: how many differences between prompts were told from these values, as by `without_effects`.
+        levels: of each prompt, what all sets of prompts have as much of, as for `without_effects`.
 
     Source: Hesterberg 2015, What Teachers Should Know About the Bootstrap, section 5.3,
     https://doi.org/10.1080/00031305.2015.1089789, for the widening. What the grain adds is ours: without it, intervals
@@ -219,6 +232,8 @@ def mean_interval(
     if is_rate:
         low, high = wilson(mean * prompts, prompts)
     else:
+        left_PS, fitted = without_effects(values_PS, levels)
+        means_R = resampled_means(left_PS[None], weights_RPS)[:, 0]
         ends = (numpy.nanquantile(means_R, (0.025, 0.975)) - mean) * _widening(prompts, fitted)
         low, high = mean + numpy.array((-1, 1)) * numpy.hypot(ends, NORMAL_END * grain / prompts)
     return Interval(mean=mean, low=float(low), high=float(high), samples=samples)

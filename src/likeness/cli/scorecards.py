@@ -23,6 +23,7 @@ from likeness.workspace import Workspace
 __all__ = ["answer_of", "comparison_table", "scorecard_table"]
 
 SCALE = "Likeness: 1 is as alike as real pictures are to each other, 0 as what the base draws of its class."
+FEW = "A few: looked at with the first prompts alone, and not among the best then. Fresh: on other prompts and noise."
 ENOUGH = 3  # pictures, for an interval to say anything
 
 
@@ -55,6 +56,8 @@ def scorecard_table(answer: dict[str, Any]) -> RenderableType:
     if answer["lora"]:
         parts.append(Text(f"LoRA: {answer['lora']}"))
     parts += [_axes(answer["scores"]), Text(SCALE)]
+    if any(one["round"] == "first" for one in answer["scores"]):
+        parts.append(Text(FEW))
     shown = {one["who"] for one in answer["scores"] if one["step"] is not None and one["step"] == choice["step"]}
     for who, findings in answer["findings"].items():
         if who in shown or not shown:

@@ -55,17 +55,21 @@ class Measured:
 
     Attributes:
         steps: of the checkpoints, from the earliest.
-        strata: of each prompt, what it is one of, as for `picture_weights`.
+        levels: of each prompt, what all sets of prompts have as much of, as for `without_effects`; the first of them is
+            the stratum of `picture_weights`.
         values: of each axis, shape (C, P, S); NaN where a prompt does not ask for it, or an instrument could not tell.
-        grains: of an axis that counts things, what one more that is right changes of a value.
-        fitted: of an axis, how many differences between prompts its values are less, as for `mean_interval`.
+        grains: of an axis that counts things, what one more that is right changes of a value of each checkpoint.
     """
 
     steps: tuple[int, ...]
-    strata: tuple[str, ...]
+    levels: tuple[tuple[str, ...], ...]
     values: Mapping[str, Floats]
-    grains: Mapping[str, float] = field(default_factory=dict)
-    fitted: Mapping[str, int] = field(default_factory=dict)
+    grains: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    @property
+    def strata(self) -> tuple[str, ...]:
+        """The stratum of each prompt."""
+        return tuple(first for first, *_ in self.levels)
 
 
 class Choice(Record):
@@ -119,7 +123,8 @@ def choose(
         least: the axis of harm that decides among equals, as "damage".
         seed: of the resampling.
         by_means: hold limits against means, and not against the worse ends of intervals, which nobody passes of whom
-            few prompts were drawn: for a first look, and for telling variants apart of one that has passed.
+            few prompts were drawn; and leave out axes without a limit that could not be told of all: for a first look,
+            and for telling variants apart of one that has passed.
         close: the share of resamples in which one that is chosen before the leader has to be as good, at least.
 
     Source: Breiman et al. 1984, Classification and Regression Trees, section 3.4.3, for the standard error.
@@ -127,9 +132,11 @@ def choose(
     weights_RPS = picture_weights(measured.strata, _seeds(measured), seed=seed)
     means = {axis: _means(values_CPS) for axis, values_CPS in measured.values.items()}
     told = [rule for rule in rules if rule.axis in means and not numpy.isnan(means[rule.axis]).all()]
+    if by_means:  # of an axis that one prompt asks for, one picture that cannot be read is no reason
+        told = [rule for rule in told if rule.limit is not None or not numpy.isnan(means[rule.axis]).any()]
     weights = {rule.axis: rule.weight for rule in told if rule.kind != "harm" and rule.weight > 0}
     draws = {axis: resampled_means(measured.values[axis], weights_RPS) for axis in means}
-    axes = _intervals(measured, draws, {rule.axis for rule in rules if rule.is_rate})
+    axes = _intervals(measured, weights_RPS, {rule.axis for rule in rules if rule.is_rate})
     held = {step: axes[step] if not by_means else _means_alone(axes[step]) for step in measured.steps}
     refused = {step: words for step in measured.steps if (words := _refusal(held[step], told))}
     untold = tuple(rule.axis for rule in rules if rule.limit is not None and rule not in told)
@@ -191,9 +198,7 @@ def _means(values_CPS: Floats) -> Floats:
     return resampled_means(values_CPS, numpy.ones((1, *values_CPS.shape[1:])))[0]
 
 
-def _intervals(
-    measured: Measured, draws: Mapping[str, Floats], rates: Collection[str]
-) -> dict[int, dict[str, Interval]]:
+def _intervals(measured: Measured, weights_RPS: Floats, rates: Collection[str]) -> dict[int, dict[str, Interval]]:
     return {
         step: {
             axis: told
@@ -201,10 +206,10 @@ def _intervals(
             if (
                 told := mean_interval(
                     values_CPS[place],
-                    draws[axis][:, place],
+                    weights_RPS,
                     is_rate=axis in rates,
-                    grain=measured.grains.get(axis, 0.0),
-                    fitted=measured.fitted.get(axis, 0),
+                    grain=measured.grains[axis][place] if axis in measured.grains else 0.0,
+                    levels=measured.levels,
                 )
             )
         }

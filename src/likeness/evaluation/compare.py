@@ -13,7 +13,7 @@ from likeness.errors import EvaluationError
 from likeness.evaluation.scorecard import KINDS, LEAST_TOLD, Judged, paired
 from likeness.evaluation.significance import decidable, refuted, sign_flip_chances
 from likeness.records import Record
-from likeness.statistics import Floats, Interval, by_prompt, mean_interval, picture_weights, resampled_means
+from likeness.statistics import Floats, Interval, by_prompt, mean_interval, picture_weights
 
 __all__ = ["Difference", "Untold", "compare", "untold"]
 
@@ -152,8 +152,7 @@ class _Compared:
         return numpy.nanmean(self.differences_PS, axis=1) * (-1 if KINDS[self.axis] == "harm" else 1)
 
     def interval(self, weights_RPS: Floats) -> Interval:
-        means_R = resampled_means(self.differences_PS[None], weights_RPS)[:, 0]
-        found = mean_interval(self.differences_PS, means_R)
+        found = mean_interval(self.differences_PS, weights_RPS)
         assert found, "only axes that some pictures tell are compared"
         return found
 

@@ -12,12 +12,16 @@ CANDIDATES = 200  # rows that each place is chosen from: more make no design of 
 
 Row = dict[str, str]
 
+Part = tuple[tuple[str, str], ...]
+"""One or two values of a row, each with its axis."""
+
 
 def pairwise(
     axes: Mapping[str, Sequence[str]],
     count: int,
     *,
     seed: int,
+    evenly: Sequence[str] = (),
     is_possible: Callable[[Row], bool] = lambda row: True,
 ) -> list[Row]:
     """Rows with a value on each axis, in which each pair of values of two axes comes about equally often.
@@ -29,6 +33,7 @@ def pairwise(
         axes: the values of each axis, at least one.
         count: rows.
         seed: the same axes and seed give the same design.
+        evenly: axes whose values come as often as each other, as nearly as can be, before anything else.
         is_possible: whether a row can be asked for: no smile is seen from behind.
 
     Raises:
@@ -38,19 +43,27 @@ def pairwise(
     shows most of what was shown least.
     """
     rng = stream(seed, "pairwise")
-    shown: Counter[tuple[tuple[str, str], ...]] = Counter()
+    shown: Counter[Part] = Counter()
     rows: list[Row] = []
     while len(rows) < count:
         drawn = [{axis: str(rng.choice(list(values))) for axis, values in axes.items()} for _ in range(CANDIDATES)]
         possible = [row for row in drawn if is_possible(row)]
         if not possible:
             raise ValueError(f"none of {CANDIDATES} rows drawn from {', '.join(axes)} is possible")
-        best = max(possible, key=lambda row: sum(0.1 ** shown[part] for part in _parts(row)))
+        best = min(
+            possible,
+            key=lambda row: (sum(shown[(axis, row[axis]),] for axis in evenly if axis in row), _staleness(row, shown)),
+        )
         shown.update(_parts(best))
         rows.append(best)
     return rows
 
 
-def _parts(row: Row) -> list[tuple[tuple[str, str], ...]]:
+def _staleness(row: Row, shown: Mapping[Part, int]) -> float:
+    """The less of it was shown before, the lower."""
+    return -sum(0.1 ** shown[part] for part in _parts(row))
+
+
+def _parts(row: Row) -> list[Part]:
     """Its pairs of values, and the values themselves."""
     return [*combinations(row.items(), 2), *((item,) for item in row.items())]

@@ -82,6 +82,6 @@ def measure_pictures(
     for (_, who), one in drawn.items():
         if one.shots:
             marks = judge(one, measure) if who != BASE else judge_base(one, measure)
-            scores += score(who, None, "full", one, marks, measure, seed=seed)
+            scores += score(who, None, "full", one, marks, measure, seed=seed, is_planned=False)
             told += judged(who, "full", one, marks)
     return Evaluation(Choice(step=None, reason=MEASURED, axes={}), scores, told, measure.known, drawn)

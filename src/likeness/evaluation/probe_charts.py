@@ -19,40 +19,49 @@ COLOURS = {
     "drift": "#cc79a7",
     "artefacts": "#e69f00",
     "economy": "#56b4e9",
+    "memorisation": "#000000",
 }
 """Of the axes that are shown. Okabe and Ito 2008: told apart by all eyes."""
 
-OVER_WEIGHT = ("identity", "freedom", "leak", "drift", "economy")
+OVER_WEIGHT = {
+    "1: as real pictures, or as the base draws": ("identity", "freedom", "economy"),
+    "harm: the less the better": ("leak", "drift", "memorisation", "artefacts"),
+}
+"""The axes of each plot, by what its scale says."""
+
 OVER_BLOCKS = ("identity", "freedom", "leak", "drift", "artefacts")
 
 
 def draw_strength(found: Strength, to: Path) -> None:
-    """`to` is a chart of identity, freedom, leak, drift and economy over the weight, with their intervals and the
-    recommended range shaded; what could not be told is left out.
+    """`to` is a chart over the weight, of identity, freedom and economy, and of harm beside them, with their intervals
+    and the recommended range shaded; what could not be told is left out.
 
     Raises:
         WorkspaceError: on a full disk or in a read-only folder.
     """
-    with figure(7, 4.2, layout="constrained") as chart:
-        plot: Any = chart.add_subplot()
-        for axis in OVER_WEIGHT:
-            told = [(one.weight, one.axes[axis]) for one in found.weights if axis in one.axes]
-            if told:
-                weights, intervals = zip(*told, strict=True)
-                plot.plot(weights, [one.mean for one in intervals], marker="o", color=COLOURS[axis], label=axis)
-                low, high = [one.low for one in intervals], [one.high for one in intervals]
-                plot.fill_between(weights, low, high, color=COLOURS[axis], alpha=0.15, linewidth=0)
-        if found.recommended is not None and found.low is not None and found.high is not None:
-            if found.low < found.high:
-                plot.axvspan(found.low, found.high, color="#999999", alpha=0.2, label="as good, to a standard error")
-            plot.axvline(
-                found.recommended, color="#555555", linestyle="--", label=f"recommended: {found.recommended:g}"
-            )
-        plot.set_xlabel("weight of the LoRA")
-        plot.set_ylabel("1: as real pictures, or as the base draws")
-        if plot.get_legend_handles_labels()[0]:
-            plot.legend(frameon=False)
+    with figure(10.8, 4.2, layout="constrained") as chart:
+        for plot, (scale, axes) in zip(chart.subplots(1, 2), OVER_WEIGHT.items(), strict=True):
+            _over_weight(plot, found, axes)
+            plot.set_xlabel("weight of the LoRA")
+            plot.set_ylabel(scale)
         _save(png_of(chart), to)
+
+
+def _over_weight(plot: Any, found: Strength, axes: Sequence[str]) -> None:
+    """Some axes over the weight, and which weights may be used."""
+    for axis in axes:
+        told = [(one.weight, one.axes[axis]) for one in found.weights if axis in one.axes]
+        if told:
+            weights, intervals = zip(*told, strict=True)
+            plot.plot(weights, [one.mean for one in intervals], marker="o", color=COLOURS[axis], label=axis)
+            low, high = [one.low for one in intervals], [one.high for one in intervals]
+            plot.fill_between(weights, low, high, color=COLOURS[axis], alpha=0.15, linewidth=0)
+    if found.recommended is not None and found.low is not None and found.high is not None:
+        if found.low < found.high:
+            plot.axvspan(found.low, found.high, color="#999999", alpha=0.2, label="as good, to a standard error")
+        plot.axvline(found.recommended, color="#555555", linestyle="--", label=f"recommended: {found.recommended:g}")
+    if plot.get_legend_handles_labels()[0]:
+        plot.legend(frameon=False)
 
 
 def draw_blocks(found: Blocks, to: Path) -> None:

@@ -16,7 +16,7 @@ from likeness.evaluation.calibration import Mark
 from likeness.evaluation.choose import Measured, Rule
 from likeness.evaluation.details import Detail, details_of
 from likeness.evaluation.measure import Drawn, Measure
-from likeness.evaluation.shots import NO_SEED, Shot
+from likeness.evaluation.shots import BALANCED, NO_SEED, Shot
 from likeness.recipe import EvaluateConfig
 from likeness.records import Record
 from likeness.statistics import (
@@ -25,8 +25,6 @@ from likeness.statistics import (
     by_prompt,
     mean_interval,
     picture_weights,
-    resampled_means,
-    without_effects,
 )
 
 __all__ = [
@@ -58,9 +56,6 @@ HALF = ("face", "body", "clothing", "attributes", "adherence", "override", "vari
 
 RATES = ("memorisation", "artefacts")
 """What each picture is or is not."""
-
-BALANCED = ("view", "framing")
-"""What every set of prompts has as much of, and what explains most of how pictures of one model differ."""
 
 LEAST_TOLD = 0.5  # of the pictures that ask for an axis: of fewer, what could be told is not what there is
 
@@ -171,10 +166,25 @@ def paired(first: Sequence[Judged], second: Sequence[Judged]) -> list[tuple[Judg
 
 
 def score(
-    who: str, step: int | None, round: Round, drawn: Drawn, marks: Marks, measure: Measure, *, seed: int
+    who: str,
+    step: int | None,
+    round: Round,
+    drawn: Drawn,
+    marks: Marks,
+    measure: Measure,
+    *,
+    seed: int,
+    is_planned: bool = True,
 ) -> list[Score]:
-    """A score for each axis that some picture was asked for."""
-    weights = _weights(drawn.shots, seed)
+    """A score for each axis that some picture was asked for.
+
+    Args:
+        seed: of the resampling.
+        is_planned: whether the prompts are those of a plan, which has as much of each view and framing.
+    """
+    levels = _levels(drawn.shots, is_planned=is_planned)
+    most = max(Counter(shot.number for shot in drawn.shots).values())
+    weights = picture_weights([kind for kind, *_ in levels], most, seed=seed)
     scores = []
     for axis, some in marks.items():
         own = [mark for mark in some if mark]
@@ -186,8 +196,8 @@ def score(
                 step=step,
                 round=round,
                 axis=axis,
-                value=_interval(_value_sample(axis, drawn.shots, some), weights, axis),
-                raw=_interval(_raw_sample(axis, drawn.shots, some), weights, axis),
+                value=_value_sample(axis, drawn.shots, some).interval(weights, levels),
+                raw=_raw_sample(axis, drawn.shots, some).interval(weights, levels),
                 asked=len(own),
                 missing=dict(Counter(mark.missing for mark in own if mark.value is None)),
                 details=details_of(axis, drawn, some, measure),
@@ -201,7 +211,6 @@ def measured_of(steps: Sequence[int], shots: Sequence[Shot], marks: Sequence[Mar
 
     An axis that less than half could be told of a checkpoint has no value there.
     """
-    strata, _ = _layout(shots)
     samples = {
         axis: [_value_sample(axis, shots, one[axis]) for one in marks]
         for axis in marks[0]
@@ -209,10 +218,9 @@ def measured_of(steps: Sequence[int], shots: Sequence[Shot], marks: Sequence[Mar
     }
     return Measured(
         tuple(steps),
-        strata,
+        _levels(shots),
         values={axis: numpy.stack([one.values_PS for one in some]) for axis, some in samples.items()},
-        grains={axis: max(one.grain for one in some) for axis, some in samples.items()},
-        fitted={axis: max(one.fitted for one in some) for axis, some in samples.items()},
+        grains={axis: [one.grain for one in some] for axis, some in samples.items()},
     )
 
 
@@ -240,11 +248,14 @@ def rules_of(config: EvaluateConfig) -> list[Rule]:
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """Values by prompt and seed, NaN where there is none, less what the design explains of them."""
+    """Values by prompt and seed, NaN where there is none, and what their interval hangs on besides."""
 
     values_PS: Floats
+    is_rate: bool
     grain: float
-    fitted: int
+
+    def interval(self, weights_RPS: Floats, levels: Sequence[Sequence[str]]) -> Interval | None:
+        return mean_interval(self.values_PS, weights_RPS, is_rate=self.is_rate, grain=self.grain, levels=levels)
 
 
 def _value_sample(axis: str, shots: Sequence[Shot], marks: Sequence[Mark | None]) -> _Sample:
@@ -252,36 +263,24 @@ def _value_sample(axis: str, shots: Sequence[Shot], marks: Sequence[Mark | None]
     own = [mark for mark in marks if mark]
     is_told = sum(mark.value is not None for mark in own) >= LEAST_TOLD * len(own)
     told = [mark.value if mark and is_told else None for mark in marks]
-    return _sample(axis, shots, told, [mark.grain for mark in own if mark.value is not None])
+    grains = [mark.grain for mark in own if mark.value is not None]
+    return _Sample(_grid(shots, told), axis in RATES, fmean(grains or [0.0]))
 
 
 def _raw_sample(axis: str, shots: Sequence[Shot], marks: Sequence[Mark | None]) -> _Sample:
+    """Of what the instrument says: of a copy how alike it is, which is no rate."""
     told = [mark.raw if mark else None for mark in marks]
-    return _sample(axis, shots, told, [mark.raw_grain for mark in marks if mark and mark.raw is not None])
+    grains = [mark.raw_grain for mark in marks if mark and mark.raw is not None]
+    return _Sample(_grid(shots, told), axis == "artefacts", fmean(grains or [0.0]))
 
 
-def _sample(axis: str, shots: Sequence[Shot], told: Sequence[float | None], grains: Sequence[float]) -> _Sample:
-    values_PS, fitted = _grid(shots, told), 0
-    if axis not in RATES:  # whose intervals are told by counts
-        balanced = {shot.number: [shot.asked.get(name, "") for name in BALANCED] for shot in shots}
-        values_PS, fitted = without_effects(values_PS, [*balanced.values()])
-    return _Sample(values_PS, fmean(grains or [0.0]), fitted)
-
-
-def _interval(sample: _Sample, weights_RPS: Floats, axis: str) -> Interval | None:
-    means_R = resampled_means(sample.values_PS[None], weights_RPS)[:, 0]
-    return mean_interval(sample.values_PS, means_R, is_rate=axis in RATES, grain=sample.grain, fitted=sample.fitted)
-
-
-def _weights(shots: Sequence[Shot], seed: int) -> Floats:
-    strata, seeds = _layout(shots)
-    return picture_weights(strata, seeds, seed=seed)
-
-
-def _layout(shots: Sequence[Shot]) -> tuple[tuple[str, ...], int]:
-    """The kind of each prompt, and how many pictures there are of one, at most."""
-    kinds = {shot.number: shot.kind for shot in shots}
-    return tuple(kinds.values()), max(Counter(shot.number for shot in shots).values())
+def _levels(shots: Sequence[Shot], *, is_planned: bool = True) -> tuple[tuple[str, ...], ...]:
+    """Of each prompt its kind, and of those that were planned what all plans have as much of."""
+    first = {shot.number: shot for shot in shots}
+    return tuple(
+        (shot.kind, *(shot.asked.get(name, "") if is_planned and shot.kind != "yours" else "" for name in BALANCED))
+        for shot in first.values()
+    )
 
 
 def _grid(shots: Sequence[Shot], told: Sequence[float | None]) -> Floats:

@@ -13,7 +13,7 @@ from likeness.recipe import EvaluateConfig
 from likeness.records import Record
 from likeness.seeds import seed_of, stream
 
-__all__ = ["CALLED", "NO_SEED", "Kind", "Shot", "Subject", "Worn", "first_of", "is_called", "plan_shots"]
+__all__ = ["BALANCED", "CALLED", "NO_SEED", "Kind", "Shot", "Subject", "Worn", "first_of", "is_called", "plan_shots"]
 
 Kind = Literal["own", "bare", "override", "background", "style", "yours", "class", "others"]
 """Scenes of the character; it alone, with nothing said of a scene; scenes with something otherwise, on other
@@ -21,6 +21,9 @@ backgrounds, in other styles; a person's own prompts; scenes without its trigger
 
 CALLED: tuple[Kind, ...] = ("own", "background", "style", "yours")
 """The kinds that are to show the character as it is."""
+
+BALANCED = ("view", "framing")
+"""What explains most of how pictures of one model differ: every plan has as much of each, so that it is no chance."""
 
 SHARES: Mapping[Kind, float] = {
     "bare": 1 / 3,
@@ -115,7 +118,9 @@ def plan_shots(subject: Subject, language: Language, config: EvaluateConfig, *, 
 
     values = {axis: tuple(words) for axis, words in language.axes.items()}
     try:
-        rows = pairwise(values, config.count, seed=seed, is_possible=lambda row: is_new(_scene(language, row)))
+        rows = pairwise(
+            values, config.count, seed=seed, evenly=BALANCED, is_possible=lambda row: is_new(_scene(language, row))
+        )
     except ValueError as fault:
         raise EvaluationError(
             f"No {config.count} unseen scenes are left to ask for: nearly all read like one of the "
