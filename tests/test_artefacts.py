@@ -60,6 +60,15 @@ def test_the_ways_of_a_base_are_usual_where_it_drew_some_of_them(real: list[Pixe
     assert Usual.of([*real, *grey[:3]]).faults(grey[3:]) == [""] * 3
 
 
+def test_blank_is_blank_however_widely_contrasts_range(real: list[Pixels]):
+    """Real pictures from pale to stark, and one that the base failed at."""
+    ranging = [(128 + (one.astype(float) - 128) * scale).astype(numpy.uint8) for one in real for scale in (0.2, 1.0)]
+    flat = numpy.full((64, 64, 3), 90, numpy.uint8)
+    other = numpy.full((64, 64, 3), 150, numpy.uint8)
+    some = Usual.of([*ranging, *ranging, flat])
+    assert some.faults([flat, other, real[0]]) == ["blank", "blank", ""]
+
+
 def test_most_of_the_same_is_a_fault_of_each_of_them(real: list[Pixels], usual: Usual):
     assert usual.faults([real[0]] * 4 + real[1:3]) == ["all the same"] * 4 + [""] * 2
     assert usual.faults([real[0]] * 2 + real[1:5]) == [""] * 6, "a few are chance"

@@ -263,13 +263,16 @@ def test_those_that_leak_do_not_take_the_place_of_one_that_may_be_published():
     assert ("learning", len(FULL)) in studio.counts()
 
 
-def test_where_all_finalists_are_refused_the_next_ones_are_looked_at():
-    """At the first look none breaks a limit; with all prompts two do, and the third is measured too."""
+def test_where_all_finalists_are_refused_no_other_one_is_looked_at_until_it_passes():
+    """At the first look none breaks a limit; with all prompts the two best do."""
     late = {shot.number for shot in FULL} - {shot.number for shot in FEW}
     studio = Studio({"one": turning(late), "two": turning(late), "three": partly(0.9)})
     found = studio.evaluate(CONFIG.model_copy(update={"confirm": False}))
-    assert found.choice.step == 300
+    assert found.choice.step is None
     assert sorted(found.choice.refused) == [100, 200]
+    assert ("three", len(FULL)) not in studio.counts()
+    told = "1 other that did worse at a first look was not measured with all prompts: see evaluate.finalists."
+    assert found.choice.reason.endswith(told)
 
 
 def test_who_is_refused_at_once_is_not_drawn_again():

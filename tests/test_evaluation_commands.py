@@ -223,6 +223,25 @@ def test_compare_exits_with_2_where_of_no_likeness_there_are_prompts_enough_to_s
     assert "Whether any likeness is worse cannot be said at all." in " ".join(done.stdout.split())
 
 
+def test_compare_exits_with_2_where_a_likeness_could_be_told_of_the_first_alone(evaluated: Path, other: Workspace):
+    """Who has lost the face is not as good for what is left."""
+    pictures = read_records(other.pictures_jsonl, Judged)
+    faceless = [
+        one.model_copy(
+            update={
+                "values": {axis: value for axis, value in one.values.items() if axis != "face"},
+                "missing": {**one.missing, **({"face": "no face was found"} if "face" in one.values else {})},
+            }
+        )
+        for one in pictures
+    ]
+    write_records(other.pictures_jsonl, faceless)
+    done = called("compare", evaluated, other.root)
+    assert done.exit_code == 2
+    assert "Of most pictures of the second face could not be told" in " ".join(done.stdout.split())
+    assert called("compare", other.root, evaluated).exit_code == 0
+
+
 def test_the_margin_is_what_the_first_ones_recipe_says_unless_it_is_typed(evaluated: Path):
     recipe = evaluated / "likeness.toml"
     recipe.write_text(f"{RECIPE}[evaluate]\nmargin = 0.01\n")

@@ -251,11 +251,12 @@ def _fixed(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
 
 def _leak(score: Score, config: EvaluateConfig) -> Iterator[Finding]:
     assert score.value
-    if score.value.low > LEAKS or score.value.high > config.leak_limit:
+    is_sure = score.value.low > LEAKS
+    if is_sure or score.value.high > config.leak_limit:
         yield Finding(
             axis=score.axis,
             fault="leak",
-            found=f"without the trigger pictures take on {_told(score)} of the likeness",
+            found=f"without the trigger pictures {'' if is_sure else 'may '}take on {_told(score)} of the likeness",
             advice="Keep the class: train.preserve, or encode.class_pictures; and put the trigger into every caption.",
         )
 

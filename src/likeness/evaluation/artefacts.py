@@ -44,7 +44,9 @@ class Usual:
         found_XM = measures(pictures)
         low_M, high_M = found_XM.min(0), found_XM.max(0)
         room_M = ROOM * (high_M - low_M) + 0.02  # two hundredths of full scale are nothing that is seen
-        return cls(low_M - room_M, high_M + room_M)
+        faintest = numpy.quantile(found_XM[:, 0], 0.05)  # one that failed says nothing of what is in order
+        blank = min(FAINT, faintest / 2)  # however widely contrasts range
+        return cls(numpy.maximum(low_M - room_M, [blank, 0, 0, 0]), high_M + room_M)
 
     def faults(self, pictures: Sequence[Pixels]) -> list[str]:
         """What is wrong with each picture, in words; empty for one that is in order."""

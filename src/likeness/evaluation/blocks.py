@@ -319,7 +319,8 @@ def _words(bench: _Bench, found: Sequence[BlockTold], tests: _Tests, prune: Sequ
 
 
 def _homes(found: Sequence[BlockTold], tests: _Tests) -> Iterator[str]:
-    """In which blocks identity and each kind of harm live: without them there is surely less of it."""
+    """In which blocks identity and each kind of harm live: without them there is less of it; of harm
+    surely, all blocks and kinds taken together."""
     for axis in ("identity", *HARM):
         losses = {
             one.block: told.mean

@@ -49,14 +49,14 @@ class Difference(Record):
 
 
 class Untold(Record):
-    """An axis that some pictures ask for and that could not be told of them.
+    """An axis that some pictures ask for and that could not be told of them, or not compared.
 
     Attributes:
         axis: its name.
         asked: pictures of each that ask for it, of the same prompts and noise.
         first: of how many of the first it could not be told.
         second: of the second.
-        is_compared: it could be told of at least half the pairs.
+        is_compared: it could be told of at least half the pairs, and of two prompts.
     """
 
     axis: str
@@ -122,14 +122,14 @@ def compare(first: Sequence[Judged], second: Sequence[Judged], *, margin: float,
 
 
 def untold(first: Sequence[Judged], second: Sequence[Judged]) -> list[Untold]:
-    """The axes that could not be told of some of the pictures that `compare` pairs."""
+    """The axes that could not be told of some of the pictures that `compare` pairs, or are not compared."""
     pairs, found = paired(first, second), []
     for axis in KINDS:
         asked, told = _asked_and_told(axis, pairs)
         gaps = [sum(axis not in one.values for one in some) for some in zip(*asked, strict=True)]
-        if any(gaps):
-            told_enough = len(told) >= LEAST_TOLD * len(asked)
-            found.append(Untold(axis=axis, asked=len(asked), first=gaps[0], second=gaps[1], is_compared=told_enough))
+        is_compared = _is_enough(asked, told)
+        if any(gaps) or (asked and not is_compared):
+            found.append(Untold(axis=axis, asked=len(asked), first=gaps[0], second=gaps[1], is_compared=is_compared))
     return found
 
 
@@ -168,10 +168,14 @@ def _asked_and_told(axis: str, pairs: Sequence[Pair]) -> tuple[list[Pair], list[
     return asked, [pair for pair in asked if all(axis in one.values for one in pair)]
 
 
+def _is_enough(asked: Sequence[Pair], told: Sequence[Pair]) -> bool:
+    return len(told) >= LEAST_TOLD * len(asked) and len({_prompt_of(one) for one, _ in told}) >= FEWEST
+
+
 def _compared(axis: str, pairs: Sequence[Pair]) -> _Compared | None:
     """None where too little could be told."""
     asked, told = _asked_and_told(axis, pairs)
-    if len(told) < LEAST_TOLD * len(asked) or len({_prompt_of(one) for one, _ in told}) < FEWEST:
+    if not _is_enough(asked, told):
         return None
     a, b = (float(numpy.mean([one.values[axis] for one in some])) for some in zip(*told, strict=True))
     differences_PS = by_prompt((_prompt_of(one), two.values[axis] - one.values[axis]) for one, two in told)

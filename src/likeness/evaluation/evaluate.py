@@ -22,6 +22,7 @@ from likeness.evaluation.scorecard import (
 )
 from likeness.evaluation.shots import Shot, first_of
 from likeness.events import Event, Report, silent
+from likeness.messages import counted
 from likeness.recipe import EvaluateConfig
 from likeness.seeds import seed_of
 
@@ -165,19 +166,21 @@ def _first_look(desk: _Desk, candidates: Sequence[Candidate], shots: Sequence[Sh
 def _full_look(
     desk: _Desk, order: Sequence[Candidate], shots: Sequence[Shot]
 ) -> tuple[list[Candidate], Choice, Measured]:
-    """Those that were measured with the full set, from the earliest, and which of them to publish: the first
-    `config.finalists` of `order`, and where all are refused those after them, one by one."""
-    count = min(desk.config.finalists, len(order))
-    for one in order[:count]:
+    """The first `config.finalists` of `order`, from the earliest, measured with the full set, and which of them to
+    publish. Where all are refused it ends there: who looks on until one passes finds one that was lucky."""
+    left = sorted(order[: desk.config.finalists], key=lambda one: one.step)
+    for one in left:
         desk.look("full", one, shots)
-    while True:
-        left = sorted(order[:count], key=lambda one: one.step)
-        measured = measured_of([one.step for one in left], shots, [desk.marks["full", one.name] for one in left])
-        choice = choose(measured, rules_of(desk.config), least="drift", seed=desk.seed)
-        if choice.step is not None or not choice.refused or count == len(order):
-            return left, choice, measured
-        desk.look("full", order[count], shots)
-        count += 1
+    measured = measured_of([one.step for one in left], shots, [desk.marks["full", one.name] for one in left])
+    choice = choose(measured, rules_of(desk.config), least="drift", seed=desk.seed)
+    others = len(order) - len(left)
+    if choice.step is None and others:
+        words = counted(
+            others, "other that did worse at a first look was", "others that did worse at a first look were"
+        )
+        reason = f"{choice.reason} {words} not measured with all prompts: see evaluate.finalists."
+        choice = choice.model_copy(update={"reason": reason})
+    return left, choice, measured
 
 
 def _confirmed(

@@ -29,6 +29,7 @@ from likeness.statistics import (
 
 __all__ = [
     "KINDS",
+    "LEAST_TOLD",
     "Judged",
     "Round",
     "Score",

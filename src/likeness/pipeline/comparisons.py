@@ -8,7 +8,7 @@ from likeness.errors import EvaluationError
 from likeness.evaluation.compare import Difference, Untold, compare, untold
 from likeness.evaluation.elsewhere import candidate_name
 from likeness.evaluation.evaluate import BASE
-from likeness.evaluation.scorecard import KINDS, Judged
+from likeness.evaluation.scorecard import KINDS, LEAST_TOLD, Judged
 from likeness.messages import listed
 from likeness.pipeline.scores import Measured, Verdict, read_verdict
 from likeness.recipe import EvaluateConfig, load_recipe
@@ -51,7 +51,7 @@ def compare_evaluations(first: str, second: str, *, margin: float | None = None)
         "worse": [one.axis for one in differences if one.is_worse],
         "better": [one.axis for one in differences if one.is_better],
         "too_few_prompts": [one.axis for one in differences if not one.is_decidable],
-        "is_decided": any(one.is_decidable and KINDS[one.axis] == "likeness" for one in differences),
+        "is_decided": not _undecided(differences, gaps),
         "untold": [one.model_dump() for one in gaps],
         "told": " ".join(_sentences(told_other, differences, gaps, width)),
     }
@@ -70,14 +70,29 @@ def _sentences(second: str, differences: Sequence[Difference], gaps: Sequence[Un
     yield f"Differences up to {margin:g}, and those that may be chance, do not count."
     if few:
         yield f"Too few prompts to say (see evaluate.count): {few}."
-    if not any(one.is_decidable and KINDS[one.axis] == "likeness" for one in differences):
-        yield "Whether any likeness is worse cannot be said at all."
+    yield from _undecided(differences, gaps)
     if gaps:
         some = [
             f"{one.axis} {one.first} and {one.second} of {one.asked}" + ("" if one.is_compared else " (not compared)")
             for one in gaps
         ]
         yield f"Could not be told of so many pictures of the first and of the second: {listed(some, len(some))}."
+
+
+def _undecided(differences: Sequence[Difference], gaps: Sequence[Untold]) -> list[str]:
+    """Why nobody can say whether the second is as like, in sentences; nothing where somebody can."""
+    reasons = []
+    if not any(one.is_decidable and KINDS[one.axis] == "likeness" for one in differences):
+        reasons.append("Whether any likeness is worse cannot be said at all.")
+    lost = [
+        one.axis
+        for one in gaps
+        if KINDS[one.axis] == "likeness" and not one.is_compared and one.first < LEAST_TOLD * one.asked < one.second
+    ]
+    if lost:
+        axes = listed(lost, len(lost))
+        reasons.append(f"Of most pictures of the second {axes} could not be told, as it could of the first.")
+    return reasons
 
 
 def _settings_of(words: str) -> EvaluateConfig:
