@@ -122,8 +122,8 @@ def choices_table(found: Mapping[int, Mapping[str, Any]]) -> Iterator[Bar]:
         behind = [gap for run in runs if (gap := _behind(run, rule)) is not None]
         near = sum(gap <= LOSS for gap in behind)
         print(
-            f"| {rule} | {len(runs)} | {near} of {len(behind)} | {fmean(behind):.3f} | {max(behind):.3f} "
-            f"| {len(runs) - len(behind)} |"
+            f"| {rule} | {len(runs)} | {near} of {len(behind)} "
+            f"| {fmean(behind or [1]):.3f} | {max(behind, default=1):.3f} | {len(runs) - len(behind)} |"
         )
         if rule == "chosen":
             yield (
@@ -146,14 +146,14 @@ def ranks_table(found: Mapping[int, Mapping[str, Any]]) -> Iterator[Bar]:
     if len(varied) < 3:
         return
     print("\n| axis | truth | LoRAs | rank correlation |\n|---|---|---|---|")
-    for axis in ("identity", *KINDS):
-        told = [*varied, *dressed] if axis == "clothing" else varied
-        for truth in (axis, "nearness") if axis == "identity" else (axis,):
-            pairs = numpy.array([(one["scores"][axis], one["truth"][truth]) for one in told if axis in one["scores"]])
-            rank = float(numpy.corrcoef(rankdata(pairs[:, 0]), rankdata(pairs[:, 1]))[0, 1])  # Spearman's
-            print(f"| {axis} | {truth} | {len(pairs)} | {rank:.3f} |")
-            if truth != "nearness":
-                yield f"{axis} ranks as the truth does", f"{rank:.3f} over {len(pairs)}", rank >= RANKED
+    rows = [(axis, axis, varied, "") for axis in ("identity", *KINDS)]
+    rows.insert(1, ("identity", "nearness", varied, ""))
+    rows += [("clothing", "clothing", [*varied, *dressed], ", those that misname outfits too")] if dressed else []
+    for axis, truth, told, also in rows:
+        pairs = numpy.array([(one["scores"][axis], one["truth"][truth]) for one in told if axis in one["scores"]])
+        rank = float(numpy.corrcoef(rankdata(pairs[:, 0]), rankdata(pairs[:, 1]))[0, 1])  # Spearman's
+        print(f"| {axis}{also} | {truth} | {len(pairs)} | {rank:.3f} |")
+        yield f"{axis}{also} ranks as the truth does ({truth})", f"{rank:.3f} over {len(pairs)}", rank >= RANKED
 
 
 def coverage_table(found: Mapping[int, Mapping[str, Any]]) -> Iterator[Bar]:

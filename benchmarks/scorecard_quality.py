@@ -313,7 +313,7 @@ def table_of(found: Mapping[int, Mapping[str, Any]]) -> bool:
         *coverage_table(found),
         *_compared(found),
     ]
-    _on_good_ones(found)
+    _besides(found)
     print()
     for name, figure, is_met in bars:
         print(f"{'met   ' if is_met else 'MISSED'} {name}: {figure}")
@@ -350,13 +350,19 @@ def _faults(found: Mapping[int, Mapping[str, Any]]) -> Iterator[Bar]:
         )
 
 
-def _on_good_ones(found: Mapping[int, Mapping[str, Any]]) -> None:
-    """What is said of LoRAs in which nothing was planted, whether it is true of them or not."""
-    good = [card[name] for card in found.values() for name in ("control", "again") if name in card]
-    counts = Counter(finding for card in good for finding in _found(card))
-    print(f"\n| said of {len(good)} LoRAs without a planted fault | times |\n|---|---|")
-    for (fault, axis), count in counts.most_common():
-        print(f"| {axis}: {fault} | {count} |")
+def _besides(found: Mapping[int, Mapping[str, Any]]) -> None:
+    """What is said of LoRAs in which it was not planted and does not come with what was, whether it is true of them or
+    not: of those without a fault, and of all."""
+    good, others = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    cards = [(one, card[one.name]) for card in found.values() for one in PLANTED if one.name in card]
+    for one, card in cards:
+        some = {finding for finding in _found(card) if finding != one.fault and finding[0] not in one.also}
+        (others if one.fault else good).update(some)
+    sound = sum(one.fault is None for one, _ in cards)
+    print(f"\n| said besides | of {sound} LoRAs without a planted fault | of {len(cards) - sound} with another |")
+    print("|---|---|---|")
+    for fault, axis in sorted({*good, *others}, key=lambda one: -good[one] - others[one]):
+        print(f"| {axis}: {fault} | {good[fault, axis]} | {others[fault, axis]} |")
 
 
 def _has(card: Mapping[str, Any], fault: tuple[str, str]) -> bool:

@@ -18,7 +18,7 @@ from likeness.evaluation.shots import Shot
 from likeness.evaluation.strength import WEIGHTS, Strength, Weighed, few_of, name_of, sweep
 from likeness.images import open_pixels
 from likeness.maquette.world import Drawing
-from likeness.pipeline.probing import chosen_lora, weights_of
+from likeness.pipeline.probing import weights_of
 from likeness.pipeline.samples import best_lora
 from likeness.pipeline.scores import Measured, Verdict
 from likeness.recipe import EvaluateConfig
@@ -161,7 +161,7 @@ def choosing(workspace: Workspace) -> Callable[[str], str]:
         choice = Choice(step=100, reason="", axes={})
         verdict = Verdict(lora=place, choice=choice, findings={}, detectable=None, measured=measured)
         workspace.choice_json.write_text(verdict.model_dump_json())
-        return chosen_lora(workspace).relative_to(workspace.runs).as_posix()
+        return best_lora(workspace).relative_to(workspace.runs).as_posix()
 
     return choose
 
@@ -178,15 +178,14 @@ def test_where_none_of_the_newest_run_was_chosen_its_last_one_is(choosing: Calla
 def test_a_choice_that_cannot_be_read_is_named(workspace: Workspace):
     for damaged in ("{", "[]", "{}"):
         workspace.choice_json.write_text(damaged)
-        for choose in (chosen_lora, best_lora):
-            with pytest.raises(WorkspaceError, match=r"choice\.json cannot be read\. Delete it"):
-                choose(workspace)
+        with pytest.raises(WorkspaceError, match=r"choice\.json cannot be read\. Delete it"):
+            best_lora(workspace)
 
 
 def test_before_a_choice_the_newest_is_probed(workspace: Workspace):
-    assert chosen_lora(workspace).name == "step-000200.safetensors"
+    assert best_lora(workspace).name == "step-000200.safetensors"
 
 
 def test_without_a_lora_there_is_nothing_to_probe(tmp_path: Path):
     with pytest.raises(WorkspaceError, match="no LoRA yet"):
-        chosen_lora(Workspace.create(tmp_path / "empty"))
+        best_lora(Workspace.create(tmp_path / "empty"))

@@ -86,8 +86,9 @@ def _dealt(real: Sequence[Picture], seed: int) -> tuple[list[Picture], list[Pict
         turns.append(so_far[view])
         so_far[view] += 1
     order = [mixed[place] for place in sorted(range(len(mixed)), key=lambda place: turns[place])]
-    first_of_their_view = sum(turn == 0 for turn in turns)
-    count = min(max((len(order) + 1) // 2, first_of_their_view), max(len(order) - REAL, (len(order) + 1) // 2))
+    half = (len(order) + 1) // 2
+    views = sum(turn == 0 for turn in turns)
+    count = max(half, min(views, len(order) - REAL))  # ticks want some real pictures too
     return order[:count], order[count:]
 
 

@@ -20,8 +20,7 @@ from likeness.pipeline.bench import Bench
 from likeness.pipeline.evaluation import instruments_for, plan_of, sampling_of
 from likeness.pipeline.layer_painter import LayerPainter
 from likeness.pipeline.painter import Painter
-from likeness.pipeline.samples import newest_lora
-from likeness.pipeline.scores import read_verdict
+from likeness.pipeline.samples import best_lora
 from likeness.pipeline.steps import check_held_out
 from likeness.pipeline.subjects import real_pictures, subject_of
 from likeness.recipe import Recipe
@@ -29,23 +28,10 @@ from likeness.records import write_atomically
 from likeness.seeds import seed_of
 from likeness.workspace import Workspace
 
-__all__ = ["chosen_lora", "probe_blocks", "probe_strength", "weights_of"]
+__all__ = ["probe_blocks", "probe_strength", "weights_of"]
 
 MOST_WEIGHT = 4.0  # as sample.weight has it
 ROWS, SIDE = 4, 192  # prompts of the sheet of pictures, and px of a picture: seven beside each other fit a screen
-
-
-def chosen_lora(workspace: Workspace, report: Report = silent) -> Path:
-    """The LoRA that evaluation chose of the training that was finished last; before it has, the newest one.
-
-    Raises:
-        WorkspaceError: where there is none yet.
-    """
-    newest = newest_lora(workspace, report)
-    if not workspace.choice_json.exists():
-        return newest
-    chosen = workspace.root / read_verdict(workspace).lora
-    return chosen if chosen.is_file() and chosen.parent == newest.parent else newest
 
 
 def weights_of(words: str) -> tuple[float, ...]:
@@ -76,7 +62,7 @@ def probe_strength(
     """
     with workspace.lock("likeness strength"):
         bench = _bench(workspace, recipe, report)
-        lora = chosen_lora(workspace, report)
+        lora = best_lora(workspace, report)
         shots, instruments = _fresh_shots(bench), _weighed(bench, lora, weights)
         found = sweep(
             weights,
@@ -106,7 +92,7 @@ def probe_blocks(workspace: Workspace, recipe: Recipe, *, report: Report = silen
 
     with workspace.lock("likeness blocks"):
         bench = _bench(workspace, recipe, report)
-        lora = chosen_lora(workspace, report)
+        lora = best_lora(workspace, report)
         painter = LayerPainter(bench, lora)
         own: dict[str, list[str]] = {}
         for layer in painter.file.layers():
