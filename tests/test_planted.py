@@ -1,12 +1,9 @@
 """The harness that plants faults: each arm shows what it says, and nothing else is wrong with it."""
 
-import importlib.util
 import json
-import sys
 from collections import Counter
-from pathlib import Path
-from types import ModuleType
 
+import planted
 import pytest
 
 from likeness.maquette.world import HELD_OUT_PAIRS, Identity, is_unseen, scene_tags
@@ -14,19 +11,6 @@ from likeness.pipeline import run
 from likeness.records import Caption, Picture, read_records
 from likeness.workspace import Workspace
 
-
-def _loaded() -> ModuleType:
-    """benchmarks/ is no package."""
-    path = Path(__file__).parents[1] / "benchmarks" / "planted.py"
-    spec = importlib.util.spec_from_file_location("planted", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-planted = _loaded()
 ARMS = {arm.name: arm for arm in planted.ARMS}
 CLOTHING = ("garment", "garment_colour", "pattern")
 

@@ -1,14 +1,9 @@
 """The benchmark of the scorecard: that its figures are what their names say."""
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))  # no package
-
 from scorecard_choices import choices_table, coverage_table, ranks_table
 from scorecard_quality import PLANTED, _besides, _faults
 
