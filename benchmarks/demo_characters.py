@@ -62,6 +62,7 @@ BARS = (
     Bar("pose, LoRA - base", _change("pose")),
     Bar("others, LoRA - base", lambda told: told["others"]["lora"] - told["others"]["base"], least=-0.08),
     Bar("seconds, train", lambda told: told["seconds"]["train"], most=90),
+    Bar("seconds, evaluate", lambda told: told["seconds"]["evaluate"], most=60),
     Bar("seconds, all", lambda told: told["seconds"]["total"], most=240),
     Bar("peak memory, GB", lambda told: told["peak_gigabytes"], most=3),
 )
