@@ -17,7 +17,7 @@ from likeness.records import Record
 from likeness.seeds import stream
 from likeness.statistics import Floats, Interval, mean_interval, picture_weights, resampled_means
 
-__all__ = ["LEAST", "TOO_ALIKE", "Choice", "Measured", "Rule", "choose", "ranked"]
+__all__ = ["TOO_ALIKE", "Choice", "Measured", "Rule", "choose", "ranked"]
 
 WEIGHTINGS = 200  # other weights that are tried: the share in which the leader stays is told to about 3 points
 LEAST = 0.05  # of an axis, below which it counts as that: a 0 of four pictures is not to outweigh all else
@@ -81,6 +81,7 @@ class Choice(Record):
         leader: the step of the best by weighted geometric mean.
         tied: steps of the front that cannot be told from the leader, itself among them: a 95% interval of the
             difference holds zero.
+        near: steps that are not refused and less than a standard error behind the leader, of the front or not.
         front: steps that no other one equals or beats in every respect.
         refused: by step, in words, why it may not be published.
         untold: axes with a limit that was held against none, since nothing could be told of them.
@@ -92,6 +93,7 @@ class Choice(Record):
     reason: str
     leader: int | None = None
     tied: tuple[int, ...] = ()
+    near: tuple[int, ...] = ()
     front: tuple[int, ...] = ()
     refused: dict[int, str] = {}
     untold: tuple[str, ...] = ()
@@ -151,18 +153,20 @@ def choose(
     leader = max(front, key=lambda place: (score_C[place], -place))
     gap_RC = score_RC[:, [leader]] - score_RC
     tied, near = (
-        [place for place in front if place == leader or numpy.nanquantile(gap_RC[:, place], end) <= 0]
+        [place for place in left if place == leader or numpy.nanquantile(gap_RC[:, place], end) <= 0]
         for end in (ENDS[0], close)
     )
+    tied, eligible = ([place for place in some if place in front] for some in (tied, near))
     is_told = any(rule.axis == least for rule in told)
     harm_C = numpy.round(means[least], SAME_HARM) if is_told else numpy.zeros(len(measured.steps))
-    chosen = min(near, key=lambda place: (harm_C[place], place))
+    chosen = min(eligible, key=lambda place: (harm_C[place], place))
     steps = numpy.asarray(measured.steps)
     return Choice(
         step=measured.steps[chosen],
-        reason=_reason(measured, chosen, leader, near, least if is_told else "") + _unheld(untold),
+        reason=_reason(measured, chosen, leader, eligible, least if is_told else "") + _unheld(untold),
         leader=measured.steps[leader],
         tied=tuple(steps[tied].tolist()),
+        near=tuple(steps[near].tolist()),
         front=tuple(steps[front].tolist()),
         refused=refused,
         untold=untold,

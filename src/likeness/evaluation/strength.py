@@ -1,14 +1,9 @@
-"""Strength: at which weight a LoRA is used best, and how far from there it may be turned up or down.
-
-Shapes: C weights, P prompts, S seeds, R resamples.
-"""
+"""Strength: at which weight a LoRA is used best, and how far from there it may be turned up or down."""
 
 from collections.abc import Collection, Sequence
 
-import numpy
-
 from likeness.errors import EvaluationError
-from likeness.evaluation.choose import LEAST, ONE_ERROR, Choice, Measured, Rule, choose
+from likeness.evaluation.choose import Choice, choose
 from likeness.evaluation.evaluate import BASE
 from likeness.evaluation.instruments import Instruments, Real, measure_with
 from likeness.evaluation.measure import Drawn
@@ -18,7 +13,7 @@ from likeness.events import Event, Report, silent
 from likeness.messages import listed
 from likeness.recipe import EvaluateConfig
 from likeness.records import Record
-from likeness.statistics import Interval, picture_weights, resampled_means
+from likeness.statistics import Interval
 
 __all__ = ["KINDS", "WEIGHTS", "Strength", "Weighed", "few_of", "name_of", "sweep"]
 
@@ -120,27 +115,10 @@ def sweep(
     marks = [judge(drawn_by(name_of(weight), few, place), measure) for place, weight in enumerate(weights, start=1)]
     measured = measured_of(range(len(weights)), few, marks)
     choice = choose(measured, rules_of(config), least="drift", seed=seed, by_means=True)
-    near = _near(measured, rules_of(config), choice, seed) if choice.leader is not None else []
-    return _told(weights, choice, near)
+    return _told(weights, choice)
 
 
-def _near(measured: Measured, rules: Sequence[Rule], choice: Choice, seed: int) -> list[int]:
-    """Places of the weights that are not refused and less than a standard error behind the leader. Unlike a choice,
-    those count that another one beats: between two good weights, a third that is hardly worse is no gap."""
-    left = [place for place in measured.steps if place not in choice.refused]
-    seeds = next(iter(measured.values.values())).shape[-1]
-    weights_RPS = picture_weights(measured.strata, seeds, seed=seed)
-    score_RC = numpy.zeros((len(weights_RPS), len(left)))  # the logarithm of what `choose` tells a leader by
-    for rule in rules:
-        if rule.kind != "harm" and rule.axis in choice.axes[left[0]]:
-            means_RC = resampled_means(measured.values[rule.axis][left], weights_RPS)
-            score_RC += rule.weight * numpy.log(means_RC.clip(LEAST, 1))
-    assert choice.leader is not None
-    gap_RC = score_RC[:, [left.index(choice.leader)]] - score_RC
-    return [place for place, gap_R in zip(left, gap_RC.T, strict=True) if numpy.nanquantile(gap_R, ONE_ERROR) <= 0]
-
-
-def _told(weights: Sequence[float], choice: Choice, near: Sequence[int]) -> Strength:
+def _told(weights: Sequence[float], choice: Choice) -> Strength:
     weighed = tuple(
         Weighed(weight=weight, refused=choice.refused.get(place, ""), axes=choice.axes[place])
         for place, weight in enumerate(weights)
@@ -148,9 +126,9 @@ def _told(weights: Sequence[float], choice: Choice, near: Sequence[int]) -> Stre
     if choice.step is None:
         return Strength(reason=_refusals(weighed) or choice.reason, weights=weighed)
     low = high = choice.step
-    while low - 1 in near:
+    while low - 1 in choice.near:
         low -= 1
-    while high + 1 in near:
+    while high + 1 in choice.near:
         high += 1
     return Strength(
         recommended=weights[choice.step],
