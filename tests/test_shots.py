@@ -1,6 +1,7 @@
 """Shots: what is asked for, by which words, of which noise."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -8,8 +9,9 @@ from itertools import pairwise
 import pytest
 
 from likeness.errors import EvaluationError
-from likeness.evaluation.languages import LANGUAGES, Language
+from likeness.evaluation.languages import LANGUAGES, Language, scene_words_in
 from likeness.evaluation.shots import CALLED, Shot, Subject, Worn, first_of, is_called, plan_shots
+from likeness.maquette.world import SCENE_AXES, scene_tags
 from likeness.recipe import EvaluateConfig
 
 MAQUETTE = LANGUAGES["maquette"]
@@ -74,6 +76,25 @@ def test_no_scene_reads_like_a_caption_that_was_trained_on():
         for caption in captions:
             both = words(shot.prompt) & words(caption) - {"mira", "1girl"}
             assert len(both) < 0.8 * len((words(shot.prompt) | words(caption)) - {"mira", "1girl"})
+
+
+def test_a_scene_that_a_caption_tells_in_other_words_is_not_asked_for_either():
+    """Sentences for the base, tags in the captions."""
+    prose = LANGUAGES["prose"]
+    own = of_kind("own", plan_shots(MIRA, prose, CONFIG, seed=1))
+    captions = [", ".join(["mira", *scene_tags(_as_maquette(shot.asked))]) for shot in own]
+    again = of_kind("own", plan_shots(replace(MIRA, captions=captions), prose, CONFIG, seed=1))
+    told = [scene_words_in(caption, prose) for caption in captions]
+    assert all(told)
+    for shot in again:
+        asked = scene_words_in(shot.prompt, prose)
+        assert all(len(asked & said) < 0.8 * len(asked | said) for said in told)
+
+
+def _as_maquette(asked: Mapping[str, str]) -> dict[str, str]:
+    """What the maquette has a tag for, of a scene; a side of a view."""
+    sided = {name: value if value in SCENE_AXES[name] else f"{value} left" for name, value in asked.items()}
+    return {name: value for name, value in sided.items() if value in SCENE_AXES[name]}
 
 
 def test_where_each_scene_reads_like_a_caption_that_is_said_with_what_to_do():

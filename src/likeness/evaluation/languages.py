@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from types import MappingProxyType
 
+from likeness.evaluation.calibration import bin_of
 from likeness.maquette.world import (
     HELD_OUT_VALUES,
     SCENE_AXES,
@@ -19,7 +20,7 @@ from likeness.maquette.world import (
 )
 from likeness.seeds import stream
 
-__all__ = ["LANGUAGES", "Language", "Override", "shown_axes"]
+__all__ = ["LANGUAGES", "Language", "Override", "scene_words_in", "shown_axes"]
 
 OUTFIT: tuple[str, ...] = ("garment", "garment_colour")
 OTHERS = 48  # of the maquette's other characters that can be asked for
@@ -93,6 +94,16 @@ class Language:
         said = _parts(prompt)
         found = [one.traits for one in (*self.traits, *self.overrides) if _parts(one.words) <= said]
         return {name: value for traits in found for name, value in traits.items()}
+
+
+def scene_words_in(caption: str, language: Language) -> set[str]:
+    """The words of a language for the scene that a caption tells, in whichever language that is written."""
+    found = _parts(caption) & language.scene_words
+    for other in LANGUAGES.values():
+        for axis, value in other.understood(caption).items():
+            values = language.axes.get(axis, {})
+            found |= _parts(values.get(value) or values.get(bin_of(value), "")) - {""}
+    return found
 
 
 def _parts(words: str) -> set[str]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from likeness.errors import EvaluationError
 from likeness.evaluation.design import Row, pairwise
-from likeness.evaluation.languages import Language, Override, shown_axes
+from likeness.evaluation.languages import Language, Override, scene_words_in, shown_axes
 from likeness.recipe import EvaluateConfig
 from likeness.records import Record
 from likeness.seeds import seed_of, stream
@@ -110,7 +110,7 @@ def plan_shots(subject: Subject, language: Language, config: EvaluateConfig, *, 
         EvaluationError: where every scene that can be asked for reads like a caption.
     """
     known = language.scene_words  # what else a caption says makes its scene no other
-    taken = [words for caption in subject.captions if (words := _words(caption) & known)]
+    taken = [words for caption in subject.captions if (words := scene_words_in(caption, language))]
 
     def is_new(scene: str) -> bool:
         own = _words(scene) & known
