@@ -21,7 +21,7 @@ from likeness.evaluation.shots import Shot
 from likeness.images import save_png, sha256_of
 from likeness.pipeline.comparisons import compare_evaluations
 from likeness.pipeline.judging import judged_sha256
-from likeness.pipeline.scores import Measured, Verdict, read_verdict
+from likeness.pipeline.scores import Setup, Verdict, read_verdict
 from likeness.recipe import Recipe
 from likeness.records import read_records, write_records
 from likeness.seeds import stream
@@ -72,7 +72,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         choice=Choice(step=200, reason="It is the best.", axes={}),
         findings={},
         detectable=None,
-        measured=Measured(instruments={}, sampling={}, base="", versions={}),
+        measured=Setup(instruments={}, sampling={}, base="", versions={}),
     )
     workspace.choice_json.write_text(verdict.model_dump_json())
     return workspace.root

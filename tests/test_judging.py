@@ -23,7 +23,7 @@ from likeness.evaluation.shots import NO_SEED, Shot
 from likeness.images import save_png
 from likeness.maquette.world import TRAITS
 from likeness.pipeline.judging import judge_answers, judged_sha256, write_sheet
-from likeness.pipeline.scores import Measured, Verdict
+from likeness.pipeline.scores import Setup, Verdict
 from likeness.recipe import Recipe, load_recipe
 from likeness.records import Picture, Reading, read_records, write_records
 from likeness.seeds import stream
@@ -92,7 +92,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         choice=Choice(step=200, reason="It is the best.", axes={}),
         findings={},
         detectable=None,
-        measured=Measured(instruments={}, sampling={}, base="", versions={}),
+        measured=Setup(instruments={}, sampling={}, base="", versions={}),
     )
     workspace.choice_json.write_text(verdict.model_dump_json())
     return workspace

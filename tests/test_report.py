@@ -27,7 +27,7 @@ from likeness.evaluation.sheets import Pictured, name_of, strips_of, suspects_of
 from likeness.evaluation.shots import Kind, Shot
 from likeness.images import Pixels, save_png
 from likeness.pipeline.bench import Bench
-from likeness.pipeline.scores import Measured, read_verdict, write_evaluation, write_page
+from likeness.pipeline.scores import Setup, read_verdict, write_evaluation, write_page
 from likeness.recipe import Recipe
 from likeness.records import Reading
 from likeness.statistics import Interval
@@ -403,7 +403,7 @@ def test_an_evaluation_leaves_its_page_with_the_pictures_as_drawn_and_what_they_
     found = Evaluation(page().choice, [*scores(), face], [base, copy], known, drawn)
     recipe = {"character": {"name": "Mira", "trigger": "mira", "kind": "original"}, "encode": {"mirror": mirror}}
     bench = SimpleNamespace(workspace=workspace, recipe=Recipe.model_validate(recipe))
-    measured = Measured(instruments={}, sampling={}, base="ba5e", versions={})
+    measured = Setup(instruments={}, sampling={}, base="ba5e", versions={})
     files = {"step-000200": tmp_path / "one.safetensors"}
     paths = write_evaluation(
         cast("Bench", bench), found, files, measured, trained_on=["images/gone.png", "images/b.png"]

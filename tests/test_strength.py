@@ -20,7 +20,7 @@ from likeness.images import open_pixels
 from likeness.maquette.world import Drawing
 from likeness.pipeline.probing import weights_of
 from likeness.pipeline.samples import best_lora
-from likeness.pipeline.scores import Measured, Verdict
+from likeness.pipeline.scores import Setup, Verdict
 from likeness.recipe import EvaluateConfig
 from likeness.workspace import Workspace
 
@@ -157,7 +157,7 @@ def choosing(workspace: Workspace) -> Callable[[str], str]:
     """The LoRA that is probed once this one was chosen, by its place in `runs`."""
 
     def choose(place: str) -> str:
-        measured = Measured(instruments={}, sampling={}, base="", versions={})
+        measured = Setup(instruments={}, sampling={}, base="", versions={})
         choice = Choice(step=100, reason="", axes={})
         verdict = Verdict(lora=place, choice=choice, findings={}, detectable=None, measured=measured)
         workspace.choice_json.write_text(verdict.model_dump_json())

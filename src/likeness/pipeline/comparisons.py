@@ -10,7 +10,7 @@ from likeness.evaluation.elsewhere import candidate_name
 from likeness.evaluation.evaluate import BASE
 from likeness.evaluation.scorecard import KINDS, LEAST_TOLD, Judged
 from likeness.messages import listed
-from likeness.pipeline.scores import Measured, Verdict, read_verdict
+from likeness.pipeline.scores import Setup, Verdict, read_verdict
 from likeness.recipe import EvaluateConfig, load_recipe
 from likeness.records import read_records
 from likeness.workspace import Workspace
@@ -133,7 +133,7 @@ def _opened(words: str) -> tuple[Verdict, list[Judged], str]:
     return verdict, own, f"{workspace.root.name} {name}"
 
 
-def _refuse_unlike(one: Measured, other: Measured, settings: EvaluateConfig, settings_other: EvaluateConfig) -> None:
+def _refuse_unlike(one: Setup, other: Setup, settings: EvaluateConfig, settings_other: EvaluateConfig) -> None:
     unlike = [*_unlike(one, other)]
     if settings.checklist != settings_other.checklist:
         unlike.append(f"evaluate.checklist: {settings.checklist or 'none'} and {settings_other.checklist or 'none'}")
@@ -151,7 +151,7 @@ def _refuse_unlike(one: Measured, other: Measured, settings: EvaluateConfig, set
         )
 
 
-def _unlike(one: Measured, other: Measured) -> Iterator[str]:
+def _unlike(one: Setup, other: Setup) -> Iterator[str]:
     """What two measurements differ in: the setting that says it, and what it is in each."""
     for purpose, field in INSTRUMENTS.items():
         here, there = (some.instruments.get(purpose, "").rpartition(" ") for some in (one, other))

@@ -15,7 +15,7 @@ from likeness.perception.encoders import PlainEncoder, load_encoder
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.instruments import open_reader
 from likeness.pipeline.painter import Painter
-from likeness.pipeline.scores import measured_with, write_evaluation
+from likeness.pipeline.scores import setup_of, write_evaluation
 from likeness.pipeline.subjects import part_of, real_pictures, subject_of, traits_of
 from likeness.recipe import Recipe, SampleConfig
 from likeness.records import Picture, read_records
@@ -115,7 +115,7 @@ def measure_files(
         seed=config.seed,
         report=bench.report,
     )
-    measured = measured_with(
+    measured = setup_of(
         bench,
         instruments,
         sampling=sampling_of(bench.recipe),

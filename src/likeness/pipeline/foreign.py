@@ -16,7 +16,7 @@ from likeness.messages import listed
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.evaluation import instruments_for, language_of, measure_files, sampling_of
 from likeness.pipeline.instruments import adapted
-from likeness.pipeline.scores import measured_with, write_evaluation
+from likeness.pipeline.scores import setup_of, write_evaluation
 from likeness.recipe import Recipe, write_recipe
 from likeness.records import Picture, make_folder, write_atomically, write_records
 from likeness.workspace import Workspace
@@ -111,7 +111,7 @@ def evaluate_pictures(
     with bench.workspace.lock("likeness evaluate"):
         seed = bench.recipe.evaluate.seed
         found = measure_pictures(pictures, real, bench.recipe.evaluate, instruments=instruments, seed=seed)
-        measured = measured_with(
+        measured = setup_of(
             bench,
             instruments,
             sampling=sampling_of(bench.recipe),

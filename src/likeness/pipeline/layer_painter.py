@@ -14,8 +14,7 @@ from likeness.evaluation.shots import Shot
 from likeness.images import Pixels, open_pixels, save_png, sha256_of
 from likeness.pipeline.bench import Bench
 from likeness.pipeline.evaluation import instruments_for, sampling_of
-from likeness.pipeline.instruments import draw_pictures
-from likeness.pipeline.painter import AT_ONCE, digest_of, drawing_versions, name_of
+from likeness.pipeline.painter import digest_of, drawing_versions, drawn, name_of
 from likeness.records import make_folder
 
 if TYPE_CHECKING:
@@ -68,12 +67,8 @@ class LayerPainter:
         make_folder(missing[0][1].parent)
         adapter = adapter_from(with_layers(self.file, layers), model.adapter_targets(), weight=self.sample.weight)
         try:
-            for first in range(0, len(missing), AT_ONCE):
-                some = missing[first : first + AT_ONCE]
-                prompts, seeds = [shot.prompt for shot, _ in some], [shot.seed for shot, _ in some]
-                pictures = draw_pictures(model, prompts, self.sample, seeds=seeds)
-                for (shot, file), pixels in zip(some, pictures, strict=True):
-                    save_png(file, pixels, {"prompt": shot.prompt, "layers": ", ".join(sorted(layers))})
+            for shot, file, pixels in drawn(model, missing, self.sample):
+                save_png(file, pixels, {"prompt": shot.prompt, "layers": ", ".join(sorted(layers))})
         finally:
             adapter.detach()
 

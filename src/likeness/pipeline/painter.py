@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
@@ -19,10 +19,9 @@ from likeness.records import make_folder
 if TYPE_CHECKING:
     from likeness.diffusion.family import DiffusionModel
 
-__all__ = ["AT_ONCE", "Painter", "digest_of", "drawing_versions", "name_of"]
+__all__ = ["Painter", "digest_of", "drawing_versions", "drawn", "name_of"]
 
-AT_ONCE = 16
-"""Pictures that are drawn, and then kept, together: what is lost when somebody stops it."""
+AT_ONCE = 16  # pictures that are drawn, and then kept, together: what is lost when somebody stops it
 
 
 def drawing_versions() -> dict[str, str]:
@@ -75,14 +74,21 @@ class Painter:
         make_folder(missing[0][1].parent)
         told = _lora_of(lora)
         with adapted(model, lora, weight=self.config.weight) if lora else nullcontext():
-            for first in range(0, len(missing), AT_ONCE):
-                some = missing[first : first + AT_ONCE]
-                prompts, seeds = [shot.prompt for shot, _ in some], [shot.seed for shot, _ in some]
-                pictures = draw_pictures(model, prompts, self.config, seeds=seeds)
-                for (shot, file), pixels in zip(some, pictures, strict=True):
-                    size = pixels.shape[1], pixels.shape[0]
-                    text = infotext(shot.prompt, self.config, seed=shot.seed, size=size, **told)
-                    save_png(file, pixels, {"parameters": text})
+            for shot, file, pixels in drawn(model, missing, self.config):
+                size = pixels.shape[1], pixels.shape[0]
+                text = infotext(shot.prompt, self.config, seed=shot.seed, size=size, **told)
+                save_png(file, pixels, {"parameters": text})
+
+
+def drawn(
+    model: "DiffusionModel", missing: Sequence[tuple[Shot, Path]], config: SampleConfig
+) -> Iterator[tuple[Shot, Path, Pixels]]:
+    """The pictures that are not there yet, each with its shot and its file; drawn a few at a time, to be kept so."""
+    for first in range(0, len(missing), AT_ONCE):
+        some = missing[first : first + AT_ONCE]
+        prompts, seeds = [shot.prompt for shot, _ in some], [shot.seed for shot, _ in some]
+        pictures = draw_pictures(model, prompts, config, seeds=seeds)
+        yield from ((shot, file, pixels) for (shot, file), pixels in zip(some, pictures, strict=True))
 
 
 def _lora_of(lora: Path | None) -> dict[str, str]:

@@ -20,14 +20,14 @@ from likeness.recipe import SampleConfig
 from likeness.records import Record, make_folder, write_atomically, write_records
 from likeness.workspace import Workspace
 
-__all__ = ["Measured", "Verdict", "measured_with", "read_verdict", "write_evaluation", "write_page"]
+__all__ = ["Setup", "Verdict", "read_verdict", "setup_of", "write_evaluation", "write_page"]
 
 
 MIRRORED = "Mirroring was on: set encode.mirror = false, and train again."
 """What to do about a mark on the wrong side where that is so."""
 
 
-class Measured(Record):
+class Setup(Record):
     """What was measured with: scores are compared where all of it is the same.
 
     Attributes:
@@ -62,7 +62,7 @@ class Verdict(Record):
     choice: Choice
     findings: dict[str, tuple[Finding, ...]]
     detectable: float | None
-    measured: Measured
+    measured: Setup
     trained_on: tuple[str, ...] = ()
 
 
@@ -70,7 +70,7 @@ def write_evaluation(
     bench: Bench,
     found: Evaluation,
     files: Mapping[str, Path],
-    measured: Measured,
+    measured: Setup,
     *,
     pictures: Callable[[Judged], str] = lambda judged: "",
     trained_on: Sequence[str] = (),
@@ -201,9 +201,9 @@ def read_verdict(workspace: Workspace) -> Verdict:
         ) from fault
 
 
-def measured_with(
+def setup_of(
     bench: Bench, instruments: Instruments, *, sampling: SampleConfig, sha256: str, held_out: Sequence[Pixels]
-) -> Measured:
+) -> Setup:
     """What the instruments, the sampler and the real pictures are.
 
     Args:
@@ -217,7 +217,7 @@ def measured_with(
     digest = hashlib.sha256()
     for pixels in held_out:
         digest.update(pixels.tobytes())
-    return Measured(
+    return Setup(
         instruments={
             "reader": f"{bench.recipe.perception.reader} {sha256}",
             **{purpose: f"{encoder.name} {encoder.sha256}" for purpose, encoder in named.items()},
