@@ -13,7 +13,8 @@ import numpy
 from planted import subject
 from scipy.stats import rankdata
 
-from likeness.evaluation.scorecard import judge, score
+from likeness.evaluation.axes import AXES
+from likeness.evaluation.scorecard import score
 from likeness.maquette.world import KINDS
 from likeness.seeds import seed_of
 from likeness.training.state import read_state
@@ -101,8 +102,9 @@ def coverage(bench: "Bench", number: int) -> dict[str, list[list[float]]]:
     for repeat in range(REPEATS):
         own = [shot for shot in bench.plan(number, seed_of(number, "coverage", repeat)) if shot.kind == "own"]
         drawn = instruments.look(own, instruments.draw(name, own))
-        for one in score(name, STEPS[-1], "full", drawn, judge(drawn, measure), measure, seed=repeat):
-            if one.axis in found and one.value:
+        marks = {axis: AXES[axis](drawn, measure) for axis in COVERED}
+        for one in score(name, STEPS[-1], "full", drawn, marks, measure, seed=repeat):
+            if one.value:
                 found[one.axis].append([one.value.mean, one.value.low, one.value.high])
     return found
 

@@ -98,7 +98,7 @@ def test_that_views_differ_makes_a_mean_no_less_sure_where_each_is_asked_for_as_
     found = scored(shots, some, measure).value
     assert found is not None
     assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))
-    assert measured_of((1,), shots, [{"leak": some}]).levels == tuple(("own", view, "") for view in views)
+    assert measured_of((1,), shots, [{"leak": some}]).levels == tuple(("own", "", view, "") for view in views)
     rated = scored(shots, some, measure, axis="memorisation").value
     assert rated is not None
     assert rated.low < 0.4, "shares are counted"
@@ -109,6 +109,20 @@ def test_that_views_differ_makes_a_mean_no_less_sure_where_each_is_asked_for_as_
     ):
         assert unplanned.value is not None
         assert unplanned.value.low < 0.4, "nobody sees to it that there are as many of each"
+
+
+def test_that_outfits_take_turns_makes_a_mean_no_less_sure(measure: Measure):
+    """A reader that looks at clothes too finds one of them less alike; what a prompt has otherwise is no outfit."""
+    worn = [("coat", "dress", "robe")[number % 3] for number in range(24)]
+    some = told(*[{"coat": 0.9, "dress": 0.6, "robe": 0.75}[outfit] for outfit in worn])
+    for kind, is_sure in (("own", True), ("override", False)):
+        shots = [
+            shot(number, kind=kind).model_copy(update={"asked": {"view": "front", "garment": outfit}})
+            for number, outfit in enumerate(worn)
+        ]
+        found = scored(shots, some, measure).value
+        assert found is not None
+        assert (found.high - found.low < 1e-9) == is_sure
 
 
 def test_what_the_instrument_says_of_a_copy_is_no_rate(measure: Measure):

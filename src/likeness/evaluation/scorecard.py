@@ -15,7 +15,7 @@ from likeness.evaluation.axes import AXES
 from likeness.evaluation.calibration import Mark
 from likeness.evaluation.choose import Measured, Rule
 from likeness.evaluation.details import Detail, details_of
-from likeness.evaluation.measure import Drawn, Measure
+from likeness.evaluation.measure import SCENE, Drawn, Measure
 from likeness.evaluation.shots import BALANCED, NO_SEED, Shot
 from likeness.recipe import EvaluateConfig
 from likeness.records import Record
@@ -276,12 +276,16 @@ def _raw_sample(axis: str, shots: Sequence[Shot], marks: Sequence[Mark | None]) 
 
 
 def _levels(shots: Sequence[Shot], *, is_planned: bool = True) -> tuple[tuple[str, ...], ...]:
-    """Of each prompt its kind, and of those that were planned what all plans have as much of."""
+    """Of each prompt its kind, and of those that were planned what all plans have as much of: outfits, which take turns,
+    views and framings."""
     first = {shot.number: shot for shot in shots}
-    return tuple(
-        (shot.kind, *(shot.asked.get(name, "") if is_planned and shot.kind != "yours" else "" for name in BALANCED))
-        for shot in first.values()
-    )
+    return tuple((shot.kind, *(_balanced(shot) if is_planned else ("", "", ""))) for shot in first.values())
+
+
+def _balanced(shot: Shot) -> tuple[str, str, str]:
+    worn = [value for name, value in shot.asked.items() if shot.kind == "own" and name not in (*SCENE, "background")]
+    view, framing = (shot.asked.get(name, "") if shot.kind != "yours" else "" for name in BALANCED)
+    return ", ".join(worn), view, framing
 
 
 def _grid(shots: Sequence[Shot], told: Sequence[float | None]) -> Floats:
