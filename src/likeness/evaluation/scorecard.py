@@ -276,8 +276,8 @@ def _raw_sample(axis: str, shots: Sequence[Shot], marks: Sequence[Mark | None]) 
 
 
 def _levels(shots: Sequence[Shot], *, is_planned: bool = True) -> tuple[tuple[str, ...], ...]:
-    """Of each prompt its kind, and of those that were planned what all plans have as much of: outfits, which take turns,
-    views and framings."""
+    """Of each prompt its kind, and of those that were planned what all plans have as much of: outfits, which take
+    turns, views and framings."""
     first = {shot.number: shot for shot in shots}
     return tuple((shot.kind, *(_balanced(shot) if is_planned else ("", "", ""))) for shot in first.values())
 
