@@ -22,7 +22,7 @@ from likeness.training.state import read_state
 if TYPE_CHECKING:
     from scorecard_quality import Bench
 
-__all__ = ["Bar", "choices", "choices_table", "coverage", "coverage_table", "ranks", "ranks_table"]
+__all__ = ["PICTURES", "Bar", "choices", "choices_table", "coverage", "coverage_table", "ranks", "ranks_table"]
 
 RUNS = ("control", "again")
 STEPS = tuple(range(40, 321, 40))  # checkpoints of a run that a user would have
@@ -143,8 +143,9 @@ def _behind(run: Mapping[str, Any], rule: str) -> float | None:
 
 
 def ranks_table(found: Mapping[int, Mapping[str, Any]]) -> Iterator[Bar]:
-    """Rank correlation of each axis with the truth; of clothing also over LoRAs that differ in it."""
-    varied, dressed = ([one for card in found.values() for one in card.get(part, [])] for part in ("ranks", "dressed"))
+    """Rank correlation of each axis with the truth, on each character's own scale; of clothing also over LoRAs that
+    differ in it."""
+    varied, dressed = ([*_anchored(found, part)] for part in ("ranks", "dressed"))
     if len(varied) < 3:
         return
     print("\n| axis | truth | LoRAs | rank correlation |\n|---|---|---|---|")
@@ -156,6 +157,18 @@ def ranks_table(found: Mapping[int, Mapping[str, Any]]) -> Iterator[Bar]:
         rank = float(numpy.corrcoef(rankdata(pairs[:, 0]), rankdata(pairs[:, 1]))[0, 1])  # Spearman's
         print(f"| {axis}{also} | {truth} | {len(pairs)} | {rank:.3f} |")
         yield f"{axis}{also} ranks as the truth does ({truth})", f"{rank:.3f} over {len(pairs)}", rank >= RANKED
+
+
+def _anchored(found: Mapping[int, Mapping[str, Any]], part: str) -> Iterator[Mapping[str, Any]]:
+    """Scores and truths, the truths on the scale of the scores, which have a 0 and a 1 of each character's own."""
+    for card in found.values():
+        anchors = card.get("anchors", {})
+        for one in card.get(part, []):
+            truth = {
+                kind: (share - anchors[kind][0]) / (anchors[kind][1] - anchors[kind][0]) if kind in anchors else share
+                for kind, share in one["truth"].items()
+            }
+            yield {**one, "truth": truth}
 
 
 def coverage_table(found: Mapping[int, Mapping[str, Any]]) -> Iterator[Bar]:

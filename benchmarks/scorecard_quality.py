@@ -15,7 +15,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
@@ -27,6 +27,7 @@ import torch
 from planted import NUMBERS, Subject, references, subject
 from safetensors.torch import load_file, save_file
 from scorecard_choices import (
+    PICTURES,
     Bar,
     choices,
     choices_table,
@@ -215,24 +216,37 @@ class Bench:
         outfits = [Worn(outfit, ", ".join(trait_tags(outfit))) for outfit in who.outfits]
         return Asked(who.trigger, who.identity.class_words, own, outfits=outfits)
 
-    def truth(self, who: Subject, file: Path, count: int = TRUTH) -> dict[str, float]:
+    def truth(self, who: Subject, file: Path | None, count: int = TRUTH) -> dict[str, float]:
         """Shares of the drawn traits on pictures of fresh scenes, by kind, in each outfit by turns; and how near the
-        pictures are to the drawings."""
+        pictures are to the drawings. Without a file: of the base's, by the class words."""
         scenes = unseen_scenes(count, seen=(), seed=seed_of(who.number, "truth"))
         shots, asked = list[Shot](), list[Drawing]()
         for place, (scene, outfit) in enumerate(zip(scenes, cycle(who.outfits), strict=False)):
             prompt = prompt_of(scene, class_words=who.identity.class_words, trigger=who.trigger)
             front, _, rest = prompt.partition(f"{who.identity.class_words}, ")
-            words = ", ".join([front + who.identity.class_words, *trait_tags(outfit), rest])
+            own = [front + who.identity.class_words, *trait_tags(outfit)] if file else [who.identity.class_words]
+            words = ", ".join([*own, rest])
             shots.append(Shot(kind="own", number=place, prompt=words, seed=seed_of(who.number, "truth", place)))
             dressed = replace(who.identity, traits={**who.identity.traits, **outfit})
             asked.append(Drawing(dressed, scene))
-        instruments = self.instruments(who.number, {"truth": file})
-        pixels = instruments.draw("truth", shots)
+        pixels = self.instruments(who.number, {"truth": file} if file else {}).draw("truth", shots)
+        nearness = fmean(_nearness(*pair) for pair in zip(pixels, asked, strict=True))
+        return self.shares(asked, pixels) | {"nearness": nearness}
+
+    def shares(self, asked: Sequence[Drawing], pixels: Sequence[Pixels]) -> dict[str, float]:
+        """The share of drawn traits that the reader finds on pictures of them, by kind."""
         readings = self.reader.read(pixels)
         kinds = {"identity": tuple(TRAITS), **KINDS}
-        shares = {kind: count_traits(asked, readings, names).share().mean for kind, names in kinds.items()}
-        return shares | {"nearness": fmean(_nearness(*pair) for pair in zip(pixels, asked, strict=True))}
+        return {kind: count_traits(asked, readings, names).share().mean for kind, names in kinds.items()}
+
+    def anchors(self, number: int) -> dict[str, tuple[float, float]]:
+        """What shares of traits are 0 and 1 on evaluation's scale, so that characters can be compared: of each part as
+        the scale has it, of all traits together what the base draws, and what is read off the drawings themselves."""
+        scales = self.measure(number).known.scales
+        parts = {part: (scale.zeros[""], scale.ones[""]) for part, scale in scales.items()}
+        drawings = references(number, self.planted)
+        read = self.shares(drawings, _opened(self.planted / str(number) / "references"))
+        return {**parts, "identity": (self.truth(subject(number), None, PICTURES)["identity"], read["identity"])}
 
     def scale(self, number: int) -> dict[str, float]:
         """Calibrated identity of held-out real pictures, each against the others, and of real pictures of other
@@ -264,7 +278,14 @@ class Bench:
         return plan_shots(self.asked(subject(number)), LANGUAGES["maquette"], CONFIG, seed=seed)
 
 
-PARTS = {"scale": Bench.scale, "ranks": ranks, "coverage": coverage, "dressed": dressed, "choices": choices}
+PARTS = {
+    "scale": Bench.scale,
+    "anchors": Bench.anchors,
+    "ranks": ranks,
+    "coverage": coverage,
+    "dressed": dressed,
+    "choices": choices,
+}
 """What else is measured of a character, cheap parts first."""
 
 
