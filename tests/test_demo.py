@@ -269,8 +269,10 @@ class TestEvaluation:
     def test_an_adapter_is_not_worse_than_itself(self, result: DemoResult, told: dict[str, Any]):
         name = next(iter(told["findings"]))
         same = CliRunner().invoke(app, ["compare", *[f"{result.workspace}={name}"] * 2, "--json"])
-        assert same.exit_code == 0, same.output
-        assert json.loads(same.stdout)["worse"] == []
+        answer = json.loads(same.stdout)
+        assert answer["worse"] == []
+        assert answer["is_decided"] is False, "the tiny reader here tells no likeness"
+        assert same.exit_code == 2
 
     def test_a_name_that_was_not_measured_is_refused(self, result: DemoResult):
         with pytest.raises(EvaluationError, match="has no 'step-9' that was measured"):
