@@ -129,9 +129,10 @@ def _followed(drawn: Drawn, measure: Measure, names: Collection[str], kinds: Col
             why = "the reader does not tell" if not told else "the base itself does not draw"
             marks.append(Mark(None, fmean(told.values()) if told else None, f"{why} {', '.join(sorted(asked))}"))
             continue
-        values = [told[name] / rates[name] for name in told if name in able]
-        grain = fmean(1 / rates[name] for name in told if name in able) / len(values)
-        marks.append(Mark(fmean(values), fmean(told.values()), grain=grain, raw_grain=1 / len(told)))
+        drawable = [name for name in told if name in able]
+        value = fmean(told[name] / rates[name] for name in drawable)
+        grain = fmean(1 / rates[name] for name in drawable) / len(drawable)
+        marks.append(Mark(value, fmean(told.values()), grain=grain, raw_grain=1 / len(told)))
     return marks
 
 

@@ -137,7 +137,6 @@ def choose(
     if by_means:  # of an axis that one prompt asks for, one picture that cannot be read is no reason
         told = [rule for rule in told if rule.limit is not None or not numpy.isnan(means[rule.axis]).any()]
     weights = {rule.axis: rule.weight for rule in told if rule.kind != "harm" and rule.weight > 0}
-    draws = {axis: resampled_means(measured.values[axis], weights_RPS) for axis in means}
     axes = _intervals(measured, weights_RPS, {rule.axis for rule in rules if rule.is_rate})
     held = {step: axes[step] if not by_means else _means_alone(axes[step]) for step in measured.steps}
     refused = {step: words for step in measured.steps if (words := _refusal(held[step], told))}
@@ -149,6 +148,7 @@ def choose(
         )
         return Choice(step=None, reason=reason, refused=refused, untold=untold, axes=axes)
     front = _front(means, told, left)
+    draws = {axis: resampled_means(measured.values[axis], weights_RPS) for axis in weights}
     score_C, score_RC = _geometric(means, weights), _geometric(draws, weights)
     leader = max(front, key=lambda place: (score_C[place], -place))
     gap_RC = score_RC[:, [leader]] - score_RC

@@ -279,7 +279,7 @@ def _levels(shots: Sequence[Shot], *, is_planned: bool = True) -> tuple[tuple[st
     """Of each prompt its kind, and of those that were planned what all plans have as much of: outfits, which take
     turns, views and framings."""
     first = {shot.number: shot for shot in shots}
-    return tuple((shot.kind, *(_balanced(shot) if is_planned else ("", "", ""))) for shot in first.values())
+    return tuple((shot.kind, *(_balanced(shot) if is_planned else ())) for shot in first.values())
 
 
 def _balanced(shot: Shot) -> tuple[str, str, str]:

@@ -43,6 +43,7 @@ def compare_evaluations(first: str, second: str, *, margin: float | None = None)
     _refuse_unlike(one.measured, other.measured, settings, settings_other)
     width = settings.margin if margin is None else margin
     differences, gaps = compare(pictures, others, margin=width, seed=0), untold(pictures, others)
+    undecided = _undecided(differences, gaps)
     return {
         "first": told,
         "second": told_other,
@@ -51,13 +52,15 @@ def compare_evaluations(first: str, second: str, *, margin: float | None = None)
         "worse": [one.axis for one in differences if one.is_worse],
         "better": [one.axis for one in differences if one.is_better],
         "too_few_prompts": [one.axis for one in differences if not one.is_decidable],
-        "is_decided": not _undecided(differences, gaps),
+        "is_decided": not undecided,
         "untold": [one.model_dump() for one in gaps],
-        "told": " ".join(_sentences(told_other, differences, gaps, width)),
+        "told": " ".join(_sentences(told_other, differences, gaps, undecided, width)),
     }
 
 
-def _sentences(second: str, differences: Sequence[Difference], gaps: Sequence[Untold], margin: float) -> Iterator[str]:
+def _sentences(
+    second: str, differences: Sequence[Difference], gaps: Sequence[Untold], undecided: Sequence[str], margin: float
+) -> Iterator[str]:
     worse, better, few = (
         listed(axes, len(axes))
         for axes in (
@@ -70,7 +73,7 @@ def _sentences(second: str, differences: Sequence[Difference], gaps: Sequence[Un
     yield f"Differences up to {margin:g}, and those that may be chance, do not count."
     if few:
         yield f"Too few prompts to say (see evaluate.count): {few}."
-    yield from _undecided(differences, gaps)
+    yield from undecided
     if gaps:
         some = [
             f"{one.axis} {one.first} and {one.second} of {one.asked}" + ("" if one.is_compared else " (not compared)")
