@@ -18,6 +18,7 @@ from likeness.recipe import (
     Recipe,
     SampleConfig,
     TrainConfig,
+    check_may_publish,
     check_may_train,
     load_recipe,
     write_recipe,
@@ -399,7 +400,10 @@ def test_a_real_person_with_a_full_record_may_be_trained():
     check_may_train(real(CONSENT))
 
 
-@pytest.mark.parametrize("field", list(Consent.model_fields))
+NEEDED = ["who", "basis", "scope", "date", "evidence_sha256", "adult"]
+
+
+@pytest.mark.parametrize("field", NEEDED)
 def test_a_real_person_whose_record_lacks_anything_may_not_be_trained(field: str):
     empty = {"date": None, "adult": False}.get(field, "")
     with pytest.raises(ConsentError) as caught:
@@ -411,7 +415,21 @@ def test_a_real_person_whose_record_lacks_anything_may_not_be_trained(field: str
 def test_a_real_person_without_a_record_is_asked_for_all_of_it():
     with pytest.raises(ConsentError) as caught:
         check_may_train(real(None))
-    assert re.findall(r"^  character\.consent\.(\w+): ", str(caught.value), re.M) == list(Consent.model_fields)
+    assert re.findall(r"^  character\.consent\.(\w+): ", str(caught.value), re.M) == NEEDED
+
+
+@pytest.mark.parametrize("field", ["expires", "revoked"])
+def test_consent_that_is_over_is_none(field: str):
+    yesterday = datetime.date.today() - datetime.timedelta(days=1)
+    with pytest.raises(ConsentError, match=field):
+        check_may_train(real(CONSENT.model_copy(update={field: yesterday})))
+
+
+def test_consent_to_training_is_none_to_publishing():
+    check_may_train(real(CONSENT))
+    with pytest.raises(ConsentError, match="publishing"):
+        check_may_publish(real(CONSENT))
+    check_may_publish(real(CONSENT.model_copy(update={"publishing": True})))
 
 
 def test_consent_that_is_yet_to_come_is_none():

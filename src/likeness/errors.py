@@ -19,6 +19,7 @@ __all__ = [
     "MissingExtra",
     "OutOfMemory",
     "PictureError",
+    "PublishError",
     "RecipeError",
     "ResumeError",
     "TooFewPictures",
@@ -71,6 +72,10 @@ class EvaluationError(LikenessError):
 
 class OutOfMemory(LikenessError):
     """Training that does not fit into the device's memory, whatever was tried."""
+
+
+class PublishError(LikenessError):
+    """What may not be published as it is, or a catalog that does not hold together; what to do is said."""
 
 
 class ResumeError(LikenessError):

@@ -29,6 +29,7 @@ __all__ = [
     "fit",
     "jpeg_quality",
     "open_pixels",
+    "png_of",
     "save_png",
     "sha256_of",
 ]
@@ -255,9 +256,21 @@ def save_png(path: Path, pixels: Pixels, text: Mapping[str, str] | None = None) 
     Raises:
         WorkspaceError: on a full disk or in a read-only folder.
     """
+    write_atomically(path, png_of(pixels, text))
+
+
+def png_of(pixels: Pixels, text: Mapping[str, str] | None = None, *, xmp: str = "") -> bytes:
+    """A PNG of `pixels`; equal contents give equal bytes.
+
+    Args:
+        text: kept in the file by key.
+        xmp: a packet that is kept where XMP's specification says, part 3, section 1.1.5.
+    """
     info = PngImagePlugin.PngInfo()
+    if xmp:
+        info.add_itxt("XML:com.adobe.xmp", xmp)
     for key, value in (text or {}).items():
         info.add_text(key, value)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", pnginfo=info)
-    write_atomically(path, file.getvalue())
+    return file.getvalue()

@@ -15,7 +15,7 @@ from likeness.recipe import EvaluateConfig
 from likeness.records import Record
 from likeness.statistics import Interval
 
-__all__ = ["KINDS", "WEIGHTS", "Strength", "Weighed", "few_of", "name_of", "sweep"]
+__all__ = ["KINDS", "WEIGHTS", "Row", "Strength", "Weighed", "few_of", "name_of", "sweep"]
 
 WEIGHTS = (0.4, 0.6, 0.8, 1.0, 1.2, 1.4)
 """What people try: below, little is left of a character; above, most LoRAs burn."""
@@ -38,6 +38,22 @@ class Weighed(Record):
     axes: dict[str, Interval]
 
 
+class Row(Record):
+    """Pictures of one prompt and noise, one at each weight.
+
+    Attributes:
+        prompt: that they were drawn from.
+        seed: of the noise.
+        asked: what should be on them, by axis of the scene.
+        pictures: by weight, where they lie, relative to the workspace; at "0" the base drew it alone.
+    """
+
+    prompt: str
+    seed: int
+    asked: dict[str, str]
+    pictures: dict[str, str]
+
+
 class Strength(Record):
     """How strongly to use a LoRA.
 
@@ -49,6 +65,7 @@ class Strength(Record):
         high: the greatest.
         reason: in words.
         weights: what was measured, from the lowest.
+        rows: pictures to look at.
     """
 
     lora: str = ""
@@ -58,6 +75,7 @@ class Strength(Record):
     high: float | None = None
     reason: str
     weights: tuple[Weighed, ...]
+    rows: tuple[Row, ...] = ()
 
 
 def few_of(shots: Sequence[Shot], kinds: Collection[Kind], most: int) -> list[Shot]:

@@ -13,7 +13,7 @@ from likeness.evaluation.grids import Block, draw_grid
 from likeness.evaluation.instruments import Instruments
 from likeness.evaluation.probe_charts import draw_blocks, draw_strength
 from likeness.evaluation.shots import Shot
-from likeness.evaluation.strength import WEIGHTS, Strength, few_of, name_of, sweep
+from likeness.evaluation.strength import WEIGHTS, Row, Strength, few_of, name_of, sweep
 from likeness.events import Report, silent
 from likeness.images import Pixels, fit, save_png, sha256_of
 from likeness.pipeline.bench import Bench
@@ -23,7 +23,7 @@ from likeness.pipeline.painter import Painter
 from likeness.pipeline.samples import best_lora
 from likeness.pipeline.steps import check_held_out
 from likeness.pipeline.subjects import real_pictures, subject_of
-from likeness.recipe import Recipe
+from likeness.recipe import Recipe, SampleConfig
 from likeness.records import write_atomically
 from likeness.seeds import seed_of
 from likeness.workspace import Workspace
@@ -63,7 +63,8 @@ def probe_strength(
     with workspace.lock("likeness strength"):
         bench = _bench(workspace, recipe, report)
         lora = best_lora(workspace, report)
-        shots, instruments = _fresh_shots(bench), _weighed(bench, lora, weights)
+        shots, painters = _fresh_shots(bench), _painters(bench, lora, weights)
+        instruments = _weighed(bench, painters)
         found = sweep(
             weights,
             shots,
@@ -72,10 +73,13 @@ def probe_strength(
             instruments=instruments,
             seed=bench.recipe.evaluate.seed,
             report=report,
-        ).model_copy(update=_names(workspace, lora))
+        )
+        own = few_of(shots, ("own",), min(ROWS, bench.recipe.evaluate.first))
+        own = list({shot.number: shot for shot in reversed(own)}.values())[::-1]  # one noise of each prompt
+        found = found.model_copy(update={**_names(workspace, lora), "rows": _rows(workspace, painters, own)})
         write_atomically(workspace.strength_json, found.model_dump_json(indent=1) + "\n")
         draw_strength(found, workspace.plots / "strength.png")
-        sheet = _sheet(weights, few_of(shots, ("own",), min(ROWS, bench.recipe.evaluate.first)), instruments)
+        sheet = _sheet(weights, own, instruments)
         save_png(workspace.plots / "strength-pictures.png", sheet)
     return found
 
@@ -123,26 +127,38 @@ def _fresh_shots(bench: Bench) -> list[Shot]:
     return plan_of(recipe, subject_of(bench.workspace, recipe))(seed_of(recipe.evaluate.seed, "fresh shots"))
 
 
-def _weighed(bench: Bench, lora: Path, weights: Sequence[float]) -> Instruments:
-    """What draws with a LoRA at each weight, under the weight's name, and with the base; and what looks."""
+def _painters(bench: Bench, lora: Path, weights: Sequence[float]) -> dict[str, Painter]:
+    """What draws with a LoRA at each weight, under the weight's name, and with the base, under its own."""
     sample, to = sampling_of(bench.recipe), bench.workspace.evaluation / "pictures"
 
-    def at(weight: float) -> Painter:
-        how = sample.model_copy(update={"weight": weight})
-        return Painter(lambda: bench.model, how, {lora.stem: lora}, base=bench.base_digest, to=to)
+    def at(how: SampleConfig, adapters: Mapping[str, Path]) -> Painter:
+        return Painter(lambda: bench.model, how, adapters, base=bench.base_digest, to=to)
 
-    painters: Mapping[str, Painter] = {name_of(weight): at(weight) for weight in weights}
-    instruments = instruments_for(bench, {})
-
-    def draw(who: str, shots: Sequence[Shot]) -> list[Pixels]:
-        return painters[who](lora.stem, shots) if who in painters else instruments.draw(who, shots)
-
-    return replace(instruments, draw=draw)
+    hows = {name_of(weight): sample.model_copy(update={"weight": weight}) for weight in weights}
+    return {BASE: at(sample, {}), **{name: at(how, {name: lora}) for name, how in hows.items()}}
 
 
-def _sheet(weights: Sequence[float], shots: Sequence[Shot], instruments: Instruments) -> Pixels:
-    """A row per prompt, of one noise: the base's picture, and that at each weight. All of them are drawn already."""
-    own = list({shot.number: shot for shot in reversed(shots)}.values())[::-1]
+def _weighed(bench: Bench, painters: Mapping[str, Painter]) -> Instruments:
+    """What draws at each weight, and looks."""
+    return replace(instruments_for(bench, {}), draw=lambda who, shots: painters[who](who, shots))
+
+
+def _rows(workspace: Workspace, painters: Mapping[str, Painter], own: Sequence[Shot]) -> tuple[Row, ...]:
+    """Where the pictures of each prompt are, by weight."""
+    files = {"0" if name == BASE else name: painter.files(name, own) for name, painter in painters.items()}
+    return tuple(
+        Row(
+            prompt=shot.prompt,
+            seed=shot.seed,
+            asked=shot.asked,
+            pictures={name: some[place].relative_to(workspace.root).as_posix() for name, some in files.items()},
+        )
+        for place, shot in enumerate(own)
+    )
+
+
+def _sheet(weights: Sequence[float], own: Sequence[Shot], instruments: Instruments) -> Pixels:
+    """A row per prompt: the base's picture, and that at each weight. All of them are drawn already."""
     columns = {"without": BASE, **{name_of(weight): name_of(weight) for weight in weights}}
     drawn = [[fit(one, SIDE, SIDE) for one in instruments.draw(who, own)] for who in columns.values()]
     rows = [shot.asked.get("view", "") for shot in own]

@@ -8,6 +8,7 @@ from pydantic import Field
 from likeness.recipe.captions import CaptionConfig
 from likeness.recipe.curate import CurateConfig
 from likeness.recipe.evaluate import EvaluateConfig
+from likeness.recipe.publish import PublishConfig
 from likeness.recipe.train import TrainConfig
 from likeness.recipe.values import Device, FileName, Section, Sha256, Tag
 from likeness.toml import plain_toml
@@ -36,6 +37,15 @@ class Consent(Section):
         default="", description="sha256 of the signed paper or recording; the file itself stays with you."
     )
     adult: bool = Field(default=False, description="true: the person was an adult on that day.")
+    publishing: bool = Field(default=False, description="true: they agreed to its being published, too.")
+    expires: datetime.date | None = Field(
+        default=None, examples=[datetime.date(2030, 1, 31)], description="The last day on which it holds."
+    )
+    revoked: datetime.date | None = Field(
+        default=None,
+        examples=[datetime.date(2027, 1, 31)],
+        description="The day they took it back: nothing is trained or published any more.",
+    )
 
 
 class CharacterConfig(Section):
@@ -55,8 +65,8 @@ class CharacterConfig(Section):
         default="",
         description="What the character is, in the base's words: '1girl', 'fox'.",
     )
-    kind: Literal["original", "fictional", "real-person"] = Field(
-        description="A real person needs [character.consent], or nothing is trained.",
+    kind: Literal["original", "fictional", "real-person", "unknown"] = Field(
+        description="A real person needs [character.consent], or nothing is trained; what is unknown is not published.",
     )
     consent: Consent | None = Field(default=None, description="A real person's consent, on record.")
 
@@ -222,6 +232,9 @@ class Recipe(Section):
         default=EvaluateConfig(), description="How adapters are measured, and which checkpoint is chosen."
     )
     sample: SampleConfig = Field(default=SampleConfig(), description="What `likeness sample` draws.")
+    publish: PublishConfig = Field(
+        default=PublishConfig(), description="What a release says, and under which terms it is given on."
+    )
 
     def to_toml(self) -> str:
         """The whole recipe as run, every default written out: what `load_recipe` reads back as the same recipe."""

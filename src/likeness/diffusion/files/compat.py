@@ -13,6 +13,7 @@ from torch import Tensor
 
 from likeness.diffusion.checkpoints import kind_of, read_header
 from likeness.diffusion.files.clients import CLIENTS, KOHYA_STYLE, Client, Contents
+from likeness.diffusion.files.headers import LONGEST_HEADER
 from likeness.diffusion.files.lineage import Layers, family_of_layers, kind_of_layer, layers_of, width_in
 from likeness.diffusion.files.notations import key_of, published_layers
 from likeness.diffusion.layers import Shape
@@ -20,8 +21,6 @@ from likeness.errors import CheckpointError
 from likeness.messages import listed
 
 __all__ = ["Dropped", "Verdict", "compat_of", "refuse_dropped", "verdicts"]
-
-LONGEST_HEADER = 1 << 20  # bytes; ComfyUI shows no metadata of a file with a longer one
 
 
 @dataclass(frozen=True, slots=True)

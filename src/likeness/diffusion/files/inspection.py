@@ -1,6 +1,5 @@
 """What a weights file is: its kind, its base, who wrote it, ranks by block, hashes. Only alphas are read."""
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ import torch
 from safetensors import safe_open
 
 from likeness.diffusion.checkpoints import Header, Kind, kind_of, read_header
+from likeness.diffusion.files.headers import hashes_of
 from likeness.diffusion.files.lineage import Layers, family_of_layers, kind_of_layer, layers_of, trainer_of
 from likeness.diffusion.files.notations import Key, key_of
 from likeness.diffusion.layers import Shape
@@ -82,7 +82,7 @@ def inspect_file(path: Path) -> FileReport:
     header = read_header(path)
     keys = keys_in(header)
     layers = layers_of(keys)
-    whole, tail = _hashes(path, header.data)
+    hashes = hashes_of(path, header.data)
     kind: Kind = "LoRA" if keys else kind_of(header)
     return FileReport(
         path=path,
@@ -95,8 +95,8 @@ def inspect_file(path: Path) -> FileReport:
         parameters=sum(torch.Size(tensor.shape).numel() for tensor in header.tensors.values()),
         blocks=_blocks(path, header, keys),
         metadata=header.metadata,
-        sha256=whole,
-        tail_sha256=tail,
+        sha256=hashes.sha256,
+        tail_sha256=hashes.tensors,
     )
 
 
@@ -120,16 +120,6 @@ def method_of(layers: Layers) -> str:
     if set(counts) == {"LoRA"} and blocks and blocks <= B_LORA.keys():
         told += f" (B-LoRA: {' and '.join(B_LORA[block] for block in sorted(blocks))})"
     return told
-
-
-def _hashes(path: Path, front: int) -> tuple[str, str]:
-    whole, tail = hashlib.sha256(), hashlib.sha256()
-    with path.open("rb") as file:
-        whole.update(file.read(front))
-        while piece := file.read(1 << 20):
-            whole.update(piece)
-            tail.update(piece)
-    return whole.hexdigest(), tail.hexdigest()
 
 
 def _blocks(path: Path, header: Header, keys: Mapping[str, tuple[Key, Shape]]) -> tuple[BlockSummary, ...]:

@@ -14,12 +14,11 @@ from typing import Any
 from torch import Tensor
 
 from likeness.diffusion.family import Prediction
+from likeness.diffusion.files.headers import LONGEST_HEADER, front_of, hash_notes
 from likeness.diffusion.files.notations import RANKED
 from likeness.errors import CheckpointError
 
-__all__ = ["LoraMetadata", "front_of", "labelled", "relabelled"]
-
-LONGEST_HEADER = 1 << 20  # bytes; ComfyUI shows no metadata of a file with a longer one
+__all__ = ["LoraMetadata", "labelled", "relabelled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +71,7 @@ def labelled(packed: bytes, metadata: LoraMetadata, *, name: str, tensors: Mappi
     """
     places, tail = _unpacked(packed)
     notes = _network_notes(tensors) | _kohya_notes(metadata, name)
-    notes |= _hashes(notes, places, tail) | _modelspec_notes(metadata, tail)
+    notes |= _hashes(notes, places, tail) | _modelspec_notes(metadata)
     return _file(notes, places, tail, name=name)
 
 
@@ -94,16 +93,18 @@ def relabelled(packed: bytes, kept: Mapping[str, str], *, name: str, tensors: Ma
     notes |= {"ss_output_name": name}
     if any(tensor.endswith(".alpha") for tensor in tensors):
         notes |= _network_notes(tensors)
-    own = {key: value for key, value in notes.items() if key.startswith("ss_")}
-    digest = hashlib.sha256(tail).hexdigest()
-    notes |= _hashes(own, places, tail) | {"modelspec.hash_sha256": f"0x{digest}"}
-    return _file(notes, places, tail, name=name)
+    return _file(notes | _hashes(notes, places, tail), places, tail, name=name)
 
 
 def _unpacked(packed: bytes) -> tuple[dict[str, Any], bytes]:
     """Where each tensor lies in a packed file, and the bytes of them all."""
     (length,) = struct.unpack("<Q", packed[:8])
     return json.loads(packed[8 : 8 + length]), packed[8 + length :]
+
+
+def _hashes(notes: Mapping[str, str], places: Mapping[str, Any], tail: bytes) -> dict[str, str]:
+    digest = hashlib.sha256(tail).hexdigest()
+    return hash_notes(notes, places, digest, lambda place, length: tail[place : place + length])
 
 
 def _file(notes: Mapping[str, str], places: Mapping[str, Any], tail: bytes, *, name: str) -> bytes:
@@ -114,17 +115,6 @@ def _file(notes: Mapping[str, str], places: Mapping[str, Any], tail: bytes, *, n
             "most. Use fewer different tags in captions."
         )
     return header + tail
-
-
-def front_of(notes: Mapping[str, str], places: Mapping[str, Any]) -> bytes:
-    """The front of a safetensors file with these notes and tensors at these places, up to the first tensor.
-
-    safetensors itself orders metadata by chance; here equal contents make equal files.
-    """
-    table = {"__metadata__": dict(sorted(notes.items())), **places}
-    text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8, as the library writes them
-    return struct.pack("<Q", len(text)) + text
 
 
 def _network_notes(tensors: Mapping[str, Tensor]) -> dict[str, str]:
@@ -172,7 +162,7 @@ def _kohya_notes(metadata: LoraMetadata, name: str) -> dict[str, str]:
     return {f"ss_{key}": value for key, value in notes.items() if value}
 
 
-def _modelspec_notes(metadata: LoraMetadata, tail: bytes) -> dict[str, str]:
+def _modelspec_notes(metadata: LoraMetadata) -> dict[str, str]:
     version = metadata.implementation_version
     notes = {
         "sai_model_spec": "1.0.1",
@@ -184,14 +174,5 @@ def _modelspec_notes(metadata: LoraMetadata, tail: bytes) -> dict[str, str]:
         "prediction_type": metadata.prediction,
         "trigger_phrase": metadata.trigger,
         "tags": ", ".join(metadata.tags),
-        "hash_sha256": "0x" + hashlib.sha256(tail).hexdigest(),
     }
     return {f"modelspec.{key}": value for key, value in notes.items() if value}
-
-
-def _hashes(notes: Mapping[str, str], places: Mapping[str, Any], tail: bytes) -> dict[str, str]:
-    """The tensors' hash, and the one of older tools: of 64 kB behind the first megabyte of a file with `ss_*` alone."""
-    hashes = {"sshs_model_hash": hashlib.sha256(tail).hexdigest()}
-    if window := (front_of(notes, places) + tail)[0x100000:0x110000]:
-        hashes["sshs_legacy_hash"] = hashlib.sha256(window).hexdigest()[:8]
-    return hashes

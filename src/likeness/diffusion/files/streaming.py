@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from likeness.diffusion.checkpoints import Header
-from likeness.diffusion.files.metadata import front_of
+from likeness.diffusion.files.headers import front_of, places_of
 from likeness.errors import WorkspaceError
 
 __all__ = ["copied_base", "write_streaming"]
@@ -34,13 +34,9 @@ def write_streaming(
     Raises:
         WorkspaceError: on a full disk or in a read-only folder.
     """
-    places = {
-        name: {"dtype": one.dtype, "shape": list(one.shape), "data_offsets": [one.start, one.end]}
-        for name, one in header.tensors.items()
-    }
     try:
         with target.open("xb") as file:
-            file.write(front_of(notes, places))
+            file.write(front_of(notes, places_of(header)))
             for name, place in sorted(header.tensors.items(), key=lambda item: (item[1].start, item[1].end)):
                 data = tensor_of(name).detach().contiguous().reshape(-1).view(torch.uint8)
                 assert len(data) == place.end - place.start, f"{name} has changed its size"

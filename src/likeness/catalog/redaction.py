@@ -1,0 +1,56 @@
+"""Redaction: what must not get out with a release: places on somebody's disk, e-mail addresses, a person's name."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+__all__ = ["Leak", "leaks_in"]
+
+EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+PLACES = (
+    re.compile(r"(?<![\w.:/])/(?:home|Users|root|mnt|media|workspace|content|tmp|var|opt|data|srv)/[^\s\"',;<>]+"),
+    re.compile(r"(?<!\w)[A-Za-z]:\\{1,2}[^\s\"',;<>]+"),
+    re.compile(r"(?<![\w\\])\\{2,4}[A-Za-z0-9_.-]+\\{1,2}[^\s\"',;<>]+"),
+    re.compile(r"(?<![\w/])~/[^\s\"',;<>]+"),
+)
+"""Paths from the root of a disk: of Unix, of Windows, of a Windows share, and of a home folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Something that must not get out.
+
+    Attributes:
+        where: which text it stands in.
+        what: what it is: "a path", "an e-mail address", "a person's name".
+        text: the words themselves, shortened.
+    """
+
+    where: str
+    what: str
+    text: str
+
+
+def leaks_in(texts: Mapping[str, str], names: Iterable[str] = ()) -> list[Leak]:
+    """What must not get out of these texts, at most one of a kind in each.
+
+    Args:
+        texts: by where they stand.
+        names: full names of people who are not to be named. One of a single word is no full name: a character may
+            have it.
+    """
+    full = [name for name in names if len(name.split()) > 1]
+    found: list[Leak] = []
+    for where, text in texts.items():
+        if match := next((match for place in PLACES if (match := place.search(text))), None):
+            found.append(Leak(where, "a path", match[0][:80]))
+        if match := EMAIL.search(text):
+            found.append(Leak(where, "an e-mail address", match[0][:80]))
+        found += [Leak(where, "a person's name", name) for name in full if _says(text, name)]
+    return found
+
+
+def _says(text: str, name: str) -> bool:
+    """Whether a name stands in a text, also with other signs between its words, as in a file's name."""
+    words = r"[\W_]+".join(map(re.escape, name.split()))
+    return re.search(rf"(?<![^\W_]){words}(?![^\W_])", text, re.IGNORECASE) is not None

@@ -1,0 +1,306 @@
+"""Publishing the chosen LoRA: what all the records of a workspace come to, on one card."""
+
+import datetime
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from likeness.catalog.bases import base_of
+from likeness.catalog.card import (
+    Agreed,
+    AxisScore,
+    BaseFacts,
+    Card,
+    Client,
+    Evaluated,
+    Made,
+    Rights,
+    Source,
+    Subject,
+    TrainedOn,
+    Used,
+)
+from likeness.catalog.card import Strength as BestWeight
+from likeness.catalog.licences import Licence, licence_of
+from likeness.catalog.pictures import Shown
+from likeness.catalog.publish import file_facts, publish
+from likeness.diffusion.checkpoints import read_header
+from likeness.diffusion.files.headers import hashes_of
+from likeness.errors import MissingExtra, WorkspaceError
+from likeness.events import Event, Report, silent
+from likeness.images import sha256_of
+from likeness.pipeline.samples import best_lora
+from likeness.pipeline.settings import settings_of
+from likeness.recipe import BaseConfig, CharacterConfig, Recipe, SampleConfig, load_recipe
+from likeness.records import Picture, read_records
+from likeness.workspace import Run, Workspace
+
+if TYPE_CHECKING:
+    from likeness.evaluation.strength import Strength
+    from likeness.pipeline.scores import Verdict
+
+__all__ = ["publish_chosen"]
+
+BASE = "base"
+"""Who the base is in scores."""
+
+
+def publish_chosen(workspace: Workspace, recipe: Recipe, *, report: Report = silent) -> tuple[Path, Card]:
+    """The release of the chosen LoRA, and its card.
+
+    Raises:
+        WorkspaceError: where nothing was trained, or a record cannot be read.
+        ConsentError, PublishError: where something keeps it from being published.
+    """
+    with workspace.lock("likeness publish"):
+        lora, whole, to = best_lora(workspace, report), settings_of(recipe).recipe, workspace.root / "release"
+        verdict, strength = _verdict(workspace, lora), _strength(workspace, lora, report)
+        card = _card(workspace, whole, lora, report).model_copy(
+            update={
+                "evaluated": _evaluated(workspace, verdict) if verdict else None,
+                "strength": _best_weight(strength),
+            }
+        )
+        shown = _shown(workspace, whole, verdict, strength) if verdict else []
+        card = publish(card, lora, shown, character=whole.character, config=whole.publish, to=to)
+    return to / card.name, card
+
+
+def _shown(workspace: Workspace, recipe: Recipe, verdict: "Verdict", strength: "Strength | None") -> list[Shown]:
+    from likeness.pipeline.showing import rows_of, samples_of
+
+    title, who = recipe.character.name, Path(verdict.lora).stem
+    how = SampleConfig.model_validate(verdict.measured.sampling)
+    rows = rows_of(workspace, strength, how, title=title) if strength else ()
+    return [*samples_of(workspace, who, how, title=title, most=recipe.publish.samples), *rows]
+
+
+def _card(workspace: Workspace, recipe: Recipe, lora: Path, report: Report) -> Card:
+    """What is known without its having been measured."""
+    character, config, notes = recipe.character, recipe.publish, read_header(lora).metadata
+    base = _base(recipe, notes)
+    own = _licence(config.licence or base.licence, config.licence_link, "publish.licence")
+    return Card(
+        name=Run(workspace.runs).lora(character.name).stem,
+        title=character.name,
+        published=datetime.date.today(),
+        summary=config.summary or _summary(recipe, base),
+        description=config.description,
+        tags=tuple(dict.fromkeys(filter(None, (*config.tags, character.class_words)))),
+        aliases=config.aliases,
+        file=file_facts(lora),
+        subject=_subject(character),
+        base=base,
+        rights=_rights(own, base, config.licence_link, config.author),
+        rating=config.rating or "PG",
+        negative=recipe.sample.negative,
+        trained_on=_trained_on(workspace),
+        made=_made(workspace, recipe, lora, notes),
+        clients=_clients(lora, report),
+        contact=config.contact,
+        parents=tuple(filter(None, notes.get("modelspec.merged_from", "").split(", "))),
+    )
+
+
+def _summary(recipe: Recipe, base: BaseFacts) -> str:
+    """What can be said of any character."""
+    character = recipe.character
+    what = f", {character.class_words}" if character.class_words else ""
+    return f"{character.name}{what}: a character LoRA for {base.name}, called by `{character.trigger}`."
+
+
+def _subject(character: CharacterConfig) -> Subject:
+    consent, is_real = character.consent, character.kind == "real-person"
+    agreed = (
+        Agreed(**consent.model_dump(include={"basis", "scope", "date", "expires", "evidence_sha256"}))
+        if is_real and consent and consent.date
+        else None
+    )
+    return Subject(
+        **character.model_dump(include={"kind", "trigger", "class_words"}),
+        adult=consent.adult if is_real and consent else None,
+        consent=agreed,
+    )
+
+
+def _base(recipe: Recipe, notes: Mapping[str, str]) -> BaseFacts:
+    """The base by the LoRA's own notes, and what other tools call it."""
+    config, usual = recipe.publish, BaseConfig()
+    file = Path(recipe.base.path).name
+    version = notes.get("ss_base_model_version", "")
+    family = "sdxl" if version.startswith("sdxl") else "sd2" if version.startswith("sd_v2") else "sd15"
+    known = base_of(family, [config.base_name, file, notes.get("ss_sd_model_name", "")])
+    is_meant = any(word in f"{config.base_name} {file}".lower() for word in known.words)
+    resolution = notes.get("modelspec.resolution", "").partition("x")[0]
+    return BaseFacts(
+        name=config.base_name or known.name,
+        family=family,
+        file=file,
+        sha256=notes.get("ss_new_sd_model_hash", ""),
+        hub=config.base_hub or (known.hub if is_meant else ""),
+        licence=config.base_licence or known.licence,
+        prediction="v" if notes.get("modelspec.prediction_type") == "v" else "epsilon",
+        clip_skip=recipe.base.clip_skip if recipe.base.clip_skip != usual.clip_skip else 1,
+        side=int(resolution) if resolution.isdecimal() else None,
+    )
+
+
+def _licence(id: str, link: str, field: str) -> Licence | None:
+    """A licence that is known; None where nobody said, which a gate tells."""
+    return licence_of(id, link, field=field) if id else None
+
+
+def _rights(own: Licence | None, base: BaseFacts, link: str, owner: str) -> Rights:
+    if own is None:
+        return Rights(owner=owner)
+    of_base = _licence(base.licence, link, "publish.base_licence")
+    asks = tuple(dict.fromkeys(filter(None, (own.asks, of_base.asks if of_base else ""))))
+    return Rights(licence=own.id, title=own.title, link=own.link, on_hub=own.on_hub, asks=asks, owner=owner)
+
+
+def _trained_on(workspace: Workspace) -> TrainedOn:
+    pictures = [one for one in read_records(workspace.images_jsonl, Picture) if one.use != "rejected"]
+    sources = Counter((one.source, one.rights) for one in pictures)
+    return TrainedOn(
+        train=sum(one.use == "train" for one in pictures),
+        held_out=sum(one.use == "held-out" for one in pictures),
+        generated=sum(bool(one.made_by) for one in pictures),
+        sources=tuple(Source(source=s, rights=r, pictures=count) for (s, r), count in sources.most_common()),
+        pictures=tuple(
+            Used(sha256=one.id, use=one.use, source=one.source, rights=one.rights, made_by=one.made_by)
+            for one in pictures
+            if one.use != "rejected"
+        ),
+    )
+
+
+def _made(workspace: Workspace, recipe: Recipe, lora: Path, notes: Mapping[str, str]) -> Made:
+    run = Run(lora.parent)
+    ran = load_recipe(run.recipe) if run.recipe.exists() else recipe
+    step = notes.get("ss_steps", "")
+    return Made(
+        tool=notes.get("modelspec.implementation_version", "").replace("/", " ") or "likeness",
+        run=run.root.name,
+        step=int(step) if step.isdecimal() else None,
+        steps=ran.train.steps,
+        method=ran.train.variant,
+        rank=ran.train.rank,
+        alpha=ran.train.alpha,
+        seed=ran.seed,
+        seconds=_seconds(run, lora, workspace),
+        recipe=_told(ran),
+    )
+
+
+def _seconds(run: Run, lora: Path, workspace: Workspace) -> float | None:
+    """Of training until the checkpoint was written, as the run's own state tells."""
+    path = run.state / "state.json"
+    if not path.exists():
+        return None
+    told = json.loads(path.read_bytes()).get("checkpoints", [])
+    place = lora.relative_to(workspace.root).as_posix()
+    found = [one["seconds"] for one in told if one["path"] == place] or [one["seconds"] for one in told[-1:]]
+    return round(found[0], 1) if found else None
+
+
+def _told(recipe: Recipe) -> dict[str, Any]:
+    """A recipe without what is nobody else's business: consent, and where files lie."""
+    told = recipe.model_dump(mode="json", exclude={"character": {"consent"}, "publish": True}, exclude_none=True)
+    for section, names in (("base", ("path", "vae", "tokenizer")), ("evaluate", ("encoder", "copy_encoder"))):
+        told[section] |= {name: Path(told[section][name]).name for name in names if told[section].get(name)}
+    return told
+
+
+def _verdict(workspace: Workspace, lora: Path) -> "Verdict | None":
+    """The choice, where it is this LoRA; None where it is another one, or was not made."""
+    from likeness.pipeline.scores import read_verdict
+
+    verdict = read_verdict(workspace) if workspace.choice_json.exists() else None
+    return verdict if verdict and verdict.lora and _is_same(workspace.root / verdict.lora, lora) else None
+
+
+def _evaluated(workspace: Workspace, verdict: "Verdict") -> Evaluated:
+    """What the evaluation says of the chosen LoRA, by the last round that it was drawn in."""
+    from likeness.evaluation.scorecard import KINDS, Score
+
+    who, told = Path(verdict.lora).stem, read_records(workspace.scores_jsonl, Score)
+    last = [one.round for one in told if one.who == who][-1]
+    base = {one.axis: one.value for one in told if one.who == BASE and one.round == last}
+    return Evaluated(
+        reason=verdict.choice.reason,
+        scores=tuple(
+            AxisScore(axis=one.axis, kind=KINDS.get(one.axis, "told"), value=one.value, base=base.get(one.axis))
+            for one in told
+            if one.who == who and one.round == last and one.value
+        ),
+        curves=_curves(verdict.choice.axes),
+        findings=tuple(f"{one.found}. {one.advice}" for one in verdict.findings.get(who, ())),
+        measured=verdict.measured.model_dump(mode="json"),
+        protocol=hashlib.sha256(verdict.measured.model_dump_json().encode()).hexdigest(),
+    )
+
+
+def _is_same(file: Path, lora: Path) -> bool:
+    """Whether two files hold the same tensors: a run's last checkpoint is there under the character's name, too."""
+    return file.is_file() and hashes_of(file).tensors == hashes_of(lora).tensors
+
+
+def _curves(axes: Mapping[int, Mapping[str, Any]]) -> dict[str, tuple[tuple[int, float, float, float], ...]]:
+    names = list(dict.fromkeys(name for told in axes.values() for name in told))
+    return {
+        name: tuple(
+            (step, told[name].mean, told[name].low, told[name].high)
+            for step, told in sorted(axes.items())
+            if name in told
+        )
+        for name in names
+    }
+
+
+def _strength(workspace: Workspace, lora: Path, report: Report) -> "Strength | None":
+    """What was measured of its weight, where it was of this very file."""
+    from likeness.evaluation.strength import Strength
+
+    path = workspace.strength_json
+    try:
+        found = Strength.model_validate_json(path.read_bytes()) if path.exists() else None
+    except ValueError as fault:
+        raise WorkspaceError(
+            f"{path} cannot be read. Delete it, and repeat: likeness strength {workspace.root}"
+        ) from fault
+    if found and found.sha256 == sha256_of(lora):
+        return found
+    note = "its weight was not measured, and is told as 1: likeness strength measures it"
+    report(Event(stage="publish", done=0, total=0, note=note))
+    return None
+
+
+def _best_weight(found: "Strength | None") -> BestWeight | None:
+    if found is None or found.recommended is None or found.low is None or found.high is None:
+        return None
+    return BestWeight(recommended=found.recommended, low=found.low, high=found.high, reason=found.reason)
+
+
+def _clients(lora: Path, report: Report) -> tuple[Client, ...]:
+    """What each tool makes of the file."""
+    from likeness.pipeline.files import check_file
+
+    try:
+        found = check_file(lora)
+    except MissingExtra as missing:
+        report(Event(stage="publish", done=0, total=0, note=f"which tools take it is not told: {missing}"))
+        return ()
+    return tuple(
+        Client(
+            name=one["client"],
+            works=one["takes_all"],
+            matched=one["matched"],
+            total=one["total"],
+            why=one["refusal"] or one["unsupported"] or "; ".join(part["why"] for part in one["dropped"]),
+            mend=one["mend"],
+        )
+        for one in found
+    )
