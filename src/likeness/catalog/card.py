@@ -317,8 +317,9 @@ class Card(Record):
         description: more of it, markdown.
         tags: words that it is to be found under.
         aliases: other names, and old addresses of its page.
-        rating: the most that its pictures show.
+        rating: the most that its pictures show; None where nobody said.
         negative: what is not to be drawn, as it was measured with.
+        told_weight: at which its maker says that it is used best; of ours that is `strength`.
         contact: where somebody asks for it to be taken down.
         parents: titles of LoRAs that it was merged or resized from.
         previous: earlier versions, the latest first.
@@ -338,8 +339,9 @@ class Card(Record):
     subject: Subject
     base: BaseFacts
     rights: Rights
-    rating: Rating = "PG"
+    rating: Rating | None = None
     negative: str = ""
+    told_weight: float | None = None
     trained_on: TrainedOn | None = None
     made: Made | None = None
     evaluated: Evaluated | None = None
@@ -354,8 +356,8 @@ class Card(Record):
 
     @property
     def weight(self) -> float:
-        """To use it at: as measured, or else 1."""
-        return self.strength.recommended if self.strength else 1.0
+        """To use it at: as measured, or as its maker says, or else 1."""
+        return self.strength.recommended if self.strength else 1.0 if self.told_weight is None else self.told_weight
 
     def score(self, axis: str) -> AxisScore | None:
         """What an axis says; None where it was not measured."""

@@ -67,7 +67,7 @@ def _of_rights(card: Card, config: PublishConfig) -> Iterator[str]:
 def _of_pictures(card: Card, config: PublishConfig) -> Iterator[str]:
     if not config.rating and card.base.name != "maquette":
         yield "publish.rating is not set: look at the pictures, and say what they show: PG, PG13, R or X."
-    elif RATINGS.index(card.rating) > RATINGS.index(config.allowed):
+    elif card.rating and RATINGS.index(card.rating) > RATINGS.index(config.allowed):
         yield (
             f"publish.rating = {card.rating!r}: its pictures show more than publish.allowed = {config.allowed!r}. Draw "
             "milder ones (evaluate.prompts), or allow more."

@@ -14,7 +14,7 @@ from likeness.catalog.card import Card
 from likeness.catalog.sidecars import trigger_words
 from likeness.images import Pixels, fit
 
-__all__ = ["notes_of", "thumbnail_of"]
+__all__ = ["family_notes", "notes_of", "thumbnail_of"]
 
 THUMBNAIL = 256  # px, as ModelSpec advises
 QUALITY = 80  # of JPEG: some 10 kB
@@ -37,14 +37,7 @@ def notes_of(card: Card, kept: Mapping[str, str], thumbnail: str = "") -> dict[s
     """
     notes = {key: value for key, value in kept.items() if not key.startswith(("sshs_", "modelspec.hash_"))}
     if card.base.family in VERSIONS:
-        version, architecture, implementation = VERSIONS[card.base.family]
-        is_v = card.base.family == "sd2" and card.base.prediction == "v"
-        notes |= {
-            "ss_base_model_version": version + ("_v" if is_v else ""),
-            "ss_v2": str(card.base.family == "sd2"),
-            "modelspec.architecture": f"{'stable-diffusion-v2-768-v' if is_v else architecture}/lora",
-            "modelspec.implementation": implementation,
-        }
+        notes |= family_notes(card.base.family, is_v=card.base.prediction == "v")
     told = {
         "ss_output_name": card.name,
         "ss_sd_model_name": card.base.file,
@@ -66,6 +59,24 @@ def notes_of(card: Card, kept: Mapping[str, str], thumbnail: str = "") -> dict[s
         told["modelspec.resolution"] = f"{card.base.side}x{card.base.side}"
     gone = {key for key, value in told.items() if not value and key != "ss_sd_model_name"}
     return {key: value for key, value in notes.items() if key not in gone} | {k: v for k, v in told.items() if v}
+
+
+def family_notes(family: str, *, is_v: bool) -> dict[str, str]:
+    """The notes by which tools know a LoRA's base.
+
+    Args:
+        family: "sd15", "sd2" or "sdxl".
+        is_v: whether the base predicts v; of 2.x that is another architecture.
+    """
+    version, architecture, implementation = VERSIONS[family]
+    if family == "sd2" and is_v:
+        version, architecture = "sd_v2_v", "stable-diffusion-v2-768-v"
+    return {
+        "ss_base_model_version": version,
+        "ss_v2": str(family == "sd2"),
+        "modelspec.architecture": f"{architecture}/lora",
+        "modelspec.implementation": implementation,
+    }
 
 
 def _hint(card: Card) -> str:

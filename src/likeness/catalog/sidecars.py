@@ -11,7 +11,7 @@ from typing import Any
 from likeness.catalog.card import Card
 from likeness.recipe import Rating
 
-__all__ = ["NSFW_LEVELS", "a1111_json", "civitai_info", "metadata_json", "trigger_words", "written"]
+__all__ = ["NSFW_LEVELS", "VERSIONS", "a1111_json", "civitai_info", "metadata_json", "trigger_words", "written"]
 
 VERSIONS: Mapping[str, str] = {"sd15": "SD1", "sd2": "SD2", "sdxl": "SDXL"}
 """A1111's names of families; it hides a LoRA of another one than the checkpoint that is open."""
@@ -53,7 +53,7 @@ def metadata_json(card: Card, modified: float) -> dict[str, Any]:
         "sha256": card.file.sha256,
         "base_model": card.base.name,
         "preview_url": card.preview.file if card.preview else f"{card.name}.preview.png",
-        "preview_nsfw_level": NSFW_LEVELS[card.rating],
+        **({"preview_nsfw_level": NSFW_LEVELS[card.rating]} if card.rating else {}),
         "notes": _notes(card),
         "from_civitai": False,
         "civitai": {"trainedWords": [words] if (words := trigger_words(card)) else []},
@@ -105,7 +105,7 @@ def civitai_info(card: Card) -> dict[str, Any]:
         "images": [
             {
                 "url": one.file,
-                "nsfwLevel": NSFW_LEVELS[card.rating],
+                "nsfwLevel": NSFW_LEVELS[card.rating or "X"],
                 "width": one.width,
                 "height": one.height,
                 "meta": {"prompt": one.prompt, "negativePrompt": one.negative, "seed": one.seed},
@@ -137,7 +137,7 @@ def _notes(card: Card) -> str:
     if identity := card.score("identity"):
         value = identity.value
         lines.append(f"Likeness {value.mean:.2f} ({value.low:.2f} to {value.high:.2f}); real pictures are at 1.")
-    return "\n".join([*lines, card.disclosure])
+    return "\n".join(filter(None, [*lines, card.disclosure]))
 
 
 def written(table: Mapping[str, Any]) -> str:

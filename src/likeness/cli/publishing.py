@@ -1,7 +1,8 @@
 """`likeness publish`, `fix` and `withdraw`: releases that every tool shows rightly, and the end of one."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,12 +13,16 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from likeness.catalog.card import Card
+    from likeness.catalog.fix import Change
 
-__all__ = ["app", "publish", "release_table"]
+__all__ = ["app", "changes_table", "fix", "publish", "release_table"]
 
 app = typer.Typer(rich_markup_mode=None)
 
 HERE = Path()
+
+LoraFiles = Annotated[list[Path], typer.Argument(metavar="FILE...", help="LoRAs, or folders of them.")]
+CheckOnly = Annotated[bool, typer.Option("--check", help="Only say what is wrong; exit with 1 where something is.")]
 
 
 @app.command()
@@ -30,6 +35,30 @@ def publish(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = 
     with reporting(as_json) as report:
         release, card = publish_chosen(workspace, recipe, report=report)
     tell(as_json, {"release": str(release), "card": card.model_dump(mode="json")}, release_table(release, card))
+
+
+@app.command()
+def fix(files: LoraFiles, check: CheckOnly = False, as_json: AsJson = False) -> None:
+    """Mend the notes and sidecars of LoRAs that others made, so that every tool shows them; say what was changed."""
+    from likeness.cli.progress import reporting
+    from likeness.pipeline.fixing import fix_files
+
+    with reporting(as_json) as report:
+        changes = fix_files(files, write=not check, report=report)
+    tell(as_json, {"changes": [one.model_dump() for one in changes]}, changes_table(changes, is_done=not check))
+    if check and changes:
+        raise typer.Exit(1)
+
+
+def changes_table(changes: "Sequence[Change]", *, is_done: bool) -> "RenderableType":
+    """What was mended, or would be, by file."""
+    from rich.console import Group
+    from rich.text import Text
+
+    if not changes:
+        return Text("Nothing is wrong with them.")
+    lines = [Text(f"{one.file}: {one.what}") for one in changes]
+    return Group(*lines, Text("" if is_done else "Nothing was written. Without --check, it is."))
 
 
 def release_table(release: Path, card: "Card") -> "RenderableType":

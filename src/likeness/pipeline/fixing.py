@@ -1,0 +1,45 @@
+"""Fixing files that others made: their tensors are asked here, their notes and sidecars are mended in the catalog."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from likeness.catalog.fix import Change, Known, files_in, fix
+from likeness.errors import CheckpointError, MissingExtra
+from likeness.events import Event, Report, silent
+
+__all__ = ["fix_files", "known_of"]
+
+
+def fix_files(paths: Sequence[Path], *, write: bool = True, report: Report = silent) -> list[Change]:
+    """What was mended in some LoRAs' files, and in those of some folders; see `likeness.catalog.fix.fix`.
+
+    Raises:
+        CheckpointError: where there is none, or one is no LoRA.
+        WorkspaceError: where a folder cannot be written.
+    """
+    files = files_in(paths)
+    if not files:
+        raise CheckpointError(f"{', '.join(map(str, paths))}: there is no .safetensors file. Name a LoRA, or a folder.")
+    known = {}
+    for place, file in enumerate(files, start=1):
+        known[file] = known_of(file, report)
+        report(Event(stage="fix", done=place, total=len(files)))
+    return fix(known, write=write)
+
+
+def known_of(file: Path, report: Report = silent) -> Known:
+    """What a file's tensors say of it; nothing without torch, which is told.
+
+    Raises:
+        CheckpointError: for what is no LoRA.
+    """
+    try:
+        from likeness.diffusion.files.inspection import inspect_file
+    except ModuleNotFoundError as missing:
+        told = MissingExtra(missing.name or "torch", "train", why="to tell bases by tensors")
+        report(Event(stage="fix", done=0, total=0, note=f"bases are told by notes alone: {told}"))
+        return Known()
+    found = inspect_file(file)
+    if found.kind != "LoRA":
+        raise CheckpointError(f"{file} is no LoRA ({found.kind}), and is left as it is. Name a LoRA.")
+    return Known(family=found.family, trainer=found.trainer)
