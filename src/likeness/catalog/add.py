@@ -1,0 +1,165 @@
+"""Adding to a catalog: releases, and LoRAs that others made, each as a page with its card and pictures."""
+
+import io
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+from PIL import Image
+
+from likeness.catalog.card import Card, read_card
+from likeness.catalog.pages import SECTION, named_address
+from likeness.catalog.publish import CARD as RELEASED
+from likeness.catalog.shelf import CARD, THUMB
+from likeness.errors import PictureError, PublishError, WorkspaceError
+from likeness.images import fit, open_pixels
+from likeness.records import make_folder, write_atomically
+
+__all__ = ["KINDS", "add_card", "add_release", "kind_of"]
+
+SIDE = 240  # px of the small picture in lists; twice what a narrow card shows
+QUALITY = 72  # of WebP: some 5 kB
+KINDS: Mapping[str, tuple[int, str]] = {
+    "characters": (1, "Character LoRAs: one character, held in face, body, clothes and marks, free in pose and view."),
+    "concepts": (2, "Concept LoRAs: things, poses and scenes that a base does not draw by itself."),
+    "styles": (3, "Style LoRAs: how pictures are drawn, whatever they show."),
+}
+"""The sections of a catalog, with weight and summary."""
+
+
+def kind_of(card: Card) -> str:
+    """The section that a card belongs in, by its tags: a style, a concept, or else a character."""
+    tags = {tag.casefold() for tag in card.tags}
+    if tags & {"style", "styles", "artstyle"}:
+        return "styles"
+    return "concepts" if tags & {"concept", "concepts"} else "characters"
+
+
+def add_release(content: Path, release: Path, *, kind: str = "", with_file: bool = False) -> Path:
+    """The folder of the page of a release, with its pictures; a page that is there keeps what a person wrote on it.
+
+    Args:
+        content: the catalog's pages.
+        release: a folder that `publish` made.
+        kind: of `KINDS`; by default the one that its tags tell.
+        with_file: whether the LoRA itself lies beside the page, to be downloaded.
+
+    Raises:
+        PublishError: where it is no release, or the catalog has another entry of that name.
+        WorkspaceError: where the catalog cannot be written.
+    """
+    card = read_card(release / RELEASED)
+    pictures = {one.file: release / one.file for one in (*card.samples, *filter(None, [card.preview]))}
+    return add_card(content, card, pictures, kind=kind, file=release / card.file.name if with_file else None)
+
+
+def add_card(
+    content: Path, card: Card, pictures: Mapping[str, Path], *, kind: str = "", file: Path | None = None
+) -> Path:
+    """The folder of the page of a LoRA.
+
+    Args:
+        content: the catalog's pages.
+        card: of it.
+        pictures: where those lie that it names.
+        kind: of `KINDS`, or another section of one's own.
+        file: the LoRA itself, where it is to lie beside the page.
+
+    Raises:
+        WorkspaceError: where the catalog cannot be written.
+    """
+    base = named_address(card.base.name or "other") or "other"
+    section = content / (kind or kind_of(card)) / base
+    _begin(content, section, card.base.name or "Other")
+    folder = _place(section, card)
+    make_folder(folder)
+    for name, path in pictures.items():
+        make_folder((folder / name).parent)
+        _copy(path, folder / name)
+    _sweep(folder, card)
+    if file:
+        _copy(file, folder / card.file.name)
+    if card.preview and card.preview.file in pictures:
+        _thumb(pictures[card.preview.file], folder / THUMB)
+    page = folder / "index.md"
+    if not page.exists():
+        write_atomically(page, _page(card))
+    write_atomically(folder / CARD, card.model_dump_json() + "\n")
+    return folder
+
+
+def _place(section: Path, card: Card) -> Path:
+    """Where its page is: that of the same LoRA, or of an earlier version of it; else a new one, under a free name."""
+    name = named_address(card.title).replace("/", "-").strip("-.") or "lora"
+    earlier = {card.file.tensors, *(one.tensors for one in card.previous)}
+    for number in range(1, 10_000):
+        folder = section / (name if number == 1 else f"{name}-{number}")
+        if not (folder / CARD).exists():
+            if not folder.exists() or not any(folder.iterdir()):
+                return folder
+            continue
+        there = read_card(folder / CARD)
+        if there.file.tensors in earlier and there.name == card.name:
+            return folder
+    raise PublishError(f"{section} has 10,000 entries of the name {name!r}. Give this one another title.")
+
+
+def _page(card: Card) -> str:
+    front: dict[str, object] = {"title": card.title, "date": card.published}
+    if aliases := [one for one in card.aliases if "/" in one]:
+        front["aliases"] = aliases
+    return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n"
+
+
+def _begin(content: Path, section: Path, base: str) -> None:
+    """Pages of the sections that lead to an entry, where they are not there yet."""
+    kind = section.parent.name
+    weight, summary = KINDS.get(kind, (9, ""))
+    pages = {
+        content: {"title": "Home"},
+        section.parent: {"title": kind.capitalize(), "weight": weight, "summary": summary, "bookCollapseSection": True},
+        section: {"title": base, "summary": f"{kind.capitalize()} for {base}.", "bookToC": False},
+    }
+    for folder, front in pages.items():
+        file = folder / SECTION
+        if not file.exists():
+            make_folder(folder)
+            text = yaml.safe_dump({k: v for k, v in front.items() if v != ""}, sort_keys=False, allow_unicode=True)
+            write_atomically(file, f"---\n{text}---\n\n{{{{< section details >}}}}\n")
+
+
+def _copy(source: Path, to: Path) -> None:
+    """A file that takes no room twice where the disk allows it; one that is there already stays."""
+    try:
+        if to.exists():
+            if to.samefile(source) or to.read_bytes() == source.read_bytes():
+                return
+            to.unlink()
+        try:
+            os.link(source, to)
+        except OSError:
+            shutil.copyfile(source, to)
+    except OSError as fault:
+        raise WorkspaceError.of(to, fault) from fault
+
+
+def _sweep(folder: Path, card: Card) -> None:
+    """Removes pictures and files of an earlier version that this one does not have."""
+    named = {one.file for one in (*card.samples, *filter(None, [card.preview]))}
+    for path in [*folder.glob("images/*.png"), *folder.glob("*.preview.*"), *folder.glob("*.safetensors")]:
+        if path.relative_to(folder).as_posix() not in {*named, card.file.name}:
+            path.unlink()
+
+
+def _thumb(picture: Path, to: Path) -> None:
+    """The small picture of lists; none where the picture cannot be read."""
+    try:
+        pixels = open_pixels(picture)
+    except PictureError:
+        return
+    side = min(SIDE, max(pixels.shape[:2]))
+    file = io.BytesIO()
+    Image.fromarray(fit(pixels, side, side)).save(file, "WEBP", quality=QUALITY)
+    write_atomically(to, file.getvalue())

@@ -1,0 +1,70 @@
+"""Entries: what lists, searches and feeds show of a LoRA."""
+
+from dataclasses import dataclass
+
+from likeness.catalog.card import Card
+from likeness.catalog.pages import Page
+
+__all__ = ["Entry", "entry_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What lists show of a LoRA.
+
+    Attributes:
+        place: of its page.
+        title: of it.
+        base: that it is for.
+        trigger: what calls it up.
+        tags: words that it is to be found under.
+        aliases: other names.
+        summary: markdown.
+        likeness: the score of identity, and the ends of its interval; None where it was not measured.
+        published: the day, ISO 8601.
+        version: of the release.
+        tensors: sha256 of the tensors.
+        weight: to use it at.
+        rating: the most that its pictures show; "" where nobody said.
+        thumb: file of a small picture beside its page; "" for none.
+        alt: what that shows.
+    """
+
+    place: str
+    title: str
+    base: str
+    trigger: str
+    tags: tuple[str, ...]
+    aliases: tuple[str, ...]
+    summary: str
+    likeness: tuple[float, float, float] | None
+    published: str
+    version: str
+    tensors: str
+    weight: float
+    rating: str
+    thumb: str
+    alt: str
+
+
+def entry_of(page: Page, card: Card, thumb: str) -> Entry:
+    """What lists show of a page with a card."""
+    score = card.score("identity")
+    value = score.value if score else None
+    return Entry(
+        place=page.place,
+        title=page.name,
+        base=card.base.name,
+        trigger=card.subject.trigger,
+        tags=card.tags,
+        aliases=card.aliases,
+        summary=page.summary or card.summary,
+        likeness=(value.mean, value.low, value.high) if value else None,
+        published=card.published.isoformat(),
+        version=card.version,
+        tensors=card.file.tensors,
+        weight=card.weight,
+        rating=card.rating or "",
+        thumb=thumb,
+        alt=card.preview.alt if card.preview else "",
+    )

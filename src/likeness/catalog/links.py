@@ -1,0 +1,58 @@
+"""Links: from one page of a site to another, so that they hold on a disk as well as on any host."""
+
+import posixpath
+import zlib
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+from urllib.parse import quote
+
+__all__ = ["chunks", "link", "list_url"]
+
+Item = TypeVar("Item")
+
+LEAST, MOST, SPREAD = 12, 40, 12
+"""Items of a list page, at least and at most, and of how many one begins a page where there are enough already."""
+
+
+def link(start: str, to: str, *, index: str = "index.html") -> str:
+    """The way from a page to another page or file, relative.
+
+    Args:
+        start: address of the page that the link is on, relative to the site: "characters/mira/".
+        to: of the other: "styles/", or "styles/ink/images/01.png".
+        index: what a folder's page is called; "" where a server finds it.
+    """
+    here = posixpath.dirname(start) or "."
+    target = to + index if to.endswith("/") or not to else to
+    path = posixpath.relpath(target or ".", here)
+    if target.endswith("/") or not target:
+        path += "/"
+    return quote(path, safe="/~@+")
+
+
+def chunks(items: Sequence[Item], key: Callable[[Item], str]) -> list[tuple[str, Sequence[Item]]]:
+    """A list in pages, each with its name.
+
+    Where a page ends hangs on the items there and on nothing before them, so that one more item changes the page that
+    it is on, and hardly any other, and pages keep their addresses. A page has 12 to 40 items, and about 24.
+
+    Args:
+        items: in order.
+        key: of an item, always the same.
+
+    Source: content-defined chunking, as in Muthitacharoen et al. 2001, A Low-bandwidth Network File System.
+    """
+    pages: list[list[Item]] = [[]]
+    for item in items:
+        if len(pages[-1]) >= LEAST and (zlib.crc32(key(item).encode()) % SPREAD == 0 or len(pages[-1]) >= MOST):
+            pages.append([])
+        pages[-1].append(item)
+    if len(pages) > 1 and len(pages[-1]) < LEAST // 2:
+        last = pages.pop()
+        pages[-1] += last
+    return [(f"{zlib.crc32(key(some[0]).encode()):08x}" if some else "", some) for some in pages]
+
+
+def list_url(url: str, place: int, name: str) -> str:
+    """Where a page of a list is: the first one at the list's own address."""
+    return f"{url}page/{name}/" if place else url

@@ -1,0 +1,192 @@
+"""Lists of a site: what is in a section, and what a tag is given to, in pages, each with cards."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from likeness.catalog.links import chunks, link, list_url
+from likeness.catalog.markdown import html_of
+from likeness.catalog.pages import Page, named_address
+from likeness.catalog.shortcodes import Listed, parts_of
+
+if TYPE_CHECKING:
+    from likeness.catalog.site import Output, Site
+
+__all__ = ["ORDERS", "cards_of", "section_outputs", "tag_link", "tag_outputs", "tag_url"]
+
+TAGS = 40
+"""Tags that a section offers, the most frequent: more are found by searching."""
+
+ORDERS = {
+    "likeness": lambda one: (one.likeness is None, -(one.likeness or (0.0,))[0], one.title.casefold(), one.place),
+    "date": lambda one: ([-ord(letter) for letter in one.published], one.place),
+    "title": lambda one: (one.title.casefold(), one.place),
+}
+"""How a list can be ordered, beside the section's own order: the most alike first, the newest first, by title."""
+
+
+def section_outputs(site: "Site", section: Page) -> "Iterator[Output]":
+    """A section's pages: what is right below it in its own order, and all entries below it in others."""
+    children, entries = site.tree.listed(section), site.below(section)
+    tags = Counter(tag.casefold() for entry in entries for tag in entry.tags).most_common(TAGS)
+    has_views = len(entries) > 1 and section.place != "/"
+    yield from _List(site, section, section.url, tags=tags, has_views=has_views).outputs(children)
+    marks = (section, [site.mark(one) for one in children])
+    yield site.json(section.url, marks, lambda: _told(site, section, children))
+    for order, key in ORDERS.items() if has_views else ():
+        pages = [site.tree.pages[one.place] for one in sorted(entries, key=key)]
+        url = f"{section.url}by-{order}/"
+        yield from _List(site, section, url, order=order, tags=tags, has_views=True).outputs(pages)
+
+
+def tag_outputs(site: "Site") -> "Iterator[Output]":
+    """A list for each tag."""
+    for tag, entries in site.tagged.items():
+        url = tag_url(tag)
+        section = Page(file="", place="/tags", url=url, is_section=True, front={}, body="", title=f"Tag: {tag}")
+        yield from _List(site, section, url).outputs([site.tree.pages[one.place] for one in entries])
+        told = {"tag": tag, "entries": [(one.title, site.tree.pages[one.place].url) for one in entries]}
+        yield site.json(url, (told,), lambda told=told: told)
+
+
+class _List:
+    """A list, in pages.
+
+    Args:
+        site: that it is of.
+        section: whose list it is; what is written there stands on the first page of its own order.
+        url: of its first page.
+        order: of `ORDERS`, or "" for the section's own.
+        tags: that it offers, each with how many have it.
+        has_views: whether it can be had in other orders.
+    """
+
+    def __init__(
+        self,
+        site: "Site",
+        section: Page,
+        url: str,
+        *,
+        order: str = "",
+        tags: Sequence[tuple[str, int]] = (),
+        has_views: bool = False,
+    ) -> None:
+        self.site, self.section, self.url, self.order = site, section, url, order
+        self.tags, self.has_views = tags, has_views
+
+    def outputs(self, pages: Sequence[Page]) -> "Iterator[Output]":
+        """Its pages."""
+        cut = chunks(pages, lambda page: page.place)
+        urls = [list_url(self.url, place, name) for place, (name, _) in enumerate(cut)]
+        related = [
+            [self.site.mark(one) for one in part.pages]
+            for part in parts_of(self.section, self.site.tree)
+            if isinstance(part, Listed) and part.kind == "related"
+        ]
+        above = (self.section.title, self.site.around(self.section), self.order)
+        frame = (above, self.section, self.tags, self.has_views, related)
+        for place, (_, some) in enumerate(cut):
+            here, newer, older = urls[place], urls[place - 1] if place else "", (*urls, "")[place + 1]
+            # what stands around a list stands on its first page: one more entry is not to write the others anew
+            hangs_on = (above if place else frame, [self.site.mark(one) for one in some], newer, older)
+
+            def make(here: str = here, some: Sequence[Page] = some, newer: str = newer, older: str = older) -> bytes:
+                return self._page(here, some, {"newer": newer, "older": older})
+
+            yield self.site.output(here, hangs_on, make)
+
+    def _page(self, here: str, some: Sequence[Page], ways: Mapping[str, str]) -> bytes:
+        site, section, is_first = self.site, self.section, here == self.url
+        is_own = is_first and not self.order
+        parts = parts_of(section, site.tree)
+        linked = {name: link(here, to) if to else "" for name, to in ways.items()}
+        title = section.name if section.place != "/" else site.settings.title
+        has_heading = is_own and any(isinstance(part, str) and part.lstrip().startswith("# ") for part in parts[:1])
+        lineage = site.lineage(section, here)
+        return site.render(
+            "section.html",
+            here,
+            title=f"{title}, by {self.order}" if self.order else title,
+            summary=section.summary if is_own else "",
+            lineage=lineage if is_own else [*lineage, {"name": title, "href": link(here, section.url)}],
+            has_heading=has_heading,
+            body=list(self._body(parts, here, some, linked, is_own=is_own)),
+            views=self._views(here) if self.has_views and is_first else [],
+            filters=[("Tags", [tag_link(here, tag, count) for tag, count in self.tags])] if is_first else [],
+        )
+
+    def _body(
+        self, parts: Sequence[Any], here: str, some: Sequence[Page], linked: Mapping[str, str], *, is_own: bool
+    ) -> Iterator[dict[str, Any]]:
+        """The pieces of the page: what is written there on its first page, and the list on each; where no place is
+        named for it, at the end."""
+        lists = [part for part in parts if isinstance(part, Listed) and part.kind == "section"]
+        meant = lists[0] if lists else Listed("section", ())
+        for part in parts if lists else [*parts, meant]:
+            if part is meant:
+                cards = cards_of(self.site, here, some, has_details=part.has_details)
+                yield {"kind": "section", "cards": cards, **linked}
+            elif is_own and isinstance(part, str):
+                yield {"html": Markup(html_of(part))}
+            elif is_own and part.kind == "related":
+                yield {"kind": "related", "cards": cards_of(self.site, here, part.pages)}
+
+    def _views(self, here: str) -> list[dict[str, Any]]:
+        views = {"": "as arranged", **{name: f"by {name}" for name in ORDERS}}
+        places = {name: f"{self.section.url}by-{name}/" if name else self.section.url for name in views}
+        return [
+            {"name": words, "href": link(here, places[name]), "here": name == self.order}
+            for name, words in views.items()
+        ]
+
+
+def _told(site: "Site", section: Page, children: Sequence[Page]) -> dict[str, Any]:
+    """A section as JSON."""
+    facts = [
+        {"title": one.name, "url": one.url, "summary": one.summary, "entry": asdict(entry) if entry else None}
+        for one in children
+        for entry in [site.entries.get(one.place)]
+    ]
+    return {"title": section.name, "summary": section.summary, "children": facts}
+
+
+def cards_of(site: "Site", here: str, pages: Sequence[Page], *, has_details: bool = True) -> list[dict[str, Any]]:
+    """Pages as cards of a list.
+
+    Args:
+        site: that they are of.
+        here: address of the page that shows them.
+        pages: in order.
+        has_details: whether their summaries are shown.
+    """
+    return [_card(site, here, page, has_details=has_details) for page in pages]
+
+
+def _card(site: "Site", here: str, page: Page, *, has_details: bool) -> dict[str, Any]:
+    entry, hidden = site.entries.get(page.place), site.hidden(page.place)
+    image = "" if hidden else str(page.told("image") or (entry.thumb if entry else ""))
+    return {
+        "name": page.name,
+        "href": link(here, page.url),
+        "summary": (page.summary or (entry.summary if entry else "")) if has_details else "",
+        "image": link(here, page.url + image) if image and page.is_bundle and ":" not in image else "",
+        "alt": str(page.told("imagealt") or (entry.alt if entry else "") or page.name),
+        "hidden": hidden,
+        "base": entry.base if entry else "",
+        "trigger": entry.trigger if entry else "",
+        "likeness": entry.likeness if entry else None,
+        "count": site.count(page),
+    }
+
+
+def tag_url(tag: str) -> str:
+    """Where the list of a tag is."""
+    return f"tags/{named_address(tag).replace('/', '-').strip('.') or 'other'}/"
+
+
+def tag_link(here: str, tag: str, count: int | None = None) -> dict[str, Any]:
+    """A tag, as a page leads to it."""
+    return {"name": tag, "href": link(here, tag_url(tag)), "count": count, "here": here.startswith(tag_url(tag))}

@@ -1,0 +1,209 @@
+"""Pages: markdown files with front matter in a folder of content, read as Hugo reads them.
+
+Source: gohugo.io's documentation of front matter, page bundles and URLs; what it leaves open was tried with Hugo 0.168,
+which a test compares with.
+"""
+
+import datetime
+import re
+import tomllib
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from likeness.errors import PublishError
+
+__all__ = ["SECTION", "Page", "named_address", "read_page", "sort_key", "split_front"]
+
+SECTION = "_index.md"
+BUNDLE = "index.md"
+DATES = ("date", "publishdate", "pubdate", "published", "lastmod", "modified")
+"""Front matter that tells a page's date, the first that is there."""
+
+KEPT = ".#+~-@_/"
+"""Signs that an address keeps, beside letters and digits."""
+
+UNDATED = datetime.datetime.min
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page, or a section, as its file says.
+
+    Attributes:
+        file: relative to the content folder.
+        place: its path in the tree, "/characters/mira"; "/" is the home.
+        url: where it is, relative to the site: "characters/mira/"; "" is the home.
+        is_section: whether others are below it.
+        front: its front matter, with names in lower case.
+        body: markdown behind it.
+        title: "" where it has none.
+        link_title: in menus and lists; the title where nothing else is said.
+        weight: before the others, the lower; 0 is last.
+        date: of the page; `UNDATED` where nobody said.
+        aliases: addresses that lead here, as they are written.
+    """
+
+    file: str
+    place: str
+    url: str
+    is_section: bool
+    front: Mapping[str, Any]
+    body: str
+    title: str = ""
+    link_title: str = ""
+    weight: int = 0
+    date: datetime.datetime = UNDATED
+    aliases: tuple[str, ...] = field(default=())
+
+    @property
+    def is_bundle(self) -> bool:
+        """Whether it has a folder of its own, with what belongs to it."""
+        return Path(self.file).name == BUNDLE
+
+    @property
+    def name(self) -> str:
+        """What it is called where it has no title: its file's or folder's name, in words."""
+        if self.link_title or self.title:
+            return self.link_title or self.title
+        stem = Path(self.file).parent.name if Path(self.file).name in (SECTION, BUNDLE) else Path(self.file).stem
+        words = re.sub(r"[-_]+", " ", stem).strip()
+        return words[:1].upper() + words[1:] or "Home"
+
+    @property
+    def summary(self) -> str:
+        """Markdown of the front matter; "" where there is none."""
+        return str(self.front.get("summary") or "")
+
+    def told(self, key: str, usual: Any = None) -> Any:
+        """What the front matter says, on its top level or under `params`."""
+        params = self.front.get("params")
+        inner = {str(k).lower(): v for k, v in params.items()} if isinstance(params, dict) else {}
+        return self.front.get(key.lower(), inner.get(key.lower(), usual))
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it is built: no draft, not of the future, and not over."""
+        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+        starts = _date(self.front.get("publishdate")) or self.date
+        ends = _date(self.front.get("expirydate"))
+        return not self.front.get("draft") and starts <= now and (ends is None or ends > now)
+
+
+def read_page(content: Path, file: Path) -> Page:
+    """The page in a markdown file below `content`.
+
+    Raises:
+        PublishError: where its front matter cannot be read; the file is named.
+    """
+    relative = file.relative_to(content)
+    try:
+        front, body = split_front(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as fault:
+        words = " ".join(str(fault).split())
+        raise PublishError(f"{file}: its front matter cannot be read: {words}. Mend it there.") from fault
+    is_section, is_bundle = file.name == SECTION, file.name == BUNDLE
+    parts = relative.parts[:-1] if is_section or is_bundle else (*relative.parts[:-1], file.stem)
+    place = "/" + "/".join(part.lower().replace(" ", "-") for part in parts)
+    title = str(front.get("title") or "")
+    return Page(
+        file=relative.as_posix(),
+        place=place,
+        url=_url(place, front, is_section=is_section),
+        is_section=is_section,
+        front=front,
+        body=body,
+        title=title,
+        link_title=str(front.get("linktitle") or title),
+        weight=_weight(front, file),
+        date=next((found for key in DATES if (found := _date(front.get(key)))), UNDATED),
+        aliases=_aliases(front, file),
+    )
+
+
+def split_front(text: str) -> tuple[dict[str, Any], str]:
+    """The front matter of a text, with names in lower case, and the rest: YAML between `---`, TOML between `+++`.
+
+    Raises:
+        ValueError: where it is no table, or does not end.
+        yaml.YAMLError: where it is no YAML.
+    """
+    for fence, read in (("---", _yaml), ("+++", tomllib.loads)):
+        if text.lstrip("\ufeff").startswith(fence):
+            match = re.match(
+                rf"\ufeff?{re.escape(fence)}[ \t]*\n(.*?)^{re.escape(fence)}[ \t]*(?:\n|\Z)", text, re.S | re.M
+            )
+            if match is None:
+                raise ValueError(f"it does not end with {fence}")
+            table = read(match[1]) or {}
+            if not isinstance(table, dict):
+                raise ValueError("it is no table")
+            return {str(key).lower(): value for key, value in table.items()}, text[match.end() :]
+    return {}, text
+
+
+def _yaml(text: str) -> Any:
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def _weight(front: Mapping[str, Any], file: Path) -> int:
+    value = front.get("weight") or 0
+    try:
+        return int(value)
+    except (TypeError, ValueError) as fault:
+        raise PublishError(f"{file}: weight = {value!r} is no whole number.") from fault
+
+
+def _aliases(front: Mapping[str, Any], file: Path) -> tuple[str, ...]:
+    value = front.get("aliases") or ()
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise PublishError(f"{file}: aliases = {value!r} is no list of addresses.")
+    return tuple(value)
+
+
+def _date(value: Any) -> datetime.datetime | None:
+    """A date of front matter, in UTC and without a zone."""
+    if isinstance(value, str):
+        try:
+            value = datetime.datetime.fromisoformat(value.strip())
+        except ValueError:
+            return None
+    if isinstance(value, datetime.datetime):
+        return value.astimezone(datetime.UTC).replace(tzinfo=None) if value.tzinfo else value
+    return datetime.datetime.combine(value, datetime.time.min) if isinstance(value, datetime.date) else None
+
+
+def _url(place: str, front: Mapping[str, Any], *, is_section: bool) -> str:
+    """Where a page is: as it says itself, or by its place, without the signs that addresses do not keep."""
+    if told := front.get("url"):
+        path = str(told).strip().lstrip("/")
+        return path if path.endswith((".html", "/")) or not path else path + "/"
+    if (slug := front.get("slug")) and not is_section:
+        place = f"{place.rpartition('/')[0]}/{named_address(str(slug))}"
+    path = named_address(place).lstrip("/")
+    return path + "/" if path else ""
+
+
+def named_address(text: str) -> str:
+    """A name as an address has it: in lower case, spaces as hyphens, other signs left out."""
+    lower = text.strip().lower().replace(" ", "-")
+    return "".join(letter for letter in lower if letter in KEPT or unicodedata.category(letter)[0] in "LNM")
+
+
+def sort_key(page: Page) -> tuple[Any, ...]:
+    """In which order the pages of a section stand: by weight, 0 last; the latest first; by title; by place."""
+    instant = (page.date - UNDATED).total_seconds()
+    return (page.weight == 0, page.weight, -instant, _collated(page.link_title), page.place)
+
+
+def _collated(text: str) -> tuple[Any, ...]:
+    """A title as dictionaries order it: signs before digits before letters, accents and capitals only among equals."""
+    plain = [letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter)]
+    kinds = [(2 if letter.isalpha() else 1 if letter.isdigit() else 0, letter.casefold()) for letter in plain]
+    return (kinds, unicodedata.normalize("NFKD", text).casefold(), text.swapcase())

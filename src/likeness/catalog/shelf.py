@@ -1,0 +1,204 @@
+"""The shelf: a catalog on disk, its settings and its pages; what was read before is remembered, and not read again.
+
+`catalog.toml` and `content/` are what a person writes and `catalog add` fills; `.shelf.sqlite` may be deleted.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from likeness.catalog.card import Card, read_card
+from likeness.catalog.entries import Entry, entry_of
+from likeness.catalog.pages import Page, read_page
+from likeness.catalog.settings import CatalogConfig, read_settings
+from likeness.catalog.similar import Kin, kin_of
+from likeness.catalog.tree import Tree
+from likeness.errors import PublishError
+
+__all__ = ["CARD", "THUMB", "Shelf"]
+
+CARD = "card.json"
+THUMB = "thumb.webp"
+FORMAT = 1
+SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS seen (file TEXT PRIMARY KEY, stamp TEXT, page TEXT, entry TEXT);
+CREATE TABLE IF NOT EXISTS made (file TEXT PRIMARY KEY, digest TEXT);
+CREATE TABLE IF NOT EXISTS kin (place TEXT PRIMARY KEY, words TEXT, places TEXT);
+CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(place UNINDEXED, title, called, tags, about);
+PRAGMA user_version = {FORMAT};
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A page's file as it lies there.
+
+    Attributes:
+        stamp: tells whether it, or its card, has changed.
+        beside: what else lies in its folder, relative to that, each with its own stamp.
+    """
+
+    stamp: str
+    beside: Mapping[str, str]
+
+
+class Shelf:
+    """A catalog on disk.
+
+    Args:
+        root: its folder.
+
+    Attributes:
+        seen: how each page's file lay there when it was read; filled by `read`.
+
+    Raises:
+        RecipeError: where its settings are not valid.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.content = root, root / "content"
+        self.settings: CatalogConfig = read_settings(root)
+        self.seen: dict[str, _Seen] = {}
+
+    def read(self) -> tuple[Tree, dict[str, Entry]]:
+        """The tree of all pages, and the entries among them, by place; only what has changed is read.
+
+        Raises:
+            PublishError: where there are no pages, or one cannot be read.
+        """
+        if not self.content.is_dir():
+            raise PublishError(f"{self.content} is not there: there are no pages. Begin with: likeness catalog add")
+        self.seen = dict(sorted(_walked(self.content)))
+        with closing(self.open()) as store, store:
+            known = {row[0]: row[1:] for row in store.execute("SELECT file, stamp, page, entry FROM seen")}
+            pages, entries, fresh = list[Page](), dict[str, Entry](), list[tuple[str, ...]]()
+            for file, seen in self.seen.items():
+                if file not in known or known[file][0] != seen.stamp:
+                    fresh.append((file, seen.stamp, *self._read(file)))
+                    known[file] = fresh[-1][1:]
+                page, entry = _page(known[file][1]), _entry(known[file][2])
+                pages.append(page)
+                if entry:
+                    entries[page.place] = entry
+            gone = known.keys() - self.seen.keys()
+            store.executemany("DELETE FROM seen WHERE file = ?", [(file,) for file in gone])
+            store.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", fresh)
+            tree = Tree(pages)
+            entries = {place: entry for place, entry in entries.items() if place in tree.pages}
+            if fresh or gone:
+                _note_words(store, entries.values())
+        return tree, entries
+
+    def kin(self, entries: Mapping[str, Entry]) -> dict[str, tuple[str, ...]]:
+        """Places of what is similar to each entry; told anew only where something near has changed."""
+        with closing(self.open()) as store, store:
+            rows = store.execute("SELECT place, words, places FROM kin")
+            before = {place: Kin(tuple(json.loads(words)), tuple(json.loads(some))) for place, words, some in rows}
+            found = kin_of(entries, before)
+            gone = [(place,) for place in before.keys() - found.keys()]
+            store.executemany("DELETE FROM kin WHERE place = ?", gone)
+            changed = [
+                (place, json.dumps(one.words), json.dumps(one.places))
+                for place, one in found.items()
+                if before.get(place) != one
+            ]
+            store.executemany("INSERT OR REPLACE INTO kin VALUES (?, ?, ?)", changed)
+        return {place: one.places for place, one in found.items()}
+
+    def open(self) -> sqlite3.Connection:
+        """The memory, made where it is not there or of another version."""
+        path = self.root / ".shelf.sqlite"
+        store = sqlite3.connect(path)
+        try:
+            (version,) = store.execute("PRAGMA user_version").fetchone()
+            if version not in (0, FORMAT):
+                raise sqlite3.DatabaseError
+            store.executescript(SCHEMA)
+        except sqlite3.DatabaseError:  # it is only a memory
+            store.close()
+            path.unlink(missing_ok=True)
+            store = sqlite3.connect(path)
+            store.executescript(SCHEMA)
+        return store
+
+    def card(self, page: Page) -> Card | None:
+        """The whole card of a page; None where it has none."""
+        path = self.folder(page) / CARD
+        return read_card(path) if page.is_bundle and path.exists() else None
+
+    def folder(self, page: Page) -> Path:
+        """Where a page's own files lie."""
+        return (self.content / page.file).parent
+
+    def _read(self, file: str) -> tuple[str, str]:
+        """A page and its entry, as they are remembered."""
+        page = read_page(self.content, self.content / file)
+        card = self.card(page)
+        front = json.loads(json.dumps(page.front, default=str))
+        told = json.dumps({**asdict(page), "date": page.date.isoformat(), "front": front})
+        if card is None:
+            return told, ""
+        thumb = THUMB if THUMB in self.seen[file].beside else card.preview.file if card.preview else ""
+        return told, json.dumps(asdict(entry_of(page, card, thumb)))
+
+
+def _walked(content: Path) -> Iterator[tuple[str, _Seen]]:
+    """Each page's file, relative to the content. Markdown beside the index of a bundle is no page of its own."""
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        inside = sorted(os.scandir(content / folder), key=lambda one: one.name)
+        names = {one.name for one in inside}
+        if "index.md" in names:
+            yield f"{folder}/index.md".lstrip("/"), _bundle(inside)
+            continue
+        for one in inside:
+            place = f"{folder}/{one.name}".lstrip("/")
+            if one.is_dir() and not one.name.startswith("."):
+                folders.append(place)
+            elif one.name.endswith(".md"):
+                yield place, _Seen(_stamp(one), {})
+
+
+def _bundle(inside: "Iterable[os.DirEntry[str]]") -> _Seen:
+    beside = dict[str, str]()
+    for one in inside:
+        if one.is_dir():
+            beside |= {f"{one.name}/{inner.name}": _stamp(inner) for inner in os.scandir(one.path) if inner.is_file()}
+        else:
+            beside[one.name] = _stamp(one)
+    told = (beside.pop("index.md"), beside.get(CARD, ""), str(THUMB in beside))
+    return _Seen(" ".join(told), dict(sorted(beside.items())))
+
+
+def _stamp(one: "os.DirEntry[str]") -> str:
+    stat = one.stat()
+    return f"{stat.st_mtime_ns} {stat.st_size}"
+
+
+def _page(text: str) -> Page:
+    told = json.loads(text)
+    return Page(**{**told, "date": datetime.fromisoformat(told["date"]), "aliases": tuple(told["aliases"])})
+
+
+def _entry(text: str) -> Entry | None:
+    if not text:
+        return None
+    told = json.loads(text)
+    lists = {name: tuple(told[name]) for name in ("tags", "aliases")}
+    return Entry(**{**told, **lists, "likeness": tuple(told["likeness"]) if told["likeness"] else None})
+
+
+def _note_words(store: sqlite3.Connection, entries: Iterable[Entry]) -> None:
+    """What searches look through."""
+    store.execute("DELETE FROM words")
+    rows = (
+        (one.place, one.title, f"{one.trigger} {' '.join(one.aliases)}", " ".join((*one.tags, one.base)), one.summary)
+        for one in entries
+    )
+    store.executemany("INSERT INTO words VALUES (?, ?, ?, ?, ?)", rows)

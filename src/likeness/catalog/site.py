@@ -1,0 +1,254 @@
+"""The site: every file that a catalog comes to, each with what it hangs on, and made when it is asked for."""
+
+import hashlib
+import json
+import posixpath
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from likeness.catalog.entries import Entry
+from likeness.catalog.leaves import entry_outputs, gone_output, plain_output
+from likeness.catalog.links import link
+from likeness.catalog.lists import ORDERS, section_outputs, tag_outputs
+from likeness.catalog.markdown import html_of
+from likeness.catalog.pages import Page
+from likeness.catalog.shelf import Shelf
+from likeness.catalog.similar import clashes, same_tensors
+from likeness.catalog.tree import GONE
+from likeness.recipe import RATINGS
+
+__all__ = ["Output", "Site"]
+
+NEWEST = 30
+"""Entries of the feed."""
+
+BESIDE = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".safetensors")
+"""What of a page's folder goes into the site: pictures, and the LoRA where it is to be downloaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A file of the site.
+
+    Attributes:
+        file: relative to the site.
+        digest: of all that it hangs on.
+        make: its bytes.
+    """
+
+    file: str
+    digest: str
+    make: Callable[[], bytes]
+
+
+class Site:
+    """The site of a catalog.
+
+    Args:
+        shelf: the catalog.
+        is_served: whether a server answers for it, which searches; else it has to work from a disk.
+    """
+
+    def __init__(self, shelf: Shelf, *, is_served: bool = False) -> None:
+        self.shelf, self.settings, self.is_served = shelf, shelf.settings, is_served
+        self.tree, self.entries = shelf.read()
+        told = [self.settings.model_dump_json(), str(is_served), _own_digest()]
+        told += [f"{one.name} {one.url}" for one in self.sections]
+        self._marks: dict[str, str] = {}
+        self.everywhere = hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+    # -- what is known of pages ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def sections(self) -> list[Page]:
+        """What the menu shows."""
+        return [one for one in self.tree.listed(self.tree.pages["/"]) if not one.told("bookhidden")]
+
+    @cached_property
+    def similar(self) -> dict[str, tuple[str, ...]]:
+        """Places of what is similar to each entry."""
+        return self.shelf.kin(self.entries)
+
+    @cached_property
+    def doubles(self) -> dict[str, list[str]]:
+        """Places of entries that are one LoRA, by its tensors."""
+        return same_tensors(self.entries.values())
+
+    @cached_property
+    def clashing(self) -> dict[str, str]:
+        """What is said of an entry whose trigger another has, too."""
+        return {fault.place: fault.what for fault in clashes(self.entries.values())}
+
+    @cached_property
+    def tagged(self) -> dict[str, list[Entry]]:
+        """Entries by tag, the newest first: the order of the tree turns with each section that gets a new entry."""
+        found: dict[str, list[Entry]] = {}
+        for entry in sorted(self.entries.values(), key=ORDERS["date"]):
+            for tag in dict.fromkeys(tag.casefold() for tag in entry.tags):
+                found.setdefault(tag, []).append(entry)
+        return found
+
+    def below(self, section: Page) -> list[Entry]:
+        """The entries below a section, in the order of the tree."""
+        return [self.entries[page.place] for page in self.tree.below(section) if page.place in self.entries]
+
+    def count(self, page: Page) -> int | None:
+        """How many entries are below a section; None for what is none."""
+        return len(self.below(page)) if page.is_section else None
+
+    def mark(self, page: Page) -> str:
+        """Of all that a list shows of a page: another one makes another list."""
+        if page.place not in self._marks:
+            told = (page.name, page.url, page.summary, page.told("image"), self.count(page))
+            text = f"{told!r} {self.entries.get(page.place)!r}"
+            self._marks[page.place] = hashlib.sha256(text.encode()).hexdigest()[:20]
+        return self._marks[page.place]
+
+    def around(self, page: Page) -> list[tuple[str, str]]:
+        """Names and addresses of the sections above a page."""
+        return [(one.name, one.url) for one in self.tree.lineage(page)] if page.place in self.tree.pages else []
+
+    def lineage(self, page: Page, here: str) -> list[dict[str, str]]:
+        """The way to a page, as links."""
+        return [{"name": name, "href": link(here, url)} for name, url in self.around(page)]
+
+    def hidden(self, place: str) -> str:
+        """Why pictures of an entry are not shown; "" where they are."""
+        entry = self.entries.get(place)
+        if entry is None:
+            return ""
+        if entry.rating not in RATINGS:
+            return "nobody has said what they show"
+        is_above = RATINGS.index(entry.rating) > RATINGS.index(self.settings.allowed)
+        return f"they are rated {entry.rating}" if is_above else ""
+
+    # -- files ---------------------------------------------------------------------------------------------------------
+
+    def outputs(self) -> Iterator[Output]:
+        """Every file of the site that is made; what only lies beside pages is told by `resources`."""
+        for page in self.tree.pages.values():
+            if page.told(GONE):
+                yield gone_output(self, page)
+            elif page.is_section:
+                yield from section_outputs(self, page)
+            elif page.place in self.entries:
+                yield from entry_outputs(self, page)
+            else:
+                yield plain_output(self, page)
+        yield from tag_outputs(self)
+        yield from self._redirects()
+        yield self.output("search/", (), lambda: self.render("search.html", "search/", title="Search", is_served=False))
+        newest = sorted(self.entries.values(), key=lambda one: (one.published, one.place), reverse=True)[:NEWEST]
+        yield Output("feed.xml", self.digest(newest), lambda: self._feed(newest))
+        rows = self._index_rows()
+        yield Output("search.js", self.digest(rows), lambda: b"window.likenessIndex = " + _json(rows) + b";\n")
+        for name in ("style.css", "site.js"):
+            text = (resources.files("likeness.catalog") / "static" / name).read_bytes()
+            yield Output(name, hashlib.sha256(text).hexdigest(), lambda text=text: text)
+
+    def resources(self) -> Iterator[tuple[str, str, str]]:
+        """What lies beside pages: where each file goes in the site, where it is in the content, and what tells whether
+        it has changed. Pictures that are not to be shown stay out."""
+        for page in self.tree.pages.values():
+            if not page.is_bundle or page.told(GONE):
+                continue
+            is_hidden = bool(self.hidden(page.place))
+            for name, stamp in self.shelf.seen[page.file].beside.items():
+                suffix = posixpath.splitext(name)[1].lower()
+                if suffix in BESIDE and not (is_hidden and suffix != ".safetensors"):
+                    yield page.url + name, posixpath.join(posixpath.dirname(page.file), name), stamp
+
+    def output(self, url: str, hangs_on: Sequence[Any], make: Callable[[], bytes]) -> Output:
+        """A page at an address."""
+        return Output(url if url.endswith(".html") else f"{url}index.html", self.digest(*hangs_on), make)
+
+    def json(self, url: str, hangs_on: Sequence[Any], told: Callable[[], Any]) -> Output:
+        """The same page as JSON, beside it."""
+        return Output(f"{url}index.json", self.digest(*hangs_on), lambda: _json(told()))
+
+    def digest(self, *hangs_on: Any) -> str:
+        """Of all that a file hangs on, and of what all files do."""
+        return hashlib.sha256(f"{self.everywhere} {hangs_on!r}".encode()).hexdigest()
+
+    def render(self, template: str, here: str, **told: Any) -> bytes:
+        """A page of the site, at an address."""
+        menu = [
+            {
+                "name": one.name,
+                "href": link(here, one.url),
+                "here": here.startswith(one.url),
+                "is_page": here == one.url,
+            }
+            for one in self.sections
+        ]
+        common = {
+            "site": self.settings,
+            "contact": self.settings.contact,
+            "root": link(here, "", index=""),
+            "home": link(here, ""),
+            "search": "/search" if self.is_served else link(here, "search/"),
+            "query": "",
+            "summary": "",
+            "lineage": (),
+            "sections": menu,
+        }
+        return _templates().get_template(template).render({**common, **told}).encode()
+
+    def _redirects(self) -> Iterator[Output]:
+        for file, page in self.tree.redirects.items():
+            told = {"to": link(file.removesuffix("index.html"), page.url), "name": page.name}
+            make = _templates().get_template("redirect.html").render
+            yield Output(file, self.digest(told), lambda told=told, make=make: make(told).encode())
+
+    def _feed(self, newest: Sequence[Entry]) -> bytes:
+        entries = [
+            {**asdict(one), "href": self.settings.address + self._url(one), "summary": html_of(one.summary)}
+            for one in newest
+        ]
+        updated = max((one.published for one in newest), default="1970-01-01")
+        told = {"site": self.settings, "entries": entries, "updated": f"{updated}T00:00:00Z"}
+        return _templates().get_template("feed.xml").render(told).encode()
+
+    def _url(self, entry: Entry) -> str:
+        return self.tree.pages[entry.place].url
+
+    def _index_rows(self) -> list[tuple[str, str, str]]:
+        """Title, address and words of each entry, in the order of their places."""
+        return [
+            (one.title, f"{self._url(one)}index.html", " ".join((one.trigger, one.base, *one.tags, *one.aliases)))
+            for one in self.entries.values()
+        ]
+
+
+def _json(told: Any) -> bytes:
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"), default=str).encode()
+
+
+@cache
+def _templates() -> Environment:
+    pages = Environment(
+        loader=PackageLoader("likeness.catalog"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters.update(
+        short=lambda value: f"{value:.2f}",
+        markdown=lambda text: Markup(html_of(text)),
+        line=lambda text: Markup(html_of(text, inline=True)),
+    )
+    return pages
+
+
+@cache
+def _own_digest() -> str:
+    """Of templates: another one makes other pages."""
+    folder = resources.files("likeness.catalog") / "templates"
+    return hashlib.sha256(b"".join(one.read_bytes() for one in sorted(folder.iterdir(), key=str))).hexdigest()
