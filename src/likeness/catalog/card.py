@@ -49,6 +49,7 @@ class FileFacts(Record):
         tensors: sha256 of what is behind the header.
         auto_v1: 8 digits: old A1111.
         crc32: 8 digits.
+        sketch: some of its weights, by which files are found that are nearly the same.
     """
 
     name: str
@@ -57,6 +58,7 @@ class FileFacts(Record):
     tensors: str
     auto_v1: str
     crc32: str
+    sketch: str = ""
 
 
 class Agreed(Record):

@@ -24,6 +24,7 @@ class Entry:
         published: the day, ISO 8601.
         version: of the release.
         tensors: sha256 of the tensors.
+        sketch: some of its weights.
         weight: to use it at.
         rating: the most that its pictures show; "" where nobody said.
         thumb: file of a small picture beside its page; "" for none.
@@ -41,6 +42,7 @@ class Entry:
     published: str
     version: str
     tensors: str
+    sketch: str
     weight: float
     rating: str
     thumb: str
@@ -63,6 +65,7 @@ def entry_of(page: Page, card: Card, thumb: str) -> Entry:
         published=card.published.isoformat(),
         version=card.version,
         tensors=card.file.tensors,
+        sketch=card.file.sketch,
         weight=card.weight,
         rating=card.rating or "",
         thumb=thumb,

@@ -9,6 +9,7 @@ from likeness.catalog.notes import notes_of, thumbnail_of
 from likeness.catalog.pictures import Shown, files_of, pictured
 from likeness.catalog.readme import model_card
 from likeness.catalog.sidecars import a1111_json, civitai_info, metadata_json, written
+from likeness.catalog.sketch import sketch_of
 from likeness.diffusion.checkpoints import read_header
 from likeness.diffusion.files.headers import hashes_of, write_with_notes
 from likeness.errors import PublishError, WorkspaceError
@@ -83,6 +84,7 @@ def file_facts(file: Path) -> FileFacts:
         tensors=hashes.tensors,
         auto_v1=hashes.auto_v1,
         crc32=hashes.crc32,
+        sketch=sketch_of(file),
     )
 
 

@@ -20,7 +20,7 @@ from likeness.catalog.similar import Kin, kin_of
 from likeness.catalog.tree import Tree
 from likeness.errors import PublishError
 
-__all__ = ["CARD", "THUMB", "Shelf"]
+__all__ = ["CARD", "THUMB", "Seen", "Shelf"]
 
 CARD = "card.json"
 THUMB = "thumb.webp"
@@ -35,7 +35,7 @@ PRAGMA user_version = {FORMAT};
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
     """A page's file as it lies there.
 
     Attributes:
@@ -63,7 +63,7 @@ class Shelf:
     def __init__(self, root: Path) -> None:
         self.root, self.content = root, root / "content"
         self.settings: CatalogConfig = read_settings(root)
-        self.seen: dict[str, _Seen] = {}
+        self.seen: dict[str, Seen] = {}
 
     def read(self) -> tuple[Tree, dict[str, Entry]]:
         """The tree of all pages, and the entries among them, by place; only what has changed is read.
@@ -71,9 +71,7 @@ class Shelf:
         Raises:
             PublishError: where there are no pages, or one cannot be read.
         """
-        if not self.content.is_dir():
-            raise PublishError(f"{self.content} is not there: there are no pages. Begin with: likeness catalog add")
-        self.seen = dict(sorted(_walked(self.content)))
+        self.seen = self.walk()
         with closing(self.open()) as store, store:
             known = {row[0]: row[1:] for row in store.execute("SELECT file, stamp, page, entry FROM seen")}
             pages, entries, fresh = list[Page](), dict[str, Entry](), list[tuple[str, ...]]()
@@ -93,6 +91,16 @@ class Shelf:
             if fresh or gone:
                 _note_words(store, entries.values())
         return tree, entries
+
+    def walk(self) -> dict[str, Seen]:
+        """How each page's file lies there now.
+
+        Raises:
+            PublishError: where there are no pages.
+        """
+        if not self.content.is_dir():
+            raise PublishError(f"{self.content} is not there: there are no pages. Begin with: likeness catalog add")
+        return dict(sorted(_walked(self.content)))
 
     def kin(self, entries: Mapping[str, Entry]) -> dict[str, tuple[str, ...]]:
         """Places of what is similar to each entry; told anew only where something near has changed."""
@@ -147,7 +155,7 @@ class Shelf:
         return told, json.dumps(asdict(entry_of(page, card, thumb)))
 
 
-def _walked(content: Path) -> Iterator[tuple[str, _Seen]]:
+def _walked(content: Path) -> Iterator[tuple[str, Seen]]:
     """Each page's file, relative to the content. Markdown beside the index of a bundle is no page of its own."""
     folders = [""]
     while folders:
@@ -162,10 +170,10 @@ def _walked(content: Path) -> Iterator[tuple[str, _Seen]]:
             if one.is_dir() and not one.name.startswith("."):
                 folders.append(place)
             elif one.name.endswith(".md"):
-                yield place, _Seen(_stamp(one), {})
+                yield place, Seen(_stamp(one), {})
 
 
-def _bundle(inside: "Iterable[os.DirEntry[str]]") -> _Seen:
+def _bundle(inside: "Iterable[os.DirEntry[str]]") -> Seen:
     beside = dict[str, str]()
     for one in inside:
         if one.is_dir():
@@ -173,7 +181,7 @@ def _bundle(inside: "Iterable[os.DirEntry[str]]") -> _Seen:
         else:
             beside[one.name] = _stamp(one)
     told = (beside.pop("index.md"), beside.get(CARD, ""), str(THUMB in beside))
-    return _Seen(" ".join(told), dict(sorted(beside.items())))
+    return Seen(" ".join(told), dict(sorted(beside.items())))
 
 
 def _stamp(one: "os.DirEntry[str]") -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from likeness.cli import evaluation, files, judging, models, probing, publishing, recipes
+from likeness.cli import catalog, evaluation, files, judging, models, probing, publishing, recipes
 from likeness.cli.answers import opened, run_steps, tell, tell_plan
 from likeness.cli.options import (
     AsJson,
@@ -67,6 +67,7 @@ app.add_typer(evaluation.app)
 app.add_typer(judging.app)
 app.add_typer(probing.app)
 app.add_typer(publishing.app)
+app.add_typer(catalog.app)
 app.add_typer(files.app)
 app.add_typer(recipes.app)
 

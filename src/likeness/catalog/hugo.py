@@ -1,0 +1,131 @@
+"""Exporting to Hugo: the pages as bundles with front matter, and the shortcodes that they need, for any theme.
+
+The theme of the founding page has these shortcodes; hugo-book ignores `details` and drops its own `section`, and other
+themes have neither. So both are exported, in both places where a Hugo looks for them.
+
+Source: gohugo.io on page bundles, front matter, shortcode templates; rakki194/cringe-theme for what they show.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from likeness.catalog.card import Card
+from likeness.catalog.entries import Entry
+from likeness.catalog.pages import Page, split_front
+from likeness.catalog.shelf import Shelf
+from likeness.catalog.shortcodes import escaped
+from likeness.catalog.sidecars import trigger_words
+from likeness.catalog.site import Site
+from likeness.catalog.tree import GONE
+from likeness.errors import PublishError, WorkspaceError
+from likeness.records import make_folder, write_atomically
+
+__all__ = ["export_hugo"]
+
+SHORTCODES = ("section.html", "related-posts.html", "lora-card.html")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif")
+
+
+def export_hugo(root: Path, to: Path) -> list[Path]:
+    """What a Hugo site needs of a catalog, in `to`: `content/`, `layouts/` and `data/likeness/`. Files of others there
+    stay; a page that has changed here is written over.
+
+    Args:
+        root: of the catalog.
+        to: the folder of a Hugo site, or a new one.
+
+    Raises:
+        PublishError: where the catalog cannot be read, or `to` is in it.
+        WorkspaceError: where `to` cannot be written.
+    """
+    if to.absolute().is_relative_to(root.absolute()):
+        raise PublishError(f"{to} is in the catalog itself. Name a folder outside of it.")
+    site = Site(Shelf(root))
+    written = []
+    for page in site.tree.pages.values():
+        source = site.shelf.content / page.file
+        if source.exists():
+            written.append(_page(site, page, source, to / "content" / page.file))
+    for folder in ("_shortcodes", "shortcodes"):  # Hugo looks in the first from 0.146 on, and in the other before
+        for name in SHORTCODES:
+            target = to / "layouts" / folder / name
+            make_folder(target.parent)
+            write_atomically(target, (resources.files("likeness.catalog") / "hugo_layouts" / name).read_bytes())
+            written.append(target)
+    written.append(_data(site, to / "data" / "likeness" / "entries.json"))
+    return written
+
+
+def _page(site: Site, page: Page, source: Path, target: Path) -> Path:
+    """A page with all that its card says in front, and the pictures beside it."""
+    front, body = split_front(source.read_text(encoding="utf-8"))
+    original = _original_names(source)
+    told = {original.get(key, key): value for key, value in front.items()}
+    if (entry := site.entries.get(page.place)) and (card := site.shelf.card(page)):
+        told = _front(site, page, entry, card) | told
+        body = body.rstrip() + "\n\n{{< lora-card >}}\n"
+        if kin := site.similar.get(page.place):
+            paths = " | ".join(site.tree.pages[place].place.lstrip("/") for place in kin)
+            body += f'\n{{{{< related-posts related="{paths}" >}}}}\n'
+    make_folder(target.parent)
+    text = yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=10_000)
+    write_atomically(target, f"---\n{text}---\n{body}")
+    if page.is_bundle and not site.hidden(page.place) and not page.told(GONE):
+        for name in site.shelf.seen[page.file].beside:
+            if Path(name).suffix.lower() in PICTURES:
+                _copy(source.parent / name, target.parent / name)
+    return target
+
+
+def _original_names(source: Path) -> Mapping[str, str]:
+    """Front matter's names as they are written: ours are in lower case."""
+    text = source.read_text(encoding="utf-8")
+    fence = "---" if text.lstrip("\ufeff").startswith("---") else "+++"
+    if fence == "+++" or fence not in text:
+        return {}
+    table = yaml.safe_load(text.split(fence)[1]) or {}
+    return {str(key).lower(): str(key) for key in table}
+
+
+def _front(site: Site, page: Page, entry: Entry, card: Card) -> dict[str, Any]:
+    """What the card says, where themes look for it, and the rest under `params.likeness`."""
+    image = "" if site.hidden(page.place) else entry.thumb
+    likeness = {
+        "trigger": trigger_words(card),
+        "base": card.base.name,
+        "strength": card.weight,
+        "version": card.version,
+        "autov3": card.file.tensors[:12],
+        "sha256": card.file.sha256,
+        "licence": card.rights.title or card.rights.licence,
+        "rating": card.rating or "",
+    }
+    if entry.likeness:
+        mean, low, high = entry.likeness
+        likeness |= {"likeness": round(mean, 3), "low": round(low, 3), "high": round(high, 3)}
+    told: dict[str, Any] = {"summary": escaped(entry.summary), "tags": [*entry.tags]}
+    if image:
+        told |= {"image": image, "imageAlt": escaped(entry.alt)}
+    return {**told, "params": {"likeness": likeness}}
+
+
+def _data(site: Site, target: Path) -> Path:
+    rows = [{**asdict(entry), "url": site.tree.pages[place].url} for place, entry in site.entries.items()]
+    make_folder(target.parent)
+    write_atomically(target, json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+    return target
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    except OSError as fault:
+        raise WorkspaceError.of(target, fault) from fault

@@ -1,0 +1,193 @@
+"""Serving: the same pages from memory, and a search that filters and orders, on this machine alone."""
+
+import mimetypes
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from likeness.catalog.entries import Entry
+from likeness.catalog.lists import ORDERS, cards_of
+from likeness.catalog.shelf import Shelf
+from likeness.catalog.site import Output, Site
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+
+__all__ = ["Found", "app_of", "found_in", "serve"]
+
+AT_ONCE = 24
+FRESH = 5.0  # seconds for which what was read is taken as it is
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class Found:
+    """What a search found.
+
+    Args:
+        entries: all that match, in order.
+        asked: what was searched for: q, base, tag, order, page.
+    """
+
+    def __init__(self, entries: Sequence[Entry], asked: Mapping[str, str]) -> None:
+        self.entries, self.asked = entries, asked
+        told = asked.get("page", "1")
+        self.page = max(1, int(told)) if told.isdecimal() else 1
+
+    @property
+    def shown(self) -> Sequence[Entry]:
+        """Those of this page."""
+        return self.entries[(self.page - 1) * AT_ONCE : self.page * AT_ONCE]
+
+    def way(self, step: int) -> str:
+        """The address of the page before or behind this one; "" where there is none."""
+        page = self.page + step
+        if page < 1 or (page - 1) * AT_ONCE >= len(self.entries):
+            return ""
+        return "/search?" + urlencode({**{k: v for k, v in self.asked.items() if v}, "page": page})
+
+
+def found_in(site: Site, asked: Mapping[str, str]) -> Found:
+    """The entries that have all the words, this base and this tag; those first that say it in their title."""
+    entries = list(site.entries.values())
+    if words := asked.get("q", "").split():
+        with closing(site.shelf.open()) as store:
+            match = " ".join('"' + word.replace('"', '""') + '"*' for word in words)
+            ranked = "SELECT place FROM words WHERE words MATCH ? ORDER BY bm25(words, 0, 10, 5, 3, 1)"
+            places = [place for (place,) in store.execute(ranked, (match,))]
+        entries = [site.entries[place] for place in places if place in site.entries]
+    if base := asked.get("base", ""):
+        entries = [one for one in entries if one.base == base]
+    if tag := asked.get("tag", "").strip().casefold():
+        entries = [one for one in entries if tag in (own.casefold() for own in one.tags)]
+    if (order := asked.get("order", "")) in ORDERS:
+        entries = sorted(entries, key=ORDERS[order])
+    return Found(entries, asked)
+
+
+class _Desk:
+    """The site as it is now: looked at again when that was last done some seconds ago.
+
+    Args:
+        root: of the catalog.
+
+    Raises:
+        PublishError: where it cannot be read.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._read()
+
+    def site(self) -> Site:
+        """The site."""
+        if time.monotonic() - self.looked_at > FRESH:
+            if Shelf(self.root).walk() != self.now.shelf.seen:
+                self._read()
+            self.looked_at = time.monotonic()
+        return self.now
+
+    def _read(self) -> None:
+        self.now = Site(Shelf(self.root), is_served=True)
+        self.outputs: dict[str, Output] = {one.file: one for one in self.now.outputs()}
+        self.files = {file: source for file, source, _ in self.now.resources()}
+        self.looked_at = time.monotonic()
+
+
+def app_of(root: Path, *, hosts: Sequence[str] = ("127.0.0.1", "localhost")) -> "Starlette":
+    """The application that serves the catalog in `root`.
+
+    Args:
+        root: of the catalog.
+        hosts: under which names it may be asked: a page elsewhere is not to read it by a name of its own.
+    """
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.responses import FileResponse, RedirectResponse, Response
+    from starlette.routing import Route
+
+    desk = _Desk(root)
+
+    def search(request: "Request") -> Response:
+        site = desk.site()
+        found = found_in(site, dict(request.query_params))
+        if request.url.path.endswith(".json"):
+            from starlette.responses import JSONResponse
+
+            rows = [
+                {"title": one.title, "url": site.tree.pages[one.place].url, "base": one.base} for one in found.shown
+            ]
+            return JSONResponse({"total": len(found.entries), "entries": rows}, headers=HEADERS)
+        return Response(_search_page(site, found), media_type="text/html", headers=HEADERS)
+
+    def page(request: "Request") -> Response:
+        path = request.path_params["path"]
+        desk.site()
+        for file in (path, f"{path}index.html" if path.endswith("/") or not path else ""):
+            if file in desk.outputs:
+                media = mimetypes.guess_type(file)[0] or "text/html"
+                digest = f'"{desk.outputs[file].digest[:32]}"'
+                if request.headers.get("if-none-match") == digest:
+                    return Response(status_code=304, headers=HEADERS)
+                return Response(desk.outputs[file].make(), media_type=media, headers={**HEADERS, "ETag": digest})
+        if path in desk.files:
+            return FileResponse(desk.now.shelf.content / desk.files[path], headers=HEADERS)
+        if f"{path}/index.html" in desk.outputs:
+            return RedirectResponse(f"/{path}/")
+        return Response("There is no such page.", status_code=404, media_type="text/plain", headers=HEADERS)
+
+    routes = [Route("/search", search), Route("/search.json", search), Route("/{path:path}", page)]
+    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts])])
+
+
+def _rows(site: Site, found: Found) -> list[dict[str, str]]:
+    return [{"title": one.title, "url": site.tree.pages[one.place].url, "base": one.base} for one in found.shown]
+
+
+def _search_page(site: Site, found: Found) -> bytes:
+    pages = [site.tree.pages[one.place] for one in found.shown]
+    asked: dict[str, Any] = {name: found.asked.get(name, "") for name in ("base", "tag", "order")}
+    return site.render(
+        "search.html",
+        "",
+        title="Search",
+        query=found.asked.get("q", ""),
+        is_served=True,
+        bases=sorted({one.base for one in site.entries.values()}),
+        orders=["best match", *ORDERS],
+        total=len(found.entries),
+        cards=cards_of(site, "", pages),
+        pages={"newer": found.way(-1), "older": found.way(1)},
+        **asked,
+    )
+
+
+def serve(root: Path, *, host: str, port: int, told: Callable[[str], None]) -> None:
+    """Serves the catalog until it is stopped.
+
+    Args:
+        root: of the catalog.
+        host: address to listen at.
+        port: 0 takes a free one.
+        told: gets the address of the home page, once it listens.
+
+    Raises:
+        PublishError: where the catalog cannot be read.
+        MissingExtra: where starlette or uvicorn is not installed.
+    """
+    import uvicorn
+
+    app = app_of(root, hosts=("127.0.0.1", "localhost", host))
+    with socket.create_server((host, port)) as listener:
+        told(f"http://{host}:{listener.getsockname()[1]}/")
+        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
