@@ -56,6 +56,8 @@ def build(root: Path, *, report: Report = silent) -> Built:
     try:
         with closing(shelf.open()) as store:
             made = dict(store.execute("SELECT file, digest FROM made")) if (to / "index.html").exists() else {}
+            if not made and (to / "search.js").exists():  # nobody remembers what of it is no longer wanted
+                shutil.rmtree(to)
             wanted, written = dict[str, str](), 0
             for output in site.outputs():
                 wanted[output.file] = output.digest
@@ -74,6 +76,8 @@ def build(root: Path, *, report: Report = silent) -> Built:
                 store.executemany("DELETE FROM made WHERE file = ?", [(file,) for file in made.keys() - wanted.keys()])
                 changed = [pair for pair in wanted.items() if made.get(pair[0]) != pair[1]]
                 store.executemany("INSERT OR REPLACE INTO made VALUES (?, ?)", changed)
+            if removed:  # what was withdrawn is not to be found in parts of the file that are no longer used
+                store.execute("VACUUM")
     except OSError as fault:
         raise WorkspaceError.of(to, fault) from fault
     report(Event(stage="build", done=len(wanted), total=len(wanted)))

@@ -151,7 +151,6 @@ class _Told:
             self.of(self.beside.managed, "model_name")
             or self.of(self.model, "name")
             or self.notes.get("modelspec.title", "")
-            or self.notes.get("ss_output_name", "")
         )
 
     @property

@@ -17,7 +17,7 @@ from likeness.catalog.sidecars import trigger_words
 if TYPE_CHECKING:
     from likeness.catalog.site import Output, Site
 
-__all__ = ["entry_outputs", "gone_output", "plain_output"]
+__all__ = ["entry_outputs", "gone_output", "plain_outputs"]
 
 
 def entry_outputs(site: "Site", page: Page) -> "Iterator[Output]":
@@ -59,6 +59,7 @@ def _entry(site: "Site", page: Page, related: Sequence[Page], doubles: Sequence[
         summary_html=Markup(html_of(page.summary or card.summary)),
         body_html=_written(site, page),
         lineage=site.lineage(page, url),
+        json_address="index.json",
         card=card,
         published=card.published.isoformat(),
         tags=[tag_link(url, tag.casefold()) for tag in card.tags],
@@ -103,8 +104,8 @@ def _written(site: "Site", page: Page) -> Markup:
     return Markup("".join(html_of(part) for part in parts_of(page, site.tree) if isinstance(part, str)))
 
 
-def plain_output(site: "Site", page: Page) -> "Output":
-    """A page of words, with what it says is related."""
+def plain_outputs(site: "Site", page: Page) -> "Iterator[Output]":
+    """A page of words, with what it says is related; and the same as JSON."""
     related = [one for path in related_of(page) if (one := site.tree.find(path))]
 
     def make() -> bytes:
@@ -117,13 +118,18 @@ def plain_output(site: "Site", page: Page) -> "Output":
             title=page.name,
             summary=page.summary,
             lineage=site.lineage(page, page.url),
+            json_address="" if page.url.endswith(".html") else "index.json",
             has_heading=page.body.lstrip().startswith("# "),
             body=parts,
             views=[],
             filters=[],
         )
 
-    return site.output(page.url, (page, site.around(page), [site.mark(one) for one in related]), make)
+    hangs_on = (page, site.around(page), [site.mark(one) for one in related])
+    yield site.output(page.url, hangs_on, make)
+    if not page.url.endswith(".html"):
+        told = {"title": page.name, "summary": page.summary, "text": page.body, "related": [one.url for one in related]}
+        yield site.json(page.url, hangs_on, lambda: told)
 
 
 def gone_output(site: "Site", page: Page) -> "Output":

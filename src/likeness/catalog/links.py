@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
-__all__ = ["chunks", "link", "list_url"]
+__all__ = ["LEAST", "MOST", "chunks", "link", "list_url"]
 
 Item = TypeVar("Item")
 

@@ -112,6 +112,7 @@ class _List:
             title=f"{title}, by {self.order}" if self.order else title,
             summary=section.summary if is_own else "",
             lineage=lineage if is_own else [*lineage, {"name": title, "href": link(here, section.url)}],
+            json_address=link(here, section.url + "index.json"),
             has_heading=has_heading,
             body=list(self._body(parts, here, some, linked, is_own=is_own)),
             views=self._views(here) if self.has_views and is_first else [],

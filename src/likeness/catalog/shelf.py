@@ -25,11 +25,12 @@ __all__ = ["CARD", "THUMB", "Seen", "Shelf"]
 CARD = "card.json"
 THUMB = "thumb.webp"
 FORMAT = 1
+WORDS = "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(place UNINDEXED, title, called, tags, about)"
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS seen (file TEXT PRIMARY KEY, stamp TEXT, page TEXT, entry TEXT);
 CREATE TABLE IF NOT EXISTS made (file TEXT PRIMARY KEY, digest TEXT);
 CREATE TABLE IF NOT EXISTS kin (place TEXT PRIMARY KEY, words TEXT, places TEXT);
-CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(place UNINDEXED, title, called, tags, about);
+{WORDS};
 PRAGMA user_version = {FORMAT};
 """
 
@@ -204,7 +205,8 @@ def _entry(text: str) -> Entry | None:
 
 def _note_words(store: sqlite3.Connection, entries: Iterable[Entry]) -> None:
     """What searches look through."""
-    store.execute("DELETE FROM words")
+    store.execute("DROP TABLE words")  # to delete its rows would leave their words in it
+    store.execute(WORDS)
     rows = (
         (one.place, one.title, f"{one.trigger} {' '.join(one.aliases)}", " ".join((*one.tags, one.base)), one.summary)
         for one in entries

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from likeness.catalog.entries import Entry
-from likeness.catalog.leaves import entry_outputs, gone_output, plain_output
+from likeness.catalog.leaves import entry_outputs, gone_output, plain_outputs
 from likeness.catalog.links import link
 from likeness.catalog.lists import ORDERS, section_outputs, tag_outputs
 from likeness.catalog.markdown import html_of
@@ -53,11 +53,17 @@ class Site:
     Args:
         shelf: the catalog.
         is_served: whether a server answers for it, which searches; else it has to work from a disk.
+
+    Attributes:
+        tree: of its pages.
+        entries: LoRAs, by place.
+        similar: places of what is similar to each.
     """
 
     def __init__(self, shelf: Shelf, *, is_served: bool = False) -> None:
         self.shelf, self.settings, self.is_served = shelf, shelf.settings, is_served
         self.tree, self.entries = shelf.read()
+        self.similar = shelf.kin(self.entries)
         told = [self.settings.model_dump_json(), str(is_served), _own_digest()]
         told += [f"{one.name} {one.url}" for one in self.sections]
         self._marks: dict[str, str] = {}
@@ -69,11 +75,6 @@ class Site:
     def sections(self) -> list[Page]:
         """What the menu shows."""
         return [one for one in self.tree.listed(self.tree.pages["/"]) if not one.told("bookhidden")]
-
-    @cached_property
-    def similar(self) -> dict[str, tuple[str, ...]]:
-        """Places of what is similar to each entry."""
-        return self.shelf.kin(self.entries)
 
     @cached_property
     def doubles(self) -> dict[str, list[str]]:
@@ -140,7 +141,7 @@ class Site:
             elif page.place in self.entries:
                 yield from entry_outputs(self, page)
             else:
-                yield plain_output(self, page)
+                yield from plain_outputs(self, page)
         yield from tag_outputs(self)
         yield from self._redirects()
         yield self.output("search/", (), lambda: self.render("search.html", "search/", title="Search", is_served=False))
@@ -196,6 +197,7 @@ class Site:
             "query": "",
             "summary": "",
             "lineage": (),
+            "json_address": "",
             "sections": menu,
         }
         return _templates().get_template(template).render({**common, **told}).encode()

@@ -1,0 +1,486 @@
+import datetime
+import json
+import re
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy
+import pytest
+from releases import card_of, interval, pictures, released, trained
+
+from likeness.catalog.add import add_card, add_release, kind_of
+from likeness.catalog.build import build
+from likeness.catalog.card import AxisScore, Card, Evaluated, read_card
+from likeness.catalog.check import check
+from likeness.catalog.links import LEAST, MOST, chunks, link
+from likeness.catalog.pages import Page, split_front
+from likeness.catalog.shelf import Shelf
+from likeness.catalog.shortcodes import escaped
+from likeness.catalog.sketch import near_pairs, sketch_of
+from likeness.catalog.tree import Tree, alias_target, read_tree
+from likeness.catalog.withdraw import RECORD, Withdrawal, withdraw_entry, withdraw_release
+from likeness.errors import PublishError
+from likeness.images import save_png
+from likeness.pipeline.cataloguing import add_to_catalog
+from likeness.recipe import PublishConfig
+from likeness.records import read_records
+
+MIRA = "characters/sd-1.5/mira"
+
+
+@pytest.fixture
+def lora(tmp_path: Path) -> Path:
+    return trained(tmp_path / "loras" / "mira.safetensors")
+
+
+@pytest.fixture
+def root(tmp_path: Path, lora: Path) -> Path:
+    """A catalog with one release in it."""
+    release = released(tmp_path / "release", lora, rating="PG", aliases=("/old/mira/", "Mira the fox"))
+    add_release(tmp_path / "catalog" / "content", release)
+    return tmp_path / "catalog"
+
+
+def added(root: Path, lora: Path, name: str, **changes: object) -> Path:
+    """Another entry: the folder of its page."""
+    return add_card(root / "content", card_of(lora, name=name, **changes), {})
+
+
+def written(root: Path, place: str, text: str) -> None:
+    """A page of a person's own."""
+    file = root / "content" / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def page_of(root: Path, place: str) -> str:
+    return (root / "site" / place / "index.html").read_text()
+
+
+def faults_of(root: Path) -> str:
+    with pytest.raises(PublishError) as caught:
+        build(root)
+    assert not (root / "site").exists()
+    return str(caught.value)
+
+
+class TestAdding:
+    """How LoRAs come into a catalog."""
+
+    def test_a_release_stands_under_its_kind_and_its_base(self, root: Path):
+        folder = root / "content" / MIRA
+        assert read_card(folder / "card.json").title == "Mira"
+        assert (folder / "thumb.webp").stat().st_size < 20_000
+        assert "/old/mira/" in (folder / "index.md").read_text()
+
+    def test_what_a_person_wrote_on_a_page_stays(self, root: Path, tmp_path: Path):
+        page = root / "content" / MIRA / "index.md"
+        page.write_text("---\ntitle: Mira, the fox\n---\nMine.\n")
+        add_release(root / "content", tmp_path / "release" / "mira")
+        assert page.read_text() == "---\ntitle: Mira, the fox\n---\nMine.\n"
+
+    def test_a_new_version_takes_the_place_of_the_one_before(self, root: Path, tmp_path: Path):
+        released(tmp_path / "release", trained(tmp_path / "other.safetensors", seed=2), rating="PG")
+        folder = add_release(root / "content", tmp_path / "release" / "mira")
+        assert folder == root / "content" / MIRA
+        assert read_card(folder / "card.json").version == "2"
+
+    def test_another_lora_of_the_same_name_gets_a_place_of_its_own(self, root: Path, tmp_path: Path):
+        other = trained(tmp_path / "else" / "mira.safetensors", seed=5)
+        assert added(root, other, "mira").name == "mira-2"
+
+    @pytest.mark.parametrize(
+        ("tags", "kind"), [((), "characters"), (("Style", "ink"), "styles"), (("concept",), "concepts")]
+    )
+    def test_the_kind_is_told_by_tags(self, lora: Path, tags: tuple[str, ...], kind: str):
+        assert kind_of(card_of(lora, tags=tags)) == kind
+
+    def test_a_folder_of_others_loras_is_scanned_and_what_is_none_is_told(self, tmp_path: Path):
+        for name in ("one", "two"):
+            trained(tmp_path / "found" / name / f"{name}.safetensors", seed=len(name) + ord(name[0]))
+        (tmp_path / "found" / "broken.safetensors").write_bytes(b"no LoRA")
+        notes: list[str] = []
+        folders = add_to_catalog(
+            tmp_path / "catalog", [tmp_path / "found"], rating="PG", report=lambda event: notes.append(event.note)
+        )
+        assert [folder.name for folder in folders] == ["one", "two"]
+        assert any("broken.safetensors" in note for note in notes)
+        assert build(tmp_path / "catalog").pages > 10
+
+    def test_a_workspace_is_added_by_its_release_and_not_by_its_runs(self, tmp_path: Path, lora: Path):
+        workspace = tmp_path / "mira"
+        released(workspace / "release", lora, rating="PG")
+        (workspace / "likeness.toml").write_text("")
+        trained(workspace / "runs" / "0001" / "step-000100.safetensors")
+        assert len(add_to_catalog(tmp_path / "catalog", [workspace])) == 1
+
+    def test_nothing_to_add_is_told(self, tmp_path: Path):
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(PublishError, match="nothing to add"):
+            add_to_catalog(tmp_path / "catalog", [tmp_path / "empty"])
+
+    def test_the_lora_itself_is_there_to_be_downloaded_where_that_is_wanted(self, tmp_path: Path, lora: Path):
+        release = released(tmp_path / "release", lora, rating="PG")
+        add_release(tmp_path / "catalog" / "content", release, with_file=True)
+        build(tmp_path / "catalog")
+        text = page_of(tmp_path / "catalog", MIRA)
+        assert re.search(r'<a class="download" href="mira.safetensors" download>', text)
+        assert (tmp_path / "catalog" / "site" / MIRA / "mira.safetensors").exists()
+
+
+class TestTheSite:
+    """What is built."""
+
+    def test_every_link_and_picture_leads_to_a_file_of_the_site(self, root: Path, lora: Path):
+        added(root, trained(lora.with_name("b.safetensors"), seed=3), "b", tags=("fox", "style"))
+        build(root)
+        site = root / "site"
+        for page in site.rglob("*.html"):
+            for address in re.findall(r'(?:href|src)="([^"#?]+)"', page.read_text()):
+                if not address.startswith(("http", "data:", "mailto:")):
+                    from urllib.parse import unquote
+
+                    target = (page.parent / unquote(address)).resolve()
+                    target = target / "index.html" if target.is_dir() else target
+                    assert target.is_file(), f"{page.relative_to(site)}: {address}"
+                    assert target.is_relative_to(site.resolve())
+
+    def test_nothing_on_a_page_comes_from_elsewhere(self, root: Path):
+        build(root)
+        for file in (root / "site").rglob("*"):
+            if file.suffix in (".html", ".css", ".js"):
+                assert not re.search(
+                    r'(?:src=|url\(|@import|href=)"?(?:https?:)?//(?!example\.org/licence)', file.read_text()
+                ), file
+
+    def test_an_entry_tells_all_that_its_card_says(self, root: Path):
+        build(root)
+        text = page_of(root, MIRA)
+        for said in (
+            "A <strong>fox</strong> knight.",
+            "&lt;lora:mira:0.8&gt; mira, 1girl",
+            "LoraLoader",
+            "set_adapters",
+            "CreativeML Open RAIL++-M",
+            "mira, 1girl, scene 1",
+            "an original character",
+        ):
+            assert said in text, said
+
+    def test_json_beside_a_page_says_the_same(self, root: Path):
+        build(root)
+        told = json.loads((root / "site" / MIRA / "index.json").read_text())
+        assert Card.model_validate(told["card"]).title == "Mira"
+
+    def test_an_alias_leads_to_its_page(self, root: Path):
+        build(root)
+        assert 'url=../../characters/sd-1.5/mira/index.html"' in page_of(root, "old/mira")
+
+    def test_the_feed_is_sound(self, root: Path):
+        build(root)
+        feed = ElementTree.fromstring((root / "site" / "feed.xml").read_bytes())
+        assert [one.findtext("{*}title") for one in feed.findall("{*}entry")] == ["Mira"]
+
+    def test_pictures_that_nobody_rated_or_that_show_too_much_are_not_there(self, tmp_path: Path, lora: Path):
+        root = tmp_path / "catalog"
+        picture = tmp_path / "p.png"
+        save_png(picture, pictures(1)[0].pixels)
+        for place, rating in enumerate((None, "R", "PG")):
+            release = released(
+                tmp_path / f"r{place}",
+                trained(tmp_path / f"{place}.safetensors", seed=place + 10),
+                PublishConfig(rating="PG", allowed="X"),
+                rating=rating,
+                name=f"n{place}",
+            )
+            add_release(root / "content", release)
+        build(root)
+        shown = [
+            len(list((root / "site" / "characters" / "sd-1.5" / f"n{place}").rglob("*.png"))) for place in range(3)
+        ]
+        assert shown[:2] == [0, 0]
+        assert shown[2] > 0
+        assert "nobody has said what they show" in page_of(root, "characters/sd-1.5/n0")
+
+    def test_html_in_what_somebody_wrote_is_shown_and_not_run(self, tmp_path: Path, lora: Path):
+        root = tmp_path / "catalog"
+        bad = "<script>alert(1)</script> [x](javascript:alert(1))"
+        added(root, lora, "mira", summary=bad, description=bad, title=bad, tags=(bad,))
+        build(root)
+        for page in (root / "site").rglob("*.html"):
+            assert "<script>alert" not in page.read_text()
+            assert 'href="javascript' not in page.read_text()
+
+    def test_scores_have_their_intervals_and_curves_a_table(self, tmp_path: Path, lora: Path):
+        told = Evaluated(
+            reason="Step 200 is the best.",
+            scores=(AxisScore(axis="identity", kind="likeness", value=interval(0.9), base=interval(0.0)),),
+            curves={"identity": ((100, 0.7, 0.6, 0.8), (200, 0.9, 0.85, 0.95))},
+        )
+        added(tmp_path / "catalog", lora, "mira", evaluated=told)
+        build(tmp_path / "catalog")
+        text = page_of(tmp_path / "catalog", MIRA)
+        assert "0.80 to 1.00" in text
+        assert "<polyline" in text
+        assert re.search(r'<th scope="row">200</th><td>0.90</td>', text)
+
+    def test_lists_can_be_had_in_other_orders(self, root: Path, lora: Path):
+        for place, mean in enumerate((0.5, 0.95, 0.7)):
+            scores = (AxisScore(axis="identity", kind="likeness", value=interval(mean)),)
+            other = trained(lora.with_name(f"{place}.safetensors"), seed=20 + place)
+            added(root, other, f"c{place}", evaluated=Evaluated(reason="x", scores=scores))
+        build(root)
+        names = re.findall(r"<dt><a [^>]*>(.*?)</a>", page_of(root, "characters/by-likeness"))
+        assert names == ["C1", "C2", "C0", "Mira"]
+
+    def test_a_tag_has_a_list(self, root: Path):
+        build(root)
+        assert "Mira" in page_of(root, "tags/knight")
+
+    def test_the_same_lora_twice_is_told_on_both_pages(self, root: Path, lora: Path):
+        added(root, lora, "copy")
+        build(root)
+        assert "The same LoRA" in page_of(root, MIRA)
+        assert "The same LoRA" in page_of(root, "characters/sd-1.5/copy")
+
+    def test_what_is_similar_is_led_to_where_nobody_named_anything_related(self, root: Path, lora: Path):
+        for place in range(2):
+            other = trained(lora.with_name(f"{place}.safetensors"), seed=30 + place)
+            added(root, other, f"o{place}", tags=("fox", "knight") if place else ("ship",))
+        build(root)
+        similar = page_of(root, MIRA).partition(">Similar</h2>")[2]
+        assert re.findall(r"<dt><a [^>]*>(.*?)</a>", similar)[0] == "O1"
+
+    def test_what_a_person_named_related_comes_in_its_place(self, root: Path, lora: Path):
+        added(root, trained(lora.with_name("0.safetensors"), seed=30), "other", tags=("ship",))
+        written(root, f"{MIRA}/index.md", "---\ntitle: Mira\nrelated: characters/sd-1.5/other\n---\n")
+        build(root)
+        related = page_of(root, MIRA).partition(">Related</h2>")[2]
+        assert re.findall(r"<dt><a [^>]*>(.*?)</a>", related) == ["Other"]
+
+
+class TestBuildingAgain:
+    """Only what has changed is written."""
+
+    def test_nothing_is_written_where_nothing_has_changed(self, root: Path):
+        build(root)
+        assert build(root).written == 0
+
+    def test_one_more_entry_writes_little_and_the_site_is_as_if_built_at_once(
+        self, root: Path, lora: Path, tmp_path: Path
+    ):
+        for place in range(60):
+            card = card_of(lora, name=f"n{place:02d}", tags=(f"t{place % 7}", "all"))
+            tensors = card.file.model_copy(update={"tensors": f"{place:064d}", "sketch": ""})
+            day = datetime.date(2026, 1, 1) + datetime.timedelta(days=place)
+            add_card(root / "content", card.model_copy(update={"file": tensors, "published": day}), {})
+        build(root)
+        added(root, trained(lora.with_name("new.safetensors"), seed=9), "new", tags=("t1", "all"))
+        built = build(root)
+        assert built.written < built.pages / 3
+        shutil.copytree(root / "content", tmp_path / "again" / "content")
+        build(tmp_path / "again")
+        ours, theirs = (
+            {p.relative_to(one).as_posix(): p.read_bytes() for p in one.rglob("*") if p.is_file()}
+            for one in (root / "site", tmp_path / "again" / "site")
+        )
+        assert ours == theirs
+
+    def test_what_is_gone_from_the_pages_goes_from_the_site(self, root: Path, lora: Path):
+        folder = added(root, trained(lora.with_name("b.safetensors"), seed=3), "b", tags=("only",))
+        build(root)
+        shutil.rmtree(folder)
+        assert build(root).removed > 0
+        assert not (root / "site/characters/sd-1.5/b").exists()
+        assert not (root / "site/tags/only").exists()
+
+    def test_a_site_that_was_deleted_is_built_anew(self, root: Path):
+        first = build(root).pages
+        shutil.rmtree(root / "site")
+        assert build(root).written == first
+
+    def test_what_was_remembered_may_be_deleted_or_broken(self, root: Path):
+        build(root)
+        (root / ".shelf.sqlite").write_bytes(b"nonsense")
+        assert build(root).pages > 0
+
+
+class TestFaults:
+    """What keeps a catalog from being built: each is told with its page, and nothing is written."""
+
+    def test_a_related_path_that_leads_nowhere(self, root: Path):
+        written(root, f"{MIRA}/index.md", "---\ntitle: Mira\nrelated: [no/where]\n---\n")
+        assert f"/{MIRA}: related 'no/where'" in faults_of(root)
+
+    def test_a_shortcode_that_is_not_known(self, root: Path):
+        written(root, "about.md", "---\ntitle: About\n---\n{{< youtube x >}}")
+        assert "/about: '{{< youtube x >}}' is no shortcode" in faults_of(root)
+
+    @pytest.mark.parametrize(
+        ("aliases", "said"),
+        [
+            ("[/about/]", "this page's own address"),
+            ("[/characters/]", "the address of /characters"),
+            ("[/old/mira]", "'/old/mira/' is one of /about too"),
+            ("[../../up]", "leads above the site"),
+            ("[/]", "or to its home"),
+            ("['/a?b']", "no name that a file can have on Windows"),
+            ("[/con/]", "no name that a file can have on Windows"),
+        ],
+    )
+    def test_an_alias_that_meets_another_address_or_none(self, root: Path, aliases: str, said: str):
+        written(root, "about.md", f"---\ntitle: About\naliases: {aliases}\n---\nx")
+        assert said in faults_of(root)
+
+    def test_a_chain_of_aliases(self, root: Path):
+        """An alias at which a page was, that is an alias itself, is that page's own: it never leads on."""
+        written(root, "a.md", "---\ntitle: A\naliases: [/b/]\n---\nx")
+        written(root, "b.md", "---\ntitle: B\naliases: [/c/]\n---\nx")
+        assert "alias '/b/' is the address of /b" in faults_of(root)
+
+    def test_two_pages_at_one_address(self, root: Path):
+        written(root, "a.md", "---\ntitle: A\nurl: /same/\n---\nx")
+        written(root, "b.md", "---\ntitle: B\nurl: /same/\n---\nx")
+        assert "has the same address" in faults_of(root)
+
+    @pytest.mark.parametrize("front", ["title: [\n---\n", "title: x\n", "- a\n---\n", "weight: x\n---\n"])
+    def test_front_matter_that_cannot_be_read(self, root: Path, front: str):
+        written(root, "bad.md", f"---\n{front}")
+        assert "bad.md" in faults_of(root)
+
+    def test_check_tells_faults_and_what_is_odd(self, root: Path, lora: Path):
+        added(root, lora, "copy")
+        added(root, trained(lora.with_name("b.safetensors"), seed=3), "b")
+        written(root, "about.md", "---\ntitle: About\nrelated: [no/where]\n---\nx")
+        faults, odd = check(root)
+        assert [one.place for one in faults] == ["/about"]
+        said = "\n".join(one.what for one in odd)
+        assert "the same LoRA as" in said
+        assert "its trigger 'mira' is that of" in said
+
+
+class TestWithdrawing:
+    """What is left of an entry."""
+
+    def test_no_byte_of_it_stays_but_the_page_that_says_so(self, root: Path):
+        build(root)
+        told = withdraw_entry(root, f"/{MIRA}", "She asked for it.")
+        build(root)
+        left = {path for path in (root / "site" / MIRA).rglob("*")}
+        assert {path.name for path in left} == {"index.html"}
+        assert [path.name for path in (root / "content" / MIRA).iterdir()] == ["index.md"]
+        for path in [*(root / "site").rglob("*"), *(root / "content").rglob("*"), root / ".shelf.sqlite"]:
+            if path.is_file():
+                data = path.read_bytes()
+                assert b"knight" not in data, path
+                assert told.tensors[0].encode() not in data, path
+        assert "She asked for it." in page_of(root, MIRA)
+
+    def test_its_address_and_its_aliases_still_lead_to_that_page(self, root: Path):
+        withdraw_entry(root, f"/{MIRA}")
+        build(root)
+        assert "Withdrawn" in page_of(root, MIRA)
+        assert MIRA in page_of(root, "old/mira")
+
+    def test_no_list_shows_it(self, root: Path):
+        withdraw_entry(root, f"/{MIRA}")
+        build(root)
+        assert "mira" not in page_of(root, "characters/sd-1.5").lower().partition("<main")[2]
+        assert "mira" not in (root / "site" / "search.js").read_text()
+
+    def test_others_find_their_copies_by_the_record(self, root: Path, lora: Path):
+        tensors = read_card(root / "content" / MIRA / "card.json").file.tensors
+        withdraw_entry(root, f"/{MIRA}", "because")
+        (record,) = read_records(root / RECORD, Withdrawal)
+        assert (record.tensors, record.because) == ((tensors,), "because")
+
+    def test_an_entry_that_is_not_there_is_told(self, root: Path):
+        with pytest.raises(PublishError, match="is no entry"):
+            withdraw_entry(root, "/characters/nobody")
+
+    def test_a_release_goes_with_all_its_versions(self, tmp_path: Path, lora: Path):
+        folder = released(tmp_path / "release", lora)
+        released(tmp_path / "release", trained(tmp_path / "other.safetensors", seed=2))
+        told = withdraw_release(folder, "x")
+        assert not folder.exists()
+        assert len(told.tensors) == 2
+        assert read_records(tmp_path / "release" / RECORD, Withdrawal) == [told]
+
+
+class TestPieces:
+    """Parts that the others rest on."""
+
+    @pytest.mark.parametrize(
+        ("start", "to", "way"),
+        [
+            ("a/b/", "a/b/", "index.html"),
+            ("a/b/", "", "../../index.html"),
+            ("", "a/b/", "a/b/index.html"),
+            ("a/b/", "a/c/1.png", "../c/1.png"),
+            ("a/page.html", "a/b/", "b/index.html"),
+            ("", "é x/", "%C3%A9%20x/index.html"),
+        ],
+    )
+    def test_links_hold_on_a_disk(self, start: str, to: str, way: str):
+        assert link(start, to) == way
+
+    def test_pages_of_a_list_hold_all_items_in_order(self):
+        items = [f"item {number}" for number in range(500)]
+        cut = chunks(items, lambda item: item)
+        assert [item for _, some in cut for item in some] == items
+        assert all(LEAST // 2 <= len(some) <= MOST + LEAST for _, some in cut)
+        assert len({name for name, _ in cut}) == len(cut)
+
+    @pytest.mark.parametrize("place", [0, 137, 499])
+    def test_one_more_item_changes_few_pages_of_a_list(self, place: int):
+        items = [f"item {number}" for number in range(500)]
+        more = [*items[:place], "one more", *items[place:]]
+        before, after = ({(name, tuple(some)) for name, some in chunks(list_, str)} for list_ in (items, more))
+        assert len(after - before) <= 3
+
+    def test_no_items_are_one_empty_page(self):
+        assert chunks([], str) == [("", [])]
+
+    @pytest.mark.parametrize(
+        ("url", "alias", "file"),
+        [
+            ("a/b/", "/x/y", "x/y/index.html"),
+            ("a/b/", "near", "a/near/index.html"),
+            ("a/b/", "../up", "up/index.html"),
+            ("a/b/", "x.html", "a/x.html"),
+            ("a/b/", "../../up", None),
+            ("a/b/", "/", None),
+            ("a/b/", "/x/../../y", None),
+        ],
+    )
+    def test_an_alias_is_a_file(self, url: str, alias: str, file: str | None):
+        page = Page(file="b.md", place="/a/b", url=url, is_section=False, front={}, body="")
+        assert alias_target(page, alias) == file
+
+    def test_front_matter_is_yaml_or_toml_or_none(self):
+        assert split_front("---\nTitle: x\n---\nbody") == ({"title": "x"}, "body")
+        assert split_front('+++\ntitle = "x"\n+++\nbody') == ({"title": "x"}, "body")
+        assert split_front("body") == ({}, "body")
+
+    def test_a_prompt_with_braces_is_no_shortcode(self):
+        assert "{{<" not in escaped("a {{< b >}} {{% c %}}")
+
+    def test_weights_that_are_nearly_those_of_another_are_found(self, tmp_path: Path):
+        from safetensors.numpy import load_file, save_file
+
+        lora = trained(tmp_path / "a.safetensors")
+        near = {name: numpy.asarray(tensor * 0.9, tensor.dtype) for name, tensor in load_file(lora).items()}
+        save_file(near, tmp_path / "b.safetensors")
+        other = trained(tmp_path / "c.safetensors", seed=4)
+        sketches = [sketch_of(path) for path in (lora, tmp_path / "b.safetensors", other)]
+        assert [(first, second) for first, second, _ in near_pairs(sketches)] == [(0, 1)]
+
+    def test_a_page_that_is_only_remembered_is_as_the_one_that_was_read(self, root: Path):
+        first, again = Shelf(root).read(), Shelf(root).read()
+        assert first[0].pages == again[0].pages
+        assert first[1] == again[1]
+        assert read_tree(root / "content").pages.keys() == again[0].pages.keys()
+
+    def test_a_tree_without_pages_has_a_home(self):
+        assert Tree([]).pages["/"].name == "Home"
