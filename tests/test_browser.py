@@ -44,9 +44,16 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Client(name="Forge", works=False, matched=0, total=6, why="it knows no DoRA", mend="likeness convert"),
     )
     shown = [*pictures(3), *weighed()]
-    card = card_of(lora, rating="PG", evaluated=told, clients=clients, aliases=("/old/mira/",))
+    card = card_of(lora, rating="PG", evaluated=told, clients=clients)
     config = PublishConfig(rating="PG")
-    publish(card, lora, shown, character=MIRA, config=config, to=home / "release")
+    publish(
+        card.model_copy(update={"aliases": ("/old/mira/",)}),
+        lora,
+        shown,
+        character=MIRA,
+        config=config,
+        to=home / "release",
+    )
     add_release(home / "catalog" / "content", home / "release" / "mira", with_file=True)
     for place in range(30):
         file = card.file.model_copy(update={"tensors": f"{place:064d}"})
