@@ -21,6 +21,7 @@ from likeness.catalog.pages import Page
 from likeness.catalog.shelf import Shelf
 from likeness.catalog.similar import clashes, same_tensors
 from likeness.catalog.tree import GONE
+from likeness.catalog.withdraw import RECORD
 from likeness.recipe import RATINGS
 
 __all__ = ["Output", "Site"]
@@ -149,6 +150,9 @@ class Site:
         yield Output("feed.xml", self.digest(newest), lambda: self._feed(newest))
         rows = self._index_rows()
         yield Output("search.js", self.digest(rows), lambda: b"window.likenessIndex = " + _json(rows) + b";\n")
+        if (self.shelf.root / RECORD).exists():
+            told = (self.shelf.root / RECORD).read_bytes()
+            yield Output(RECORD, hashlib.sha256(told).hexdigest(), lambda told=told: told)
         for name in ("style.css", "site.js"):
             text = (resources.files("likeness.catalog") / "static" / name).read_bytes()
             yield Output(name, hashlib.sha256(text).hexdigest(), lambda text=text: text)

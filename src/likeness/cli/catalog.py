@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from likeness.catalog.build import Built
     from likeness.catalog.tree import Fault
 
-__all__ = ["add", "app", "build", "built_table", "check", "export_hugo", "serve", "withdraw"]
+__all__ = ["add", "app", "build", "built_table", "check", "export_hugo", "serve"]
 
 app = typer.Typer(
     name="catalog",
@@ -43,8 +43,6 @@ WithFiles = Annotated[bool, typer.Option("--with-files", help="Put the LoRAs bes
 Host = Annotated[str, typer.Option("--host", help="Address to listen at.")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")]
 HugoSite = Annotated[Path, typer.Argument(metavar="HUGO_SITE", help="Folder of a Hugo site, or a new one.")]
-Place = Annotated[str, typer.Argument(metavar="PLACE", help="Place of the entry, or folder of a release.")]
-Because = Annotated[str, typer.Option("--because", metavar="TEXT", help="Why, for the page and the record.")]
 From = Annotated[Path, typer.Option("--from", metavar="CATALOG", help="The catalog's folder.")]
 
 
@@ -63,7 +61,7 @@ def add(
             to, sources, section=section, rating=rating or None, with_files=with_files, report=report
         )
     places = ["/" + folder.relative_to(to / "content").as_posix() for folder in added]
-    told = f"{len(places)} in {to}. Then: {typed('catalog build', to)}"
+    told = f"{len(places)} in {to}. Then: {typed('catalog', 'build', to)}"
     tell(as_json, {"catalog": str(to), "added": places}, told)
 
 
@@ -105,18 +103,6 @@ def export_hugo(to: HugoSite, source: From = HERE, as_json: AsJson = False) -> N
 
     written = export(source, to)
     tell(as_json, {"to": str(to), "files": [str(path) for path in written]}, f"{len(written)} files in {to}")
-
-
-@app.command()
-def withdraw(place: Place, source: From = HERE, because: Because = "", as_json: AsJson = False) -> None:
-    """Remove an entry with all that is of it; a page that says so stays, and a record that others can read."""
-    from likeness.catalog.build import build as build_site
-    from likeness.catalog.withdraw import checklist, withdraw_entry
-
-    told = withdraw_entry(source, place, because)
-    build_site(source)
-    words = "\n".join([f"{place} is withdrawn, and the site is built anew. What is left to you:", *checklist(told)])
-    tell(as_json, told.model_dump(mode="json"), words)
 
 
 def _rows(faults: "Sequence[Fault]") -> list[dict[str, str]]:

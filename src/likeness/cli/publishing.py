@@ -15,13 +15,18 @@ if TYPE_CHECKING:
     from likeness.catalog.card import Card
     from likeness.catalog.fix import Change
 
-__all__ = ["app", "changes_table", "fix", "publish", "release_table"]
+__all__ = ["app", "changes_table", "fix", "publish", "release_table", "withdraw"]
 
 app = typer.Typer(rich_markup_mode=None)
 
 HERE = Path()
 
 LoraFiles = Annotated[list[Path], typer.Argument(metavar="FILE...", help="LoRAs, or folders of them.")]
+What = Annotated[
+    str, typer.Argument(metavar="WHAT", help="Folder of a release, or place of an entry: /characters/sdxl-1.0/mira.")
+]
+From = Annotated[Path, typer.Option("--from", metavar="CATALOG", help="The catalog that an entry is in.")]
+Because = Annotated[str, typer.Option("--because", metavar="TEXT", help="Why, for the page and the record.")]
 CheckOnly = Annotated[bool, typer.Option("--check", help="Only say what is wrong; exit with 1 where something is.")]
 
 
@@ -48,6 +53,21 @@ def fix(files: LoraFiles, check: CheckOnly = False, as_json: AsJson = False) -> 
     tell(as_json, {"changes": [one.model_dump() for one in changes]}, changes_table(changes, is_done=not check))
     if check and changes:
         raise typer.Exit(1)
+
+
+@app.command()
+def withdraw(what: What, source: From = Path("catalog"), because: Because = "", as_json: AsJson = False) -> None:
+    """Remove a release, or an entry of a catalog: a page that says so stays there, and a record for others."""
+    from likeness.catalog.build import build
+    from likeness.catalog.publish import CARD
+    from likeness.catalog.withdraw import checklist, withdraw_entry, withdraw_release
+
+    if (Path(what) / CARD).exists():
+        told = withdraw_release(Path(what), because)
+    else:
+        told = withdraw_entry(source, what, because)
+        build(source)
+    tell(as_json, told.model_dump(mode="json"), "\n".join([f"{what} is withdrawn. Left to you:", *checklist(told)]))
 
 
 def changes_table(changes: "Sequence[Change]", *, is_done: bool) -> "RenderableType":

@@ -130,6 +130,7 @@ def demo_table(result: "DemoResult") -> RenderableType:
         ("chosen", result.chosen),
         *((name, str(getattr(result, name))) for name in ("page", "grid", "scorecard")),
         ("time", took),
+        ("catalog", result.catalog),
     ]
     return Group(Text(f"{result.name}: does the likeness hold?", style="bold"), table, facts_table(paths))
 

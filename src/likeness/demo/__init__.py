@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from likeness.catalog.add import add_release
+from likeness.catalog.build import build
 from likeness.demo.page import proof_grid, proof_page
 from likeness.demo.result import DemoResult, Shown
 from likeness.demo.subject import Asked, demo_recipe, fill_pool, what_is_asked
-from likeness.errors import WorkspaceError
+from likeness.errors import PublishError, WorkspaceError
 from likeness.evaluation.pages import render_page
 from likeness.evaluation.proof import compare_others, compare_with_base
 from likeness.events import Event, Report, silent
@@ -25,6 +27,7 @@ from likeness.pipeline import (
     open_reader,
     run_locked,
 )
+from likeness.pipeline.publishing import publish_locked
 from likeness.pipeline.scores import read_verdict
 from likeness.recipe import Recipe, load_recipe, write_recipe
 from likeness.records import write_atomically
@@ -102,6 +105,7 @@ def _presented(workspace: Workspace, recipe: Recipe, shown: Shown, seconds: Mapp
         grid=workspace.root / "grid.png",
         scorecard=workspace.scorecard_html,
         chosen=read_verdict(workspace).choice.reason,
+        catalog=_catalogued(workspace, recipe),
         seconds=seconds,
         curation=curation_summary(workspace),
         comparison=compare_with_base(shown.asked.own, base=shown.base_readings[:own], lora=shown.lora_readings[:own]),
@@ -110,6 +114,18 @@ def _presented(workspace: Workspace, recipe: Recipe, shown: Shown, seconds: Mapp
     save_png(result.grid, grid)
     write_atomically(result.page, render_page(proof_page(result, recipe, grid, shown)))
     return result
+
+
+def _catalogued(workspace: Workspace, recipe: Recipe) -> str:
+    """The home page of a small catalog with the release in it; or why it was not published, as of a LoRA that no limit
+    lets through."""
+    try:
+        release, _ = publish_locked(workspace, recipe)
+    except PublishError as refused:
+        return f"none: {refused}"
+    root = workspace.root / "catalog"
+    add_release(root / "content", release, with_file=True)
+    return str(build(root).home)
 
 
 def _seconds(outcomes: Sequence[Outcome], *, sample: float) -> dict[str, float]:

@@ -26,6 +26,7 @@ class DemoResult:
         grid: the large picture.
         scorecard: the page of all checkpoints.
         chosen: why this one of them, in words.
+        catalog: the page of a small catalog that the release is in; or why it was not published.
         seconds: that this call took, by part: curate, encode, train, evaluate, sample, and total, which is all of it.
             What was finished before and has not changed takes next to none.
         curation: what became of the pool, as `likeness curate --json` tells.
@@ -40,6 +41,7 @@ class DemoResult:
     grid: Path
     scorecard: Path
     chosen: str
+    catalog: str
     seconds: Mapping[str, float]
     curation: Mapping[str, Any]
     comparison: Comparison
@@ -51,7 +53,7 @@ class DemoResult:
         return {
             **{
                 name: str(getattr(self, name))
-                for name in ("workspace", "name", "lora", "page", "grid", "scorecard", "chosen")
+                for name in ("workspace", "name", "lora", "page", "grid", "scorecard", "chosen", "catalog")
             },
             "seconds": dict(self.seconds),
             "curation": dict(self.curation),

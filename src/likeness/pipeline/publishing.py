@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from likeness.evaluation.strength import Strength
     from likeness.pipeline.scores import Verdict
 
-__all__ = ["publish_chosen"]
+__all__ = ["publish_chosen", "publish_locked"]
 
 BASE = "base"
 """Who the base is in scores."""
@@ -56,16 +56,17 @@ def publish_chosen(workspace: Workspace, recipe: Recipe, *, report: Report = sil
         ConsentError, PublishError: where something keeps it from being published.
     """
     with workspace.lock("likeness publish"):
-        lora, whole, to = best_lora(workspace, report), settings_of(recipe).recipe, workspace.root / "release"
-        verdict, strength = _verdict(workspace, lora), _strength(workspace, lora, report)
-        card = _card(workspace, whole, lora, report).model_copy(
-            update={
-                "evaluated": _evaluated(workspace, verdict) if verdict else None,
-                "strength": _best_weight(strength),
-            }
-        )
-        shown = _shown(workspace, whole, verdict, strength) if verdict else []
-        card = publish(card, lora, shown, character=whole.character, config=whole.publish, to=to)
+        return publish_locked(workspace, recipe, report=report)
+
+
+def publish_locked(workspace: Workspace, recipe: Recipe, *, report: Report = silent) -> tuple[Path, Card]:
+    """As `publish_chosen`, for one who has locked the workspace."""
+    lora, whole, to = best_lora(workspace, report), settings_of(recipe).recipe, workspace.root / "release"
+    verdict, strength = _verdict(workspace, lora), _strength(workspace, lora, report)
+    told = {"evaluated": _evaluated(workspace, verdict) if verdict else None, "strength": _best_weight(strength)}
+    card = _card(workspace, whole, lora, report).model_copy(update=told)
+    shown = _shown(workspace, whole, verdict, strength) if verdict else []
+    card = publish(card, lora, shown, character=whole.character, config=whole.publish, to=to)
     return to / card.name, card
 
 
