@@ -19,8 +19,8 @@ from likeness.records import make_folder, write_atomically
 
 __all__ = ["KINDS", "add_card", "add_release", "kind_of"]
 
-SIDE = 240  # px of the small picture in lists; twice what a narrow card shows
-QUALITY = 72  # of WebP: some 5 kB
+SIDE = 240  # px of the small picture in lists: cards are about as wide
+QUALITY = 70  # of WebP: some 5 kB
 KINDS: Mapping[str, tuple[int, str]] = {
     "characters": (1, "Character LoRAs: one character, held in face, body, clothes and marks, free in pose and view."),
     "concepts": (2, "Concept LoRAs: things, poses and scenes that a base does not draw by itself."),

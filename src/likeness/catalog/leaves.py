@@ -1,11 +1,12 @@
 """Pages of a site that are no lists: an entry with all that is known of it, a page of words, and what is gone."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from likeness.catalog.card import Sample
+from likeness.catalog.card import Card, Sample
 from likeness.catalog.details import curves_of, made_in_words, size_in_words, snippets_of, subject_in_words
 from likeness.catalog.links import link
 from likeness.catalog.lists import cards_of, tag_link
@@ -35,19 +36,25 @@ def entry_outputs(site: "Site", page: Page) -> "Iterator[Output]":
         bool(named),
         site.clashing.get(page.place),
     )
-    yield site.output(page.url, hangs_on, lambda: _entry(site, page, related, doubles, is_named=bool(named)))
-    yield site.json(page.url, hangs_on, lambda: _facts(site, page, related))
+    card = cache(partial(_card, site, page))  # both are made one after the other
+    yield site.output(page.url, hangs_on, lambda: _entry(site, page, card(), related, doubles, is_named=bool(named)))
+    yield site.json(page.url, hangs_on, lambda: _facts(page, card(), related))
 
 
-def _facts(site: "Site", page: Page, related: Sequence[Page]) -> dict[str, Any]:
+def _card(site: "Site", page: Page) -> Card:
     card = site.shelf.card(page)
-    assert card
+    assert card, "an entry has one"
+    return card
+
+
+def _facts(page: Page, card: Card, related: Sequence[Page]) -> dict[str, Any]:
     return {"url": page.url, "card": card.model_dump(mode="json"), "related": [one.url for one in related]}
 
 
-def _entry(site: "Site", page: Page, related: Sequence[Page], doubles: Sequence[Page], *, is_named: bool) -> bytes:
-    card, url = site.shelf.card(page), page.url
-    assert card
+def _entry(
+    site: "Site", page: Page, card: Card, related: Sequence[Page], doubles: Sequence[Page], *, is_named: bool
+) -> bytes:
+    url = page.url
     rows = _rows(card.samples)
     curves = list(curves_of(card.evaluated, card.made.step if card.made else None)) if card.evaluated else []
     weights = [one.weight for row in rows for one in row]

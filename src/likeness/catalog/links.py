@@ -1,6 +1,5 @@
 """Links: from one page of a site to another, so that they hold on a disk as well as on any host."""
 
-import posixpath
 import zlib
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -10,7 +9,7 @@ __all__ = ["LEAST", "MOST", "chunks", "link", "list_url"]
 
 Item = TypeVar("Item")
 
-LEAST, MOST, SPREAD = 12, 40, 12
+LEAST, MOST, SPREAD = 12, 24, 8
 """Items of a list page, at least and at most, and of how many one begins a page where there are enough already."""
 
 
@@ -22,19 +21,21 @@ def link(start: str, to: str, *, index: str = "index.html") -> str:
         to: of the other: "styles/", or "styles/ink/images/01.png".
         index: what a folder's page is called; "" where a server finds it.
     """
-    here = posixpath.dirname(start) or "."
-    target = to + index if to.endswith("/") or not to else to
-    path = posixpath.relpath(target or ".", here)
-    if target.endswith("/") or not target:
-        path += "/"
-    return quote(path, safe="/~@+")
+    here = start.split("/")[:-1]
+    there = (to + index if to.endswith("/") or not to else to).split("/")
+    shared = 0
+    while shared < min(len(here), len(there) - 1) and here[shared] == there[shared]:
+        shared += 1
+    path = "../" * (len(here) - shared) + "/".join(there[shared:])
+    return quote(path or "./", safe="/~@+")
 
 
 def chunks(items: Sequence[Item], key: Callable[[Item], str]) -> list[tuple[str, Sequence[Item]]]:
     """A list in pages, each with its name.
 
     Where a page ends hangs on the items there and on nothing before them, so that one more item changes the page that
-    it is on, and hardly any other, and pages keep their addresses. A page has 12 to 40 items, and about 24.
+    it is on, and hardly any other, and pages keep their addresses. A page has 12 to 24 items: with small pictures less
+    than 200 kB.
 
     Args:
         items: in order.

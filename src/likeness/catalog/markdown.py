@@ -1,7 +1,7 @@
 """Markdown: as it is written into pages and cards, and as it is read: without HTML of anybody's own."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+@lru_cache(maxsize=30_000)  # summaries stand in a dozen lists each
 def html_of(text: str, *, inline: bool = False) -> str:
     """Markdown as HTML. Tags in it are shown as they stand, and addresses that run a script are none.
 
