@@ -72,6 +72,13 @@ def test_it_leaves_pictures_a_lora_a_page_and_a_grid(result: DemoResult):
     assert result.page.read_text().startswith("<!doctype html>")
 
 
+def test_it_says_why_its_lora_is_not_published(result: DemoResult):
+    """A base of noise, whose licence nobody knows: on the embedded one it ends with a catalog."""
+    assert result.catalog.startswith("none: ")
+    assert "publish.base_licence" in result.catalog
+    assert not (result.workspace / "catalog").exists()
+
+
 def test_it_learns_from_what_curation_chose(result: DemoResult):
     workspace = Workspace(result.workspace)
     pictures = read_records(workspace.images_jsonl, Picture)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ORDERS", "cards_of", "section_outputs", "tag_link", "tag_outputs", "tag_url"]
 
+NEWEST = 8
+"""Entries that the home page shows: what is new is what people come back for."""
+
 TAGS = 40
 """Tags that a section offers, the most frequent: more are found by searching."""
 
@@ -87,7 +90,8 @@ class _List:
             if isinstance(part, Listed) and part.kind == "related"
         ]
         above = (self.section.title, self.site.around(self.section), self.order)
-        frame = (above, self.section, self.tags, self.has_views, related)
+        newest = self.site.newest(self.section, NEWEST) if self.section.place == "/" else []
+        frame = (above, self.section, self.tags, self.has_views, related, newest)
         for place, (_, some) in enumerate(cut):
             here, newer, older = urls[place], urls[place - 1] if place else "", (*urls, "")[place + 1]
             # what stands around a list stands on its first page: one more entry is not to write the others anew
@@ -134,6 +138,9 @@ class _List:
                 yield {"html": Markup(html_of(part))}
             elif is_own and part.kind == "related":
                 yield {"kind": "related", "cards": cards_of(self.site, here, part.pages)}
+        if is_own and self.section.place == "/":
+            pages = [self.site.tree.pages[one.place] for one in self.site.newest(self.section, NEWEST)]
+            yield {"kind": "newest", "cards": cards_of(self.site, here, pages)}
 
     def _views(self, here: str) -> list[dict[str, Any]]:
         views = {"": "as arranged", **{name: f"by {name}" for name in ORDERS}}
@@ -169,12 +176,15 @@ def cards_of(site: "Site", here: str, pages: Sequence[Page], *, has_details: boo
 def _card(site: "Site", here: str, page: Page, *, has_details: bool) -> dict[str, Any]:
     entry, hidden = site.entries.get(page.place), site.hidden(page.place)
     image = "" if hidden else str(page.told("image") or (entry.thumb if entry else ""))
+    picture = page.url + image if image and page.is_bundle and ":" not in image else ""
+    if page.is_section and not image:  # that of its newest entry
+        picture = next((site.tree.pages[one.place].url + one.thumb for one in site.newest(page)), "")
     return {
         "name": page.name,
         "href": link(here, page.url),
         "summary": (page.summary or (entry.summary if entry else "")) if has_details else "",
-        "image": link(here, page.url + image) if image and page.is_bundle and ":" not in image else "",
-        "alt": str(page.told("imagealt") or (entry.alt if entry else "") or page.name),
+        "image": link(here, picture) if picture else "",
+        "alt": str(page.told("imagealt") or (entry.alt or page.name if entry else "")),
         "hidden": hidden,
         "base": entry.base if entry else "",
         "trigger": entry.trigger if entry else "",

@@ -68,6 +68,7 @@ class Site:
         told = [self.settings.model_dump_json(), str(is_served), _own_digest()]
         told += [f"{one.name} {one.url}" for one in self.sections]
         self._marks: dict[str, str] = {}
+        self._below: dict[str, list[Entry]] = {}
         self.everywhere = hashlib.sha256("\n".join(told).encode()).hexdigest()
 
     # -- what is known of pages ----------------------------------------------------------------------------------------
@@ -98,7 +99,15 @@ class Site:
 
     def below(self, section: Page) -> list[Entry]:
         """The entries below a section, in the order of the tree."""
-        return [self.entries[page.place] for page in self.tree.below(section) if page.place in self.entries]
+        if section.place not in self._below:
+            pages = self.tree.below(section)
+            self._below[section.place] = [self.entries[one.place] for one in pages if one.place in self.entries]
+        return self._below[section.place]
+
+    def newest(self, section: Page, most: int = 1) -> list[Entry]:
+        """The newest entries below a section whose pictures may be shown."""
+        shown = [one for one in self.below(section) if one.thumb and not self.hidden(one.place)]
+        return sorted(shown, key=ORDERS["date"])[:most]
 
     def count(self, page: Page) -> int | None:
         """How many entries are below a section; None for what is none."""
@@ -108,6 +117,7 @@ class Site:
         """Of all that a list shows of a page: another one makes another list."""
         if page.place not in self._marks:
             told = (page.name, page.url, page.summary, page.told("image"), self.count(page))
+            told += tuple(one.place for one in self.newest(page)) if page.is_section else ()
             text = f"{told!r} {self.entries.get(page.place)!r}"
             self._marks[page.place] = hashlib.sha256(text.encode()).hexdigest()[:20]
         return self._marks[page.place]
