@@ -484,3 +484,35 @@ class TestPieces:
 
     def test_a_tree_without_pages_has_a_home(self):
         assert Tree([]).pages["/"].name == "Home"
+
+
+class TestSettingsOfSections:
+    """What front matter says of menus and tables of contents, in the words of hugo-book."""
+
+    TEXT = "\n\n## One\n\nx\n\n## Two\n\nx\n\n## Two\n\nx\n\n{{< section details >}}\n"
+
+    def written(self, root: Path, front: str) -> str:
+        written(root, "characters/_index.md", f"---\ntitle: Characters\n{front}\n---\n{self.TEXT}")
+        build(root)
+        return page_of(root, "characters")
+
+    def menu(self, root: Path, front: str) -> str:
+        return self.written(root, front).partition("<header")[2].partition("</header>")[0]
+
+    def test_a_long_page_has_a_table_of_contents(self, root: Path):
+        text = self.written(root, "")
+        assert re.findall(r'<li><a href="#([^"]*)">', text) == ["at-one", "at-two", "at-two-2"]
+        assert 'id="at-two-2"' in text
+
+    def test_unless_it_says_otherwise(self, root: Path):
+        assert "On this page" not in self.written(root, "bookToC: false")
+
+    def test_sections_below_stand_behind_a_toggle_or_beside_it(self, root: Path):
+        assert "<summary>" in self.menu(root, "bookCollapseSection: true")
+        flat = self.menu(root, "bookFlatSection: true")
+        assert "<summary>" not in flat
+        assert 'class="flat"' in flat
+        assert "SD 1.5" in flat
+
+    def test_a_section_that_is_hidden_is_in_no_menu(self, root: Path):
+        assert "Characters" not in self.menu(root, "bookHidden: true")

@@ -9,8 +9,8 @@ from markupsafe import Markup
 from likeness.catalog.card import Card, Sample
 from likeness.catalog.details import curves_of, made_in_words, size_in_words, snippets_of, subject_in_words
 from likeness.catalog.links import link
-from likeness.catalog.lists import cards_of, tag_link
-from likeness.catalog.markdown import html_of
+from likeness.catalog.lists import cards_of, contents_of, tag_link
+from likeness.catalog.markdown import html_of, with_headings
 from likeness.catalog.pages import Page
 from likeness.catalog.shortcodes import parts_of, related_of
 from likeness.catalog.sidecars import trigger_words
@@ -116,7 +116,8 @@ def plain_outputs(site: "Site", page: Page) -> "Iterator[Output]":
     related = [one for path in related_of(page) if (one := site.tree.find(path))]
 
     def make() -> bytes:
-        parts: list[dict[str, Any]] = [{"html": _written(site, page)}]
+        html, headings = with_headings("\n\n".join(part for part in parts_of(page, site.tree) if isinstance(part, str)))
+        parts: list[dict[str, Any]] = [{"html": Markup(html), "headings": headings}]
         if related:
             parts.append({"kind": "related", "cards": cards_of(site, page.url, related)})
         return site.render(
@@ -128,6 +129,7 @@ def plain_outputs(site: "Site", page: Page) -> "Iterator[Output]":
             json_address="" if page.url.endswith(".html") else "index.json",
             has_heading=page.body.lstrip().startswith("# "),
             body=parts,
+            contents=contents_of(page, parts),
             views=[],
             filters=[],
         )

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from likeness.catalog.links import chunks, link, list_url
-from likeness.catalog.markdown import html_of
+from likeness.catalog.markdown import Heading, with_headings
 from likeness.catalog.pages import Page, named_address
 from likeness.catalog.shortcodes import Listed, parts_of
 
 if TYPE_CHECKING:
     from likeness.catalog.site import Output, Site
 
-__all__ = ["ORDERS", "cards_of", "section_outputs", "tag_link", "tag_outputs", "tag_url"]
+__all__ = ["ORDERS", "cards_of", "contents_of", "section_outputs", "tag_link", "tag_outputs", "tag_url"]
 
 NEWEST = 8
 """Entries that the home page shows: what is new is what people come back for."""
@@ -109,7 +109,7 @@ class _List:
         linked = {name: link(here, to) if to else "" for name, to in ways.items()}
         title = section.name if section.place != "/" else site.settings.title
         has_heading = is_own and any(isinstance(part, str) and part.lstrip().startswith("# ") for part in parts[:1])
-        lineage = site.lineage(section, here)
+        lineage, body = site.lineage(section, here), list(self._body(parts, here, some, linked, is_own=is_own))
         return site.render(
             "section.html",
             here,
@@ -118,7 +118,8 @@ class _List:
             lineage=lineage if is_own else [*lineage, {"name": title, "href": link(here, section.url)}],
             json_address=link(here, section.url + "index.json"),
             has_heading=has_heading,
-            body=list(self._body(parts, here, some, linked, is_own=is_own)),
+            body=body,
+            contents=contents_of(section, body),
             views=self._views(here) if self.has_views and is_first else [],
             filters=[("Tags", [tag_link(here, tag, count) for tag, count in self.tags])] if is_first else [],
         )
@@ -135,7 +136,8 @@ class _List:
                 cards = cards_of(self.site, here, some, has_details=part.has_details)
                 yield {"kind": "section", "cards": cards, **linked}
             elif is_own and isinstance(part, str):
-                yield {"html": Markup(html_of(part))}
+                html, headings = with_headings(part)
+                yield {"html": Markup(html), "headings": headings}
             elif is_own and part.kind == "related":
                 yield {"kind": "related", "cards": cards_of(self.site, here, part.pages)}
         if is_own and self.section.place == "/":
@@ -159,6 +161,12 @@ def _told(site: "Site", section: Page, children: Sequence[Page]) -> dict[str, An
         for entry in [site.entries.get(one.place)]
     ]
     return {"title": section.name, "summary": section.summary, "children": facts}
+
+
+def contents_of(page: Page, body: Sequence[Mapping[str, Any]]) -> list[Heading]:
+    """The table of contents of a page; none where it has but two headings, or says `bookToC: false`."""
+    found = [heading for part in body for heading in part.get("headings", ())]
+    return found if len(found) > 2 and page.told("booktoc", True) else []
 
 
 def cards_of(site: "Site", here: str, pages: Sequence[Page], *, has_details: bool = True) -> list[dict[str, Any]]:

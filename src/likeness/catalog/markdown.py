@@ -1,13 +1,16 @@
 """Markdown: as it is written into pages and cards, and as it is read: without HTML of anybody's own."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
-__all__ = ["cell", "html_of", "table"]
+__all__ = ["Heading", "cell", "html_of", "table", "with_headings"]
 
 
 def cell(text: str) -> str:
@@ -30,6 +33,28 @@ def html_of(text: str, *, inline: bool = False) -> str:
         inline: a line, without a paragraph around it.
     """
     return _reader().renderInline(text) if inline else _reader().render(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading of a text: its place in the page, and its words."""
+
+    id: str
+    words: str
+
+
+def with_headings(text: str) -> tuple[str, list[Heading]]:
+    """Markdown as HTML in which the headings of the second level can be linked to, and those headings."""
+    reader, found = _reader(), list[Heading]()
+    tokens = reader.parse(text)
+    for opened, inner in pairwise(tokens):
+        if opened.type == "heading_open" and opened.tag == "h2":
+            words = "".join(one.content for one in inner.children or () if one.type in ("text", "code_inline"))
+            slug = re.sub(r"[^\w]+", "-", words.lower()).strip("-") or "part"
+            number = sum(one.id.startswith(f"at-{slug}") for one in found)
+            found.append(Heading(f"at-{slug}" + (f"-{number + 1}" if number else ""), words))
+            opened.attrSet("id", found[-1].id)
+    return reader.renderer.render(tokens, reader.options, {}), found
 
 
 @cache

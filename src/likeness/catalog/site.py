@@ -66,7 +66,7 @@ class Site:
         self.tree, self.entries = shelf.read()
         self.similar = shelf.kin(self.entries)
         told = [self.settings.model_dump_json(), str(is_served), _own_digest()]
-        told += [f"{one.name} {one.url}" for one in self.sections]
+        told += [str(self._in_menu(one, "")) for one in self.sections]
         self._marks: dict[str, str] = {}
         self._below: dict[str, list[Entry]] = {}
         self.everywhere = hashlib.sha256("\n".join(told).encode()).hexdigest()
@@ -193,15 +193,6 @@ class Site:
 
     def render(self, template: str, here: str, **told: Any) -> bytes:
         """A page of the site, at an address."""
-        menu = [
-            {
-                "name": one.name,
-                "href": link(here, one.url),
-                "here": here.startswith(one.url),
-                "is_page": here == one.url,
-            }
-            for one in self.sections
-        ]
         common = {
             "site": self.settings,
             "contact": self.settings.contact,
@@ -212,9 +203,21 @@ class Site:
             "summary": "",
             "lineage": (),
             "json_address": "",
-            "sections": menu,
+            "sections": [self._in_menu(one, here) for one in self.sections],
         }
         return _templates().get_template(template).render({**common, **told}).encode()
+
+    def _in_menu(self, section: Page, here: str) -> dict[str, Any]:
+        """A section as the menu shows it, with those right below it: beside it where it is flat, or else behind a
+        toggle."""
+        inner = [one for one in self.tree.listed(section) if one.is_section and not one.told("bookhidden")]
+        told = {"name": section.name, "href": link(here, section.url), "here": here.startswith(section.url)}
+        return {
+            **told,
+            "is_page": here == section.url,
+            "is_flat": bool(section.told("bookflatsection")),
+            "inner": [self._in_menu(one, here) | {"inner": []} for one in inner],
+        }
 
     def _redirects(self) -> Iterator[Output]:
         for file, page in self.tree.redirects.items():
