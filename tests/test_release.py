@@ -392,3 +392,68 @@ def test_a_card_reads_back_as_it_was_written(tmp_path: Path, lora: Path):
     card = read_card(folder / "likeness.json")
     assert Card.model_validate_json(card.model_dump_json()) == card
     assert card.evaluated == Evaluated(reason="Step 100 is the best.", scores=())
+
+
+# -- content credentials -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> PublishConfig:
+    """A certificate for signing, with its chain and its key, that nobody else trusts."""
+    import shutil
+    import subprocess
+
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    home = tmp_path_factory.mktemp("certificate")
+    (home / "ext").write_text(
+        "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n"
+        "extendedKeyUsage=critical,emailProtection\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n"
+    )
+    for command in (
+        "ecparam -name prime256v1 -genkey -noout -out ca.key",
+        "req -x509 -new -key ca.key -days 30 -subj /CN=CA/O=Test -out ca.pem "
+        "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign",
+        "ecparam -name prime256v1 -genkey -noout -out raw.key",
+        "pkcs8 -topk8 -nocrypt -in raw.key -out leaf.key",
+        "req -new -key leaf.key -subj /CN=Ann/O=Test -out leaf.csr",
+        "x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile ext -out leaf.pem",
+    ):
+        subprocess.run(["openssl", *command.split()], cwd=home, check=True, capture_output=True)
+    (home / "chain.pem").write_text((home / "leaf.pem").read_text() + (home / "ca.pem").read_text())
+    return PublishConfig(rating="PG", certificate=str(home / "chain.pem"), private_key=str(home / "leaf.key"))
+
+
+def test_pictures_are_signed_where_there_is_a_certificate(tmp_path: Path, lora: Path, certificate: PublishConfig):
+    c2pa = pytest.importorskip("c2pa", reason="c2pa-python is not installed")
+    folder = released(tmp_path / "release", lora, certificate)
+    for sample in read_card(folder / "likeness.json").samples:
+        data = (folder / sample.file).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == sample.sha256
+        with (folder / sample.file).open("rb") as file, c2pa.Reader("image/png", file) as reader:
+            told = json.loads(reader.json())
+        manifest = told["manifests"][told["active_manifest"]]
+        (actions,) = [one for one in manifest["assertions"] if one["label"].startswith("c2pa.actions")]
+        assert actions["data"]["actions"][0]["digitalSourceType"].endswith("trainedAlgorithmicMedia")
+        with Image.open(folder / sample.file) as image:
+            assert image.info["parameters"].startswith("mira, 1girl")
+    before = bytes_in(folder)
+    released(tmp_path / "release", lora, certificate)
+    assert bytes_in(folder) == before, "what was signed stays"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"private_key": ""}, "go together"),
+        ({"certificate": "/nowhere.pem"}, "publish.certificate = '/nowhere.pem' cannot be read"),
+        ({"signature": "ed25519"}, "cannot sign"),
+    ],
+)
+def test_a_certificate_that_cannot_sign_is_told_and_nothing_is_written(
+    tmp_path: Path, lora: Path, certificate: PublishConfig, change: dict, said: str
+):
+    pytest.importorskip("c2pa", reason="c2pa-python is not installed")
+    with pytest.raises(PublishError, match=said):
+        released(tmp_path / "release", lora, certificate.model_copy(update=change))
+    assert not (tmp_path / "release").exists()

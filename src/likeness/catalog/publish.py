@@ -1,9 +1,14 @@
 """Publishing: a chosen LoRA becomes a folder that every tool shows rightly, with all that is known of it beside it."""
 
+import hashlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from likeness.catalog.card import Card, FileFacts, Version, read_card
+from PIL import Image
+
+from likeness.catalog.card import Card, FileFacts, Sample, Version, read_card
+from likeness.catalog.credentials import Sign, signing
 from likeness.catalog.gates import refuse_leaks, refuse_name, refuse_unready
 from likeness.catalog.notes import notes_of, thumbnail_of
 from likeness.catalog.pictures import Shown, files_of, pictured
@@ -12,6 +17,7 @@ from likeness.catalog.sidecars import a1111_json, civitai_info, metadata_json, w
 from likeness.catalog.sketch import sketch_of
 from likeness.diffusion.checkpoints import read_header
 from likeness.diffusion.files.headers import hashes_of, write_with_notes
+from likeness.embedded import embedded_notes
 from likeness.errors import PublishError, WorkspaceError
 from likeness.recipe import CharacterConfig, PublishConfig
 from likeness.records import make_folder, write_atomically
@@ -54,6 +60,8 @@ def publish(
     tensors = hashes_of(lora).tensors
     card = _numbered(card, before, tensors, config)
     card, pictures = _with_pictures(card, shown, tensors[:12])
+    if sign := signing(config):
+        card, pictures = _signed(card, pictures, sign, folder)
     notes = notes_of(card, read_header(lora).metadata, thumbnail_of(shown[0].pixels) if shown else "")
     refuse_leaks({f"{card.name}.safetensors, {key}": text for key, text in notes.items()} | _said(card), character)
 
@@ -174,6 +182,26 @@ def _with_pictures(card: Card, shown: Sequence[Shown], lora_hash: str) -> tuple[
     preview = samples[0].model_copy(update={"file": f"{card.name}.preview.png"})
     pictures[preview.file] = told[0][1]
     return card.model_copy(update={"preview": preview, "samples": samples}), pictures
+
+
+def _signed(card: Card, pictures: dict[str, bytes], sign: Sign, folder: Path) -> tuple[Card, dict[str, bytes]]:
+    """The pictures with content credentials. One that was signed before stays: each signature is another."""
+    signed = {file: _kept(folder / file, data) or sign(data) for file, data in pictures.items()}
+
+    def renewed(one: Sample) -> Sample:
+        return one.model_copy(update={"sha256": hashlib.sha256(signed[one.file]).hexdigest()})
+
+    preview = renewed(card.preview) if card.preview else None
+    return card.model_copy(update={"preview": preview, "samples": tuple(map(renewed, card.samples))}), signed
+
+
+def _kept(path: Path, data: bytes) -> bytes:
+    """A file that is this picture, signed; nothing where it is another, or not signed."""
+    if not path.is_file() or not (before := embedded_notes(path)).credentials:
+        return b""
+    with Image.open(path) as there, Image.open(io.BytesIO(data)) as new:
+        is_same = there.tobytes() == new.tobytes() and before.texts.get("parameters") == new.info.get("parameters")
+    return path.read_bytes() if is_same else b""
 
 
 def _said(card: Card) -> dict[str, str]:

@@ -64,4 +64,11 @@ class PublishConfig(Section):
     allowed: Rating = Field(default="PG", description="The most that pictures of a release may show.")
     samples: int = Field(default=6, ge=1, le=40, description="Pictures in the release, beside the preview.")
     contact: Address = Field(default="", description="Where somebody asks for it to be taken down.")
+    certificate: str = Field(
+        default="", description="A certificate for content credentials (C2PA), PEM with its chain; pictures are signed."
+    )
+    private_key: str = Field(default="", description="Its key, PEM. It stays where it is.")
+    signature: Literal["es256", "es384", "es512", "ps256", "ed25519"] = Field(
+        default="es256", description="How that key signs; es256 is of a key on the curve P-256."
+    )
     civitai_info: bool = Field(default=False, description="true: NAME.civitai.info too, for tools that read only that.")
