@@ -63,6 +63,7 @@ def card_of(lora: Path, **changes: object) -> Card:
         "published": datetime.date(2026, 12, 1),
         "summary": "A **fox** knight.",
         "tags": ("fox", "knight"),
+        "rating": "PG",
         "file": file_facts(lora),
         "subject": Subject(kind="original", trigger="mira", class_words="1girl"),
         "base": BaseFacts(

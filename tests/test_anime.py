@@ -102,21 +102,23 @@ def tagger(tmp_path_factory: pytest.TempPathFactory) -> Tagger:
 
 class TestTheTagger:
     def test_it_is_fed_blue_green_red_from_0_to_255(self, tagger: Tagger):
-        tags = tagger.tag(np.full((448, 448, 3), (204, 102, 51), np.uint8))
+        tags, _ = tagger.tag(np.full((448, 448, 3), (204, 102, 51), np.uint8))
         assert (tags["red skirt"], tags["green eyes"], tags["blue hair"]) == pytest.approx((0.8, 0.4, 0.2), abs=1e-4)
 
     def test_a_picture_that_is_not_square_is_padded_white_on_both_sides(self, tagger: Tagger):
-        tags = tagger.tag(np.zeros((300, 600, 3), np.uint8))
+        tags, _ = tagger.tag(np.zeros((300, 600, 3), np.uint8))
         assert tags["red skirt"] == pytest.approx(0.5, abs=0.01)
         assert (tags["white top"], tags["white bottom"]) == pytest.approx((1, 1), abs=1e-4)
-        tags = tagger.tag(np.zeros((600, 300, 3), np.uint8))
+        tags, _ = tagger.tag(np.zeros((600, 300, 3), np.uint8))
         assert (tags["white top"], tags["white bottom"]) == pytest.approx((0.5, 0.5), abs=0.01)
 
-    def test_names_and_ratings_are_left_out(self, tagger: Tagger):
-        assert not {"general", "somebody (game)"} & tagger.tag(np.zeros((8, 8, 3), np.uint8)).keys()
+    def test_names_are_left_out_and_ratings_are_told_apart(self, tagger: Tagger):
+        tags, rating = tagger.tag(np.zeros((8, 8, 3), np.uint8))
+        assert not {"general", "somebody (game)"} & tags.keys()
+        assert rating == "general"
 
     def test_words_are_parted_by_spaces_and_faces_made_of_signs_are_not(self, tagger: Tagger):
-        tags = tagger.tag(np.zeros((8, 8, 3), np.uint8))
+        tags, _ = tagger.tag(np.zeros((8, 8, 3), np.uint8))
         assert (tags["o_o"], tags["hair over one eye"]) == pytest.approx((0.5, 0.25))
 
     def test_a_list_of_words_of_another_model_is_refused(self, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,10 @@ from likeness.evaluation.choose import Choice
 from likeness.evaluation.scorecard import Judged, Score
 from likeness.evaluation.shots import Shot
 from likeness.evaluation.strength import Row, Strength
-from likeness.images import save_png, sha256_of
+from likeness.images import Pixels, save_png, sha256_of
 from likeness.pipeline.scores import Setup, Verdict
 from likeness.recipe import SampleConfig
-from likeness.records import Picture, write_records
+from likeness.records import Picture, Reading, write_records
 from likeness.workspace import Workspace
 
 RECIPE = """
@@ -52,6 +53,15 @@ def refused(*arguments: str | Path, by: type[LikenessError]) -> str:
     with pytest.raises(by) as fault:
         CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
     return str(fault.value)
+
+
+class Strict:
+    """A reader that finds everything explicit."""
+
+    sha256, same_character = "0" * 64, 1.0
+
+    def read(self, pictures: Sequence[Pixels]) -> list[Reading]:
+        return [Reading(rating="explicit", instrument="strict", instrument_sha256=self.sha256) for _ in pictures]
 
 
 def picture(place: int, use: str, **told: str) -> Picture:
@@ -209,6 +219,15 @@ class TestPublish:
         assert "publish.base_licence" in refused("publish", workspace, by=PublishError)
         done = called("publish", workspace, "--set", "publish.base_licence=openrail++")
         assert done.exit_code == 0, done.output
+
+    def test_what_pictures_show_is_asked_about_where_nobody_can_tell(self, workspace: Path):
+        recipe = Workspace(workspace).recipe
+        recipe.write_text(recipe.read_text().replace('rating = "PG"', ""))
+        assert "publish.rating is not set" in refused("publish", workspace, by=PublishError)
+
+    def test_what_the_reader_sees_of_its_pictures_counts(self, workspace: Path):
+        told = refused("publish", workspace, "--set", "perception.reader=test_publishing:Strict", by=PublishError)
+        assert "what the reader sees is 'X'" in told
 
     def test_a_person_reads_what_it_is_and_how_to_use_it(self, workspace: Path):
         said = called("publish", workspace).output

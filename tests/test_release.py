@@ -307,16 +307,19 @@ class TestGates:
 
     def test_pictures_that_show_more_than_is_allowed_are_refused(self, tmp_path: Path, lora: Path):
         said = self.refused(tmp_path, lora, PublishConfig(rating="R"), rating="R")
-        assert "publish.allowed = 'PG'" in said
+        assert "publish.rating is 'R': its pictures show more than publish.allowed = 'PG'" in said
+
+    def test_what_the_reader_sees_counts_whatever_a_person_says(self, tmp_path: Path, lora: Path):
+        assert "what the reader sees is 'X'" in self.refused(tmp_path, lora, PublishConfig(rating="PG"), rating="X")
 
     def test_what_pictures_show_has_to_be_said(self, tmp_path: Path, lora: Path):
-        assert "publish.rating is not set" in self.refused(tmp_path, lora, PublishConfig())
+        assert "publish.rating is not set" in self.refused(tmp_path, lora, PublishConfig(), rating=None)
 
     def test_what_was_not_measured_is_refused(self, tmp_path: Path, lora: Path):
         assert "not measured" in self.refused(tmp_path, lora, PublishConfig(rating="PG"), evaluated=None)
 
     def test_all_reasons_are_told_at_once(self, tmp_path: Path, lora: Path):
-        said = self.refused(tmp_path, lora, PublishConfig(), evaluated=None, rights={"licence": "mit"})
+        said = self.refused(tmp_path, lora, PublishConfig(), evaluated=None, rights={"licence": "mit"}, rating=None)
         assert len(said.splitlines()) == 4
 
     @pytest.mark.parametrize(

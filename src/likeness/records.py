@@ -19,11 +19,15 @@ __all__ = [
     "PictureLoss",
     "Reading",
     "Record",
+    "Shown",
     "make_folder",
     "read_records",
     "write_atomically",
     "write_records",
 ]
+
+Shown = Literal["general", "sensitive", "questionable", "explicit"]
+"""How much a picture shows, in the words of booru sites, from the mildest."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -56,6 +60,7 @@ class Reading(Record):
         traits: what belongs to the character, name to value in words: "hair_colour" to "blue".
         tags: a tagger's words for what is in the picture, each with its probability: "school uniform" to 0.93.
         confidence: in [0, 1], by field or trait name.
+        rating: how much it shows, in the words of booru sites.
         embedding: identity, of length 1; two pictures of one character lie close.
         instrument: who read, by name.
         instrument_sha256: of the weights that read, so that a stale reading can be told.
@@ -73,6 +78,7 @@ class Reading(Record):
     traits: dict[str, str] = {}
     tags: dict[str, float] = {}
     confidence: dict[str, float] = {}
+    rating: Shown | None = None
     embedding: tuple[float, ...] | None = None
     instrument: str
     instrument_sha256: Sha256

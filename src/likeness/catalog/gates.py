@@ -65,12 +65,13 @@ def _of_rights(card: Card, config: PublishConfig) -> Iterator[str]:
 
 
 def _of_pictures(card: Card, config: PublishConfig) -> Iterator[str]:
-    if not config.rating and card.base.name != "maquette":
+    if card.rating is None:
         yield "publish.rating is not set: look at the pictures, and say what they show: PG, PG13, R or X."
-    elif card.rating and RATINGS.index(card.rating) > RATINGS.index(config.allowed):
+    elif RATINGS.index(card.rating) > RATINGS.index(config.allowed):
+        told = "publish.rating" if card.rating == config.rating else "what the reader sees"
         yield (
-            f"publish.rating = {card.rating!r}: its pictures show more than publish.allowed = {config.allowed!r}. Draw "
-            "milder ones (evaluate.prompts), or allow more."
+            f"{told} is {card.rating!r}: its pictures show more than publish.allowed = {config.allowed!r}. Draw milder "
+            "ones (evaluate.prompts), or allow more."
         )
 
 

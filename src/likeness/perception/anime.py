@@ -60,7 +60,7 @@ class AnimeReader:
         return [self._reading(picture) for picture in pictures]
 
     def _reading(self, pixels: Pixels) -> Reading:
-        tags = self.tagger.tag(pixels)
+        tags, rating = self.tagger.tag(pixels)
         people = self.people.find(pixels)
         person = largest(people)
         head = largest(self.heads.find(pixels), inside=person)
@@ -89,6 +89,7 @@ class AnimeReader:
             traits={name: value for name, (value, _) in traits.items()},
             tags={tag: round(share, 4) for tag, share in tags.items() if share >= UNSURE},
             confidence={name: round(min(1.0, share), 4) for name, share in sure.items()},
+            rating=rating,
             embedding=self.encoder.encode(_part(pixels, person)),
             instrument="anime",
             instrument_sha256=self.sha256,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,11 @@ from PIL import Image
 from likeness.errors import LikenessError
 from likeness.images import Pixels
 from likeness.perception.boxes import Found, area, overlap
-from likeness.records import Box
+from likeness.records import Box, Shown
 
 __all__ = ["BoxFinder", "CharacterEncoder", "Tagger"]
+
+GENERAL, RATING = "0", "9"  # categories of a tagger's words; 4 are names
 
 Floats = NDArray[np.float32]
 
@@ -129,7 +132,7 @@ class Tagger:
     def __init__(self, path: Path, words: Path) -> None:
         self.session = _session(path)
         self.side = _side(self.session, 1, 448)
-        self.names, self.is_general = _words(words)
+        self.names, self.categories = _words(words)
         told = self.session.get_outputs()[0].shape[-1]
         if isinstance(told, int) and told != len(self.names):
             raise LikenessError(
@@ -137,22 +140,26 @@ class Tagger:
                 "both and fetch them again."
             )
 
-    def tag(self, pixels: Pixels) -> dict[str, float]:
-        """The probability of every general tag, by its name with spaces. Names of characters and ratings are left out.
+    def tag(self, pixels: Pixels) -> tuple[dict[str, float], Shown | None]:
+        """The probability of every general tag, by its name with spaces; and how much the picture shows, in its own
+        word, where it has any.
 
-        A character's name in a caption would call up what the base knows of that character.
+        Names of characters are left out: in a caption, one would call up what the base knows of that character.
         """
         side = max(pixels.shape[:2])
         square = Image.new("RGB", (side, side), "white")
         square.paste(Image.fromarray(pixels), ((side - pixels.shape[1]) // 2, (side - pixels.shape[0]) // 2))
         rgb_HWC = np.asarray(square.resize((self.side, self.side), Image.Resampling.BICUBIC), np.float32)
         shares_T = _answer(self.session, rgb_HWC[None, :, :, ::-1])[0]
-        told = zip(self.names, self.is_general, shares_T.tolist(), strict=True)
-        return {name: share for name, is_general, share in told if is_general}
+        told = list(zip(self.names, self.categories, shares_T.tolist(), strict=True))
+        ratings = {name: share for name, category, share in told if category == RATING}
+        tags = {name: share for name, category, share in told if category == GENERAL}
+        worst = max(ratings, key=ratings.__getitem__, default=None)
+        return tags, next((word for word in get_args(Shown) if word == worst), None)
 
 
-def _words(path: Path) -> tuple[list[str], list[bool]]:
-    """The tagger's words in its order, and which of them are general tags: category 0, not 4 (names) or 9 (ratings)."""
+def _words(path: Path) -> tuple[list[str], list[str]]:
+    """The tagger's words in its order, and the category of each."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = [(row["name"], row["category"]) for row in csv.DictReader(file)]
@@ -160,7 +167,7 @@ def _words(path: Path) -> tuple[list[str], list[bool]]:
         raise LikenessError(
             f"{path} is no list of tags with the columns name and category ({fault}). Delete it and fetch it again."
         ) from fault
-    return [_spaced(name) for name, _ in rows], [category == "0" for _, category in rows]
+    return [_spaced(name) for name, _ in rows], [category for _, category in rows]
 
 
 def _spaced(name: str) -> str:

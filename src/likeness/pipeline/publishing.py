@@ -4,7 +4,7 @@ import datetime
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +32,10 @@ from likeness.diffusion.files.headers import hashes_of
 from likeness.errors import MissingExtra, WorkspaceError
 from likeness.events import Event, Report, silent
 from likeness.images import sha256_of
+from likeness.pipeline.instruments import open_reader
 from likeness.pipeline.samples import best_lora
 from likeness.pipeline.settings import settings_of
-from likeness.recipe import BaseConfig, CharacterConfig, Recipe, SampleConfig, load_recipe
+from likeness.recipe import RATINGS, BaseConfig, CharacterConfig, Rating, Recipe, SampleConfig, load_recipe
 from likeness.records import Picture, read_records
 from likeness.workspace import Run, Workspace
 
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from likeness.pipeline.scores import Verdict
 
 __all__ = ["publish_chosen", "publish_locked"]
+
+SEEN: Mapping[str, Rating] = {"general": "PG", "sensitive": "PG13", "questionable": "R", "explicit": "X"}
+"""What a tagger's words for how much a picture shows come to."""
 
 BASE = "base"
 """Who the base is in scores."""
@@ -66,6 +70,7 @@ def publish_locked(workspace: Workspace, recipe: Recipe, *, report: Report = sil
     told = {"evaluated": _evaluated(workspace, verdict) if verdict else None, "strength": _best_weight(strength)}
     card = _card(workspace, whole, lora, report).model_copy(update=told)
     shown = _shown(workspace, whole, verdict, strength) if verdict else []
+    card = card.model_copy(update={"rating": _rating(whole, shown)})
     card = publish(card, lora, shown, character=whole.character, config=whole.publish, to=to)
     return to / card.name, card
 
@@ -77,6 +82,17 @@ def _shown(workspace: Workspace, recipe: Recipe, verdict: "Verdict", strength: "
     how = SampleConfig.model_validate(verdict.measured.sampling)
     rows = rows_of(workspace, strength, how, title=title) if strength else ()
     return [*samples_of(workspace, who, how, title=title, most=recipe.publish.samples), *rows]
+
+
+def _rating(recipe: Recipe, shown: Sequence[Shown]) -> Rating | None:
+    """The most that its pictures show: as a person says, and as the reader sees where it can tell; the maquette draws
+    nothing but PG. None where nobody can tell."""
+    readings = open_reader(recipe.perception).read([one.pixels for one in shown]) if shown else []
+    seen = [SEEN[one.rating] for one in readings if one.rating]
+    told: list[Rating] = [recipe.publish.rating] if recipe.publish.rating else []
+    if recipe.base.path == "maquette":
+        told.append("PG")
+    return max([*seen, *told], key=RATINGS.index, default=None)
 
 
 def _card(workspace: Workspace, recipe: Recipe, lora: Path, report: Report) -> Card:
@@ -96,7 +112,6 @@ def _card(workspace: Workspace, recipe: Recipe, lora: Path, report: Report) -> C
         subject=_subject(character),
         base=base,
         rights=_rights(own, base, config.licence_link, config.author),
-        rating=config.rating or "PG",
         negative=recipe.sample.negative,
         trained_on=_trained_on(workspace),
         made=_made(workspace, recipe, lora, notes),

@@ -58,8 +58,8 @@ class PublishConfig(Section):
     )
     rating: Literal["", "PG", "PG13", "R", "X"] = Field(
         default="",
-        description="The most that its pictures show: PG for all, PG13, R nudity, X sex. Drawings of the maquette "
-        "are PG; of another base it has to be said.",
+        description="The most that its pictures show: PG for all, PG13, R nudity, X sex. What the anime reader sees "
+        "counts too, and drawings of the maquette are PG; else it has to be said.",
     )
     allowed: Rating = Field(default="PG", description="The most that pictures of a release may show.")
     samples: int = Field(default=6, ge=1, le=40, description="Pictures in the release, beside the preview.")
