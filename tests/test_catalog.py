@@ -508,3 +508,46 @@ class TestSettingsOfSections:
 
     def test_a_section_that_is_hidden_is_in_no_menu(self, root: Path):
         assert "Characters" not in self.menu(root, "bookHidden: true")
+
+
+class TestStrangers:
+    """Cards and releases that somebody else made."""
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("name", "../mira"),
+            ("name", "/etc/mira"),
+            ("contact", "javascript:alert(1)"),
+            ("rights", {"link": "javascript:alert(1)"}),
+            ("preview", {"file": "../../secret.png"}),
+            ("preview", {"file": "a\\..\\b.png"}),
+        ],
+    )
+    def test_a_card_that_names_what_is_not_its_own_is_refused(self, root: Path, field: str, value: object):
+        path = root / "content" / MIRA / "card.json"
+        told = json.loads(path.read_text())
+        told[field] = {**told[field], **value} if isinstance(value, dict) else value
+        path.write_text(json.dumps(told))
+        assert field in faults_of(root)
+
+    def test_a_file_whose_name_is_a_script_is_but_a_file(self, root: Path):
+        path = root / "content" / MIRA / "card.json"
+        told = json.loads(path.read_text())
+        told["samples"][0]["file"] = "javascript:alert(1)"
+        path.write_text(json.dumps(told))
+        build(root)
+        assert "javascript%3Aalert" in page_of(root, MIRA)
+        assert 'href="javascript:' not in page_of(root, MIRA)
+
+    def test_a_link_to_elsewhere_is_not_published(self, root: Path, tmp_path: Path):
+        (tmp_path / "secret.txt").write_text("secret")
+        picture = tmp_path / "release" / "mira" / "images" / "01.png"
+        picture.unlink()
+        picture.symlink_to(tmp_path / "secret.txt")
+        with pytest.raises(PublishError, match="is not a file"):
+            add_release(root / "content", tmp_path / "release" / "mira")
+
+    def test_a_place_outside_the_catalog_is_no_entry(self, root: Path):
+        with pytest.raises(PublishError, match="no entry"):
+            withdraw_entry(root, "/../../release/mira")

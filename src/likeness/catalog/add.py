@@ -131,7 +131,12 @@ def _begin(content: Path, section: Path, base: str) -> None:
 
 
 def _copy(source: Path, to: Path) -> None:
-    """A file that takes no room twice where the disk allows it; one that is there already stays."""
+    """A file that takes no room twice where the disk allows it; one that is there already stays.
+
+    Links to elsewhere are not followed: a release that somebody made could publish any file of this disk by one.
+    """
+    if source.is_symlink() or not source.is_file():
+        raise PublishError(f"{source} is not a file. Publish the release anew, or leave it out.")
     try:
         if to.exists():
             if to.samefile(source) or to.read_bytes() == source.read_bytes():

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from likeness.errors import PublishError, WorkspaceError
-from likeness.recipe import Rating
+from likeness.recipe import Address, Inside, Rating
 from likeness.records import Record
 from likeness.statistics import Interval
 
@@ -52,7 +52,7 @@ class FileFacts(Record):
         sketch: some of its weights, by which files are found that are nearly the same.
     """
 
-    name: str
+    name: Inside
     size: int
     sha256: str
     tensors: str
@@ -137,7 +137,7 @@ class Rights(Record):
 
     licence: str = ""
     title: str = ""
-    link: str = ""
+    link: Address = ""
     on_hub: bool = True
     asks: tuple[str, ...] = ()
     owner: str = ""
@@ -286,7 +286,7 @@ class Sample(Record):
         row: pictures of one row have one prompt and noise, and differ in the weight; "" of those that stand alone.
     """
 
-    file: str
+    file: Inside
     prompt: str
     negative: str = ""
     seed: int
@@ -329,7 +329,7 @@ class Card(Record):
     """
 
     format: Literal[1] = FORMAT
-    name: str
+    name: Inside
     title: str
     version: str = "1"
     published: datetime.date
@@ -351,7 +351,7 @@ class Card(Record):
     clients: tuple[Client, ...] = ()
     preview: Sample | None = None
     samples: tuple[Sample, ...] = ()
-    contact: str = ""
+    contact: Address = ""
     parents: tuple[str, ...] = ()
     previous: tuple[Version, ...] = ()
     disclosure: str = Field(default=DISCLOSURE)

@@ -259,6 +259,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     pages.filters.update(
+        address=lambda path: link("", path),
         short=lambda value: f"{value:.2f}",
         markdown=lambda text: Markup(html_of(text)),
         line=lambda text: Markup(html_of(text, inline=True)),

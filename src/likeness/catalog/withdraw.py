@@ -54,7 +54,7 @@ def withdraw_entry(root: Path, place: str, because: str = "") -> Withdrawal:
     """
     content = root / "content"
     folder = content / place.strip("/")
-    if not (folder / CARD).exists():
+    if ".." in folder.parts or not (folder / CARD).exists():
         raise PublishError(f"{place!r} is no entry of {root}. Name one by its place, as in /characters/sdxl-1.0/mira.")
     card, page = read_card(folder / CARD), read_page(content, folder / "index.md")
     told = _record(card, because, place=page.place)

@@ -17,12 +17,13 @@ from likeness.recipe.page import (
 from likeness.recipe.presets import PRESETS, Settled, settled
 from likeness.recipe.publish import RATINGS, PublishConfig, Rating
 from likeness.recipe.train import AdapterSet, TrainConfig
-from likeness.recipe.values import Section
+from likeness.recipe.values import Address, Inside, Section
 
 __all__ = [
     "PRESETS",
     "RATINGS",
     "AdapterSet",
+    "Address",
     "BaseConfig",
     "CaptionConfig",
     "CharacterConfig",
@@ -30,6 +31,7 @@ __all__ = [
     "CurateConfig",
     "EncodeConfig",
     "EvaluateConfig",
+    "Inside",
     "PerceptionConfig",
     "PublishConfig",
     "Rating",

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from likeness.recipe.values import Section, Tag
+from likeness.recipe.values import Address, Section, Tag
 
 __all__ = ["RATINGS", "PublishConfig", "Rating"]
 
@@ -13,19 +13,12 @@ RATINGS: tuple[Rating, ...] = ("PG", "PG13", "R", "X")
 """What pictures show, from the mildest: for all; partly undressed or a little blood; nudity; sex."""
 
 
-def _address(text: str) -> str:
-    if text and not text.startswith(("https://", "http://")):
-        raise ValueError("input should be an address on the web, as in 'https://example.org/contact'")
-    return text
-
-
 def _release(text: str) -> str:
     if any(not (letter.isalnum() or letter in ".-_") for letter in text) or text.startswith((".", "-")):
         raise ValueError("input should be letters, digits, dots and hyphens, as in '1' or '2.1'")
     return text
 
 
-Address = Annotated[str, AfterValidator(_address)]
 Release = Annotated[str, AfterValidator(_release)]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
 
-__all__ = ["Blocks", "Device", "FileName", "Section", "Sha256", "Tag"]
+__all__ = ["Address", "Blocks", "Device", "FileName", "Inside", "Section", "Sha256", "Tag"]
 
 
 class Section(BaseModel):
@@ -58,6 +58,24 @@ def _sha256(text: str) -> str:
         raise ValueError("input should be a sha256: 64 hexadecimal digits, as sha256sum prints them")
     return text.lower()
 
+
+def _address(text: str) -> str:
+    if text and not text.startswith(("https://", "http://")):
+        raise ValueError("input should be an address on the web, as in 'https://example.org/contact'")
+    return text
+
+
+def _inside(text: str) -> str:
+    if text.startswith(("/", "~")) or "\\" in text or not text.isprintable() or {"", ".."} & set(text.split("/")):
+        raise ValueError("input should be the place of a file below its own folder")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""An address on the web, or nothing."""
+
+Inside = Annotated[str, AfterValidator(_inside)]
+"""Where a file is, relative to a folder that it does not leave: what strangers wrote is read, too."""
 
 Blocks = Annotated[str | tuple[str, ...], BeforeValidator(_blocks)]
 """The name of a set of blocks, or patterns over the names of layers."""
