@@ -13,6 +13,7 @@ from likeness.catalog.card import Card, read_card
 from likeness.catalog.pages import SECTION, named_address
 from likeness.catalog.publish import CARD as RELEASED
 from likeness.catalog.shelf import CARD, THUMB
+from likeness.catalog.withdrawals import RECORD, refuse_withdrawn
 from likeness.errors import PictureError, PublishError, WorkspaceError
 from likeness.images import fit, open_pixels
 from likeness.records import make_folder, write_atomically
@@ -37,7 +38,9 @@ def kind_of(card: Card) -> str:
     return "concepts" if tags & {"concept", "concepts"} else "characters"
 
 
-def add_release(content: Path, release: Path, *, kind: str = "", with_file: bool = False) -> Path:
+def add_release(
+    content: Path, release: Path, *, kind: str = "", with_file: bool = False, at: Path | None = None
+) -> Path:
     """The folder of the page of a release, with its pictures; a page that is there keeps what a person wrote on it.
 
     Args:
@@ -45,18 +48,25 @@ def add_release(content: Path, release: Path, *, kind: str = "", with_file: bool
         release: a folder that `publish` made.
         kind: of `KINDS`; by default the one that its tags tell.
         with_file: whether the LoRA itself lies beside the page, to be downloaded.
+        at: as for `add_card`.
 
     Raises:
-        PublishError: where it is no release, or the catalog has another entry of that name.
+        PublishError: where it is no release, or was withdrawn.
         WorkspaceError: where the catalog cannot be written.
     """
     card = read_card(release / RELEASED)
     pictures = {one.file: release / one.file for one in (*card.samples, *filter(None, [card.preview]))}
-    return add_card(content, card, pictures, kind=kind, file=release / card.file.name if with_file else None)
+    return add_card(content, card, pictures, kind=kind, file=release / card.file.name if with_file else None, at=at)
 
 
 def add_card(
-    content: Path, card: Card, pictures: Mapping[str, Path], *, kind: str = "", file: Path | None = None
+    content: Path,
+    card: Card,
+    pictures: Mapping[str, Path],
+    *,
+    kind: str = "",
+    file: Path | None = None,
+    at: Path | None = None,
 ) -> Path:
     """The folder of the page of a LoRA.
 
@@ -66,19 +76,27 @@ def add_card(
         pictures: where those lie that it names.
         kind: of `KINDS`, or another section of one's own.
         file: the LoRA itself, where it is to lie beside the page.
+        at: the folder of its page, where it has one; by default one is looked for under its kind, base and title.
 
     Raises:
+        PublishError: for what was withdrawn, and a picture that is no file.
         WorkspaceError: where the catalog cannot be written.
     """
-    base = named_address(card.base.name or "other") or "other"
+    refuse_withdrawn(content.parent / RECORD, card.file.tensors, card.title)
+    base = _one_name(card.base.name) or "other"
     section = content / (kind or kind_of(card)) / base
-    _begin(content, section, card.base.name or "Other")
-    folder = _place(section, card)
+    if not section.resolve().is_relative_to(content.resolve()):
+        raise PublishError(f"--section {kind} leads out of the catalog. Name a section, as in characters.")
+    folder = at or _place(section, card)
+    if at is None:
+        _begin(content, section, card.base.name or "Other")
     make_folder(folder)
+    before = read_card(folder / CARD) if (folder / CARD).exists() else None
     for name, path in pictures.items():
         make_folder((folder / name).parent)
         _copy(path, folder / name)
-    _sweep(folder, card)
+    if before:
+        _sweep(folder, before, card)
     if file:
         _copy(file, folder / card.file.name)
     if card.preview and card.preview.file in pictures:
@@ -92,7 +110,7 @@ def add_card(
 
 def _place(section: Path, card: Card) -> Path:
     """Where its page is: that of the same LoRA, or of an earlier version of it; else a new one, under a free name."""
-    name = named_address(card.title).replace("/", "-").strip("-.") or "lora"
+    name = _one_name(card.title) or "lora"
     earlier = {card.file.tensors, *(one.tensors for one in card.previous)}
     for number in range(1, 10_000):
         folder = section / (name if number == 1 else f"{name}-{number}")
@@ -104,6 +122,11 @@ def _place(section: Path, card: Card) -> Path:
         if there.file.tensors in earlier and there.name == card.name:
             return folder
     raise PublishError(f"{section} has 10,000 entries of the name {name!r}. Give this one another title.")
+
+
+def _one_name(text: str) -> str:
+    """A name as one folder has it: what strangers wrote does not lead into others."""
+    return named_address(text).replace("/", "-").strip("-.")
 
 
 def _page(card: Card) -> str:
@@ -150,12 +173,14 @@ def _copy(source: Path, to: Path) -> None:
         raise WorkspaceError.of(to, fault) from fault
 
 
-def _sweep(folder: Path, card: Card) -> None:
-    """Removes pictures and files of an earlier version that this one does not have."""
-    named = {one.file for one in (*card.samples, *filter(None, [card.preview]))}
-    for path in [*folder.glob("images/*.png"), *folder.glob("*.preview.*"), *folder.glob("*.safetensors")]:
-        if path.relative_to(folder).as_posix() not in {*named, card.file.name}:
-            path.unlink()
+def _sweep(folder: Path, before: Card, card: Card) -> None:
+    """Removes what the card that lay there before named and this one does not: a person's own pictures stay."""
+    kept = {one.file for one in (*card.samples, *filter(None, [card.preview]))}
+    gone = {one.file for one in (*before.samples, *filter(None, [before.preview]))} - kept
+    if before.file.sha256 != card.file.sha256:  # an old LoRA is not to be downloaded under a new hash
+        gone.add(before.file.name)
+    for name in gone:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _thumb(picture: Path, to: Path) -> None:

@@ -6,7 +6,7 @@ Everything else in a release is made from the card and the LoRA's file, and a ca
 import datetime
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -36,6 +36,8 @@ __all__ = [
 ]
 
 FORMAT = 1
+PictureFile = Annotated[Inside, Field(pattern=r"(?i)\.(png|jpe?g|webp|avif|gif)$")]
+LoraFile = Annotated[Inside, Field(pattern=r"^[^/]+\.safetensors$")]
 DISCLOSURE = "Pictures that this LoRA draws are AI-generated; those in this release are marked so in their files."
 
 
@@ -52,7 +54,7 @@ class FileFacts(Record):
         sketch: some of its weights, by which files are found that are nearly the same.
     """
 
-    name: Inside
+    name: LoraFile
     size: int
     sha256: str
     tensors: str
@@ -277,8 +279,8 @@ class Sample(Record):
         file: relative to the release.
         prompt: as it was drawn.
         negative: likewise.
-        seed: of its noise.
-        weight: of the LoRA.
+        seed: of its noise; None where nobody said.
+        weight: of the LoRA; likewise.
         width: px.
         height: px.
         alt: what is to be seen, in words.
@@ -286,11 +288,11 @@ class Sample(Record):
         row: pictures of one row have one prompt and noise, and differ in the weight; "" of those that stand alone.
     """
 
-    file: Inside
+    file: PictureFile
     prompt: str
     negative: str = ""
-    seed: int
-    weight: float = 1.0
+    seed: int | None = None
+    weight: float | None = None
     width: int
     height: int
     alt: str
@@ -304,7 +306,6 @@ class Version(Record):
     version: str
     tensors: str
     published: datetime.date
-    folder: str = ""
 
 
 class Card(Record):

@@ -110,7 +110,7 @@ def card_of_file(file: Path, *, family: str = "", trainer: str = "", rating: Rat
         name=file.stem,
         title=told.title or file.stem,
         version=told.of(beside.civitai, "name")[:20] or "1",
-        published=told.day or datetime.date.fromtimestamp(file.stat().st_mtime),
+        published=min(told.day or _changed(file), datetime.datetime.now(datetime.UTC).date()),
         summary=_first_line(told.description),
         description=told.description,
         tags=told.tags,
@@ -127,6 +127,10 @@ def card_of_file(file: Path, *, family: str = "", trainer: str = "", rating: Rat
         parents=tuple(filter(None, notes.get("modelspec.merged_from", "").split(", "))),
         disclosure="",
     )
+
+
+def _changed(file: Path) -> datetime.date:
+    return datetime.datetime.fromtimestamp(file.stat().st_mtime, datetime.UTC).date()
 
 
 class _Told:
@@ -299,7 +303,6 @@ def _preview(file: Path, picture: Path) -> Sample | None:
     return Sample(
         file=picture.name,
         prompt=prompt,
-        seed=0,
         width=width,
         height=height,
         alt=f"{file.stem}: a picture that it drew",

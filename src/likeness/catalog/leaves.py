@@ -57,7 +57,7 @@ def _entry(
     url = page.url
     rows = _rows(card.samples)
     curves = list(curves_of(card.evaluated, card.made.step if card.made else None)) if card.evaluated else []
-    weights = [one.weight for row in rows for one in row]
+    weights = [one.weight for row in rows for one in row if one.weight is not None]
     return site.render(
         "entry.html",
         url,

@@ -22,7 +22,6 @@ class Licence:
         link: where its text stands.
         on_hub: whether the hub knows it by `id`; else it is "other" there, with name and link.
         passes_on: the licences that a model made from it may have; None for any.
-        forbids_sale: whether what is made from it may not be sold, or run for money.
         asks: what else it asks of who gives such a model on, in words.
     """
 
@@ -31,7 +30,6 @@ class Licence:
     link: str
     on_hub: bool = True
     passes_on: tuple[str, ...] | None = None
-    forbids_sale: bool = False
     asks: str = ""
 
 
@@ -68,7 +66,6 @@ _ALL = (
         link="https://civitai.com/models/257749",
         on_hub=False,
         passes_on=("faipl-1.0-sd-pony",),
-        forbids_sale=True,
         asks=KEEPS_OPEN + " It is not run where anybody pays for it.",
     ),
     Licence(
@@ -77,7 +74,6 @@ _ALL = (
         link="https://huggingface.co/Laxhar/noobai-XL-1.0#model-license",
         on_hub=False,
         passes_on=("faipl-1.0-sd-noobai",),
-        forbids_sale=True,
         asks=KEEPS_OPEN + " Neither it nor its pictures are sold, and how it was made is told.",
     ),
     Licence(
@@ -93,7 +89,6 @@ _ALL = (
         title="CC BY-NC 4.0",
         link="https://creativecommons.org/licenses/by-nc/4.0/",
         passes_on=("cc-by-nc-4.0", "cc-by-nc-sa-4.0"),
-        forbids_sale=True,
         asks="It is not used for money.",
     ),
     Licence(
@@ -101,7 +96,6 @@ _ALL = (
         title="CC BY-NC-SA 4.0",
         link="https://creativecommons.org/licenses/by-nc-sa/4.0/",
         passes_on=("cc-by-nc-sa-4.0",),
-        forbids_sale=True,
         asks="It is not used for money, and what is made from it stays under this licence.",
     ),
     Licence(
@@ -128,7 +122,7 @@ def licence_of(id: str, link: str = "", *, field: str) -> Licence:
         PublishError: for one that is not known, or "other" without a link.
     """
     if id == "other" and link:
-        return Licence(id="other", title="a licence of its own", link=link, on_hub=False)
+        return Licence(id="other", title="a licence of its own", link=link, on_hub=False, passes_on=("other",))
     if id not in LICENCES:
         raise PublishError(
             f"{field} = {id!r} is not known. Use one of {', '.join(LICENCES)}; or 'other' with publish.licence_link."

@@ -1,14 +1,18 @@
 """Markdown: as it is written into pages and cards, and as it is read: without HTML of anybody's own."""
 
+import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
+    from markdown_it.renderer import RendererHTML
+    from markdown_it.token import Token
+    from markdown_it.utils import OptionsDict
 
 __all__ = ["Heading", "cell", "html_of", "table", "with_headings"]
 
@@ -61,4 +65,13 @@ def with_headings(text: str) -> tuple[str, list[Heading]]:
 def _reader() -> "MarkdownIt":
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark", {"html": False}).enable("table")
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    reader.add_render_rule("image", _image)
+    return reader
+
+
+def _image(self: "RendererHTML", tokens: "Sequence[Token]", place: int, options: "OptionsDict", env: Any) -> str:
+    """A picture that lies beside the page; of one elsewhere the words alone: a page asks nobody else for anything."""
+    if re.match(r"(?i)[a-z][a-z0-9+.-]*:|//", str(tokens[place].attrs.get("src", ""))):
+        return html.escape(tokens[place].content)
+    return self.image(tokens, place, options, env)

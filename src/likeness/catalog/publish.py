@@ -15,6 +15,7 @@ from likeness.catalog.pictures import Shown, files_of, pictured
 from likeness.catalog.readme import model_card
 from likeness.catalog.sidecars import a1111_json, civitai_info, metadata_json, written
 from likeness.catalog.sketch import sketch_of
+from likeness.catalog.withdrawals import RECORD, refuse_withdrawn
 from likeness.diffusion.checkpoints import read_header
 from likeness.diffusion.files.headers import hashes_of, write_with_notes
 from likeness.embedded import embedded_notes
@@ -55,6 +56,7 @@ def publish(
         WorkspaceError: where the folder cannot be written.
     """
     refuse_name(card.name)
+    refuse_withdrawn(to / RECORD, hashes_of(lora).tensors, card.title)
     refuse_unready(card, character, config)
     folder, before = to / card.name, _before(to / card.name)
     tensors = hashes_of(lora).tensors
@@ -65,13 +67,19 @@ def publish(
     notes = notes_of(card, read_header(lora).metadata, thumbnail_of(shown[0].pixels) if shown else "")
     refuse_leaks({f"{card.name}.safetensors, {key}": text for key, text in notes.items()} | _said(card), character)
 
-    if before and before.file.tensors != tensors:
-        _set_aside(folder, before)
+    file, staged = folder / f"{card.name}.safetensors", to / f".{card.name}.safetensors.staged"
     make_folder(folder / "images")
-    for file, data in pictures.items():
-        _write(folder / file, data)
-    file = folder / f"{card.name}.safetensors"
-    write_with_notes(lora, notes, file)
+    try:
+        if before and before.file.tensors != tensors:
+            write_with_notes(lora, notes, staged)  # all that may still be refused comes before anything is moved
+            _set_aside(folder, before)
+            staged.replace(file)
+        else:
+            write_with_notes(lora, notes, file)
+    finally:
+        staged.unlink(missing_ok=True)
+    for name, data in pictures.items():
+        _write(folder / name, data)
     card = card.model_copy(update={"file": file_facts(file)})
     write_texts(folder, card, civitai=config.civitai_info)
     _sweep(folder, {folder / name for name in pictures})
@@ -149,16 +157,16 @@ def _numbered(card: Card, before: Card | None, tensors: str, config: PublishConf
     """The card with its version, its day, and the versions before it."""
     if before is None:
         return card.model_copy(update={"version": config.version or "1"})
-    if before.file.tensors == tensors:
+    taken = [one.version for one in before.previous]
+    if before.file.tensors == tensors and config.version not in taken:
         kept = {"published": before.published, "previous": before.previous}
         return card.model_copy(update={**kept, "version": config.version or before.version})
-    if config.version in (before.version, *(one.version for one in before.previous)) and config.version:
+    if config.version and config.version in (before.version, *taken):
         raise PublishError(
             f"publish.version = {config.version!r}: that version is published, and was another LoRA. Set another one, "
             "or none, for the next number."
         )
-    folder = f"versions/{before.version}"
-    gone = Version(version=before.version, tensors=before.file.tensors, published=before.published, folder=folder)
+    gone = Version(version=before.version, tensors=before.file.tensors, published=before.published)
     update = {"version": config.version or _next(before.version), "previous": (gone, *before.previous)}
     return card.model_copy(update=update)
 

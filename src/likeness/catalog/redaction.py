@@ -7,9 +7,15 @@ from dataclasses import dataclass
 __all__ = ["Leak", "leaks_in"]
 
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+TOPS = (
+    "home|Users|root|mnt|media|workspace|workspaces|work|content|tmp|var|opt|data|srv|Volumes|kaggle|scratch|storage|"
+    "notebooks|app|usr|etc|private|projects|gdrive|teamspace|nfs|lustre|autodl-tmp"
+)
 PLACES = (
-    re.compile(r"(?<![\w.:/])/(?:home|Users|root|mnt|media|workspace|content|tmp|var|opt|data|srv)/[^\s\"',;<>]+"),
+    re.compile(r"(?i)file://[^\s\"',;<>]+"),
+    re.compile(rf"(?<![\w.:/])/(?:{TOPS})/[^\s\"',;<>]+"),
     re.compile(r"(?<!\w)[A-Za-z]:\\{1,2}[^\s\"',;<>]+"),
+    re.compile(r"(?<!\w)[A-Za-z]:/(?!/)[^\s\"',;<>]+"),
     re.compile(r"(?<![\w\\])\\{2,4}[A-Za-z0-9_.-]+\\{1,2}[^\s\"',;<>]+"),
     re.compile(r"(?<![\w/])~/[^\s\"',;<>]+"),
 )
@@ -41,7 +47,8 @@ def leaks_in(texts: Mapping[str, str], names: Iterable[str] = ()) -> list[Leak]:
     """
     full = [name for name in names if len(name.split()) > 1]
     found: list[Leak] = []
-    for where, text in texts.items():
+    for where, written in texts.items():
+        text = _unescaped(written)
         if match := next((match for place in PLACES if (match := place.search(text))), None):
             found.append(Leak(where, "a path", match[0][:80]))
         if match := EMAIL.search(text):
@@ -52,5 +59,12 @@ def leaks_in(texts: Mapping[str, str], names: Iterable[str] = ()) -> list[Leak]:
 
 def _says(text: str, name: str) -> bool:
     """Whether a name stands in a text, also with other signs between its words, as in a file's name."""
-    words = r"[\W_]+".join(map(re.escape, name.split()))
-    return re.search(rf"(?<![^\W_]){words}(?![^\W_])", text, re.IGNORECASE) is not None
+    parts = list(map(re.escape, name.split()))
+    told = (parts, [parts[-1], *parts[:-1]])  # "Doe, Ann" too
+    orders = "|".join(r"[\W_]+".join(order) for order in told)
+    return re.search(rf"(?<![^\W_])(?:{orders})(?![^\W_])", text, re.IGNORECASE) is not None
+
+
+def _unescaped(text: str) -> str:
+    """A text with JSON's escapes as the letters that they are: trainers write tables of tags so."""
+    return re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)

@@ -21,7 +21,7 @@ from likeness.catalog.pages import Page
 from likeness.catalog.shelf import Shelf
 from likeness.catalog.similar import clashes, same_tensors
 from likeness.catalog.tree import GONE
-from likeness.catalog.withdraw import RECORD
+from likeness.catalog.withdrawals import RECORD
 from likeness.recipe import RATINGS
 
 __all__ = ["Output", "Site"]

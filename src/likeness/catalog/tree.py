@@ -130,6 +130,8 @@ class Tree:
     def _same_addresses(self) -> Iterator[Fault]:
         seen: dict[str, Page] = {}
         for page in self.pages.values():
+            if ".." in page.url.split("/") or "\\" in page.url:
+                yield Fault(page.place, f"its address {page.url} leads above the site. Write another url or slug.")
             if (other := seen.setdefault(page.url.casefold(), page)) is not page:
                 yield Fault(
                     page.place, f"{other.place} has the same address, {page.url}. Give one of them another url."

@@ -8,40 +8,24 @@ from pathlib import Path
 import yaml
 
 from likeness.catalog.card import Card, read_card
-from likeness.catalog.pages import read_page
+from likeness.catalog.pages import Page, read_page
 from likeness.catalog.publish import CARD as RELEASED
-from likeness.catalog.shelf import CARD
+from likeness.catalog.shelf import CARD, Shelf
 from likeness.catalog.tree import GONE
+from likeness.catalog.withdrawals import RECORD, Withdrawal, note_withdrawal
 from likeness.errors import PublishError, WorkspaceError
-from likeness.records import Record, read_records, write_atomically, write_records
+from likeness.records import write_atomically
 
-__all__ = ["RECORD", "Withdrawal", "checklist", "withdraw_entry", "withdraw_release"]
+__all__ = ["checklist", "withdraw_entry", "withdraw_release"]
 
-RECORD = "withdrawn.jsonl"
 TITLE = "Withdrawn"
-
-
-class Withdrawal(Record):
-    """What was withdrawn: enough for others to find their copies, and not who it was.
-
-    Attributes:
-        place: of its page; "" for a release.
-        date: the day.
-        because: why, in words; "" where nobody said.
-        tensors: sha256 of the tensors, of each version.
-        files: sha256 of the files.
-    """
-
-    place: str = ""
-    date: datetime.date
-    because: str = ""
-    tensors: tuple[str, ...]
-    files: tuple[str, ...]
+KEPT = ("url", "slug", "aliases")
+"""What the front matter keeps: the page stays at its address, and old ones lead there."""
 
 
 def withdraw_entry(root: Path, place: str, because: str = "") -> Withdrawal:
-    """Removes an entry of a catalog: page, card, pictures and files. Its address and its aliases lead to a page that
-    says that it was withdrawn; the site is to be built anew.
+    """Removes an entry of a catalog: page, card, pictures and files, also from the site that was built. Its address and
+    its aliases lead to a page that says that it was withdrawn, once the site is built anew.
 
     Args:
         root: of the catalog.
@@ -52,20 +36,28 @@ def withdraw_entry(root: Path, place: str, because: str = "") -> Withdrawal:
         PublishError: where there is no such entry.
         WorkspaceError: where the catalog cannot be written.
     """
-    content = root / "content"
-    folder = content / place.strip("/")
-    if ".." in folder.parts or not (folder / CARD).exists():
-        raise PublishError(f"{place!r} is no entry of {root}. Name one by its place, as in /characters/sdxl-1.0/mira.")
-    card, page = read_card(folder / CARD), read_page(content, folder / "index.md")
+    folder = _folder(root, place)
+    card, page = read_card(folder / CARD), read_page(root / "content", folder / "index.md")
     told = _record(card, because, place=page.place)
-    _note(root / RECORD, told)
-    front: dict[str, object] = {"title": TITLE, GONE: True, "date": told.date, "bookHidden": True}
-    if page.aliases:
-        front["aliases"] = [*page.aliases]
+    note_withdrawal(root / RECORD, told)
+    front = {"title": TITLE, GONE: True, "date": told.date, "bookHidden": True}
+    front |= {key: page.front[key] for key in KEPT if page.front.get(key)}
     text = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
+    _emptied(root / "site" / page.url)
     _emptied(folder, keep="index.md")
     write_atomically(folder / "index.md", f"---\n{text}---\n\n{_words(told)}\n")
     return told
+
+
+def _folder(root: Path, place: str) -> Path:
+    """Where an entry lies: as its place says, or as its folder is written."""
+    named = Path(place.strip("/"))
+    if ".." not in named.parts and (root / "content" / named / CARD).exists():
+        return root / "content" / named
+    found: Page | None = Shelf(root).read()[0].find(place)
+    if found is None or not (root / "content" / found.file).with_name(CARD).exists():
+        raise PublishError(f"{place!r} is no entry of {root}. Name one by its place, as in /characters/sdxl-1.0/mira.")
+    return (root / "content" / found.file).parent
 
 
 def withdraw_release(folder: Path, because: str = "") -> Withdrawal:
@@ -77,8 +69,11 @@ def withdraw_release(folder: Path, because: str = "") -> Withdrawal:
     """
     if not (folder / RELEASED).exists():
         raise PublishError(f"{folder} is no release. Name a folder that `likeness publish` made.")
-    told = _record(read_card(folder / RELEASED), because)
-    _note(folder.parent / RECORD, told)
+    card = read_card(folder / RELEASED)
+    earlier = [read_card(path) for path in sorted(folder.glob(f"versions/*/{RELEASED}"))]
+    told = _record(card, because)
+    told = told.model_copy(update={"files": (*told.files, *(one.file.sha256 for one in earlier))})
+    note_withdrawal(folder.parent / RECORD, told)
     try:
         shutil.rmtree(folder)
     except OSError as fault:
@@ -92,6 +87,7 @@ def checklist(told: Withdrawal) -> Sequence[str]:
         "On the Hugging Face hub: delete the repository, and ask for its cache of pictures to be purged.",
         f"On Civitai: delete the model; find copies by AutoV3 {', '.join(one[:12] for one in told.tensors)}.",
         f"Whoever gathers your catalog reads {RECORD}: upload it with the site.",
+        "Where it was exported to Hugo: export it again.",
         "A request by law has to be met within 48 hours in some places: note when it came, and when this was done.",
     )
 
@@ -106,20 +102,14 @@ def _record(card: Card, because: str, place: str = "") -> Withdrawal:
     )
 
 
-def _note(path: Path, told: Withdrawal) -> None:
-    """Before anything goes, so that what was begun is known."""
-    before = read_records(path, Withdrawal) if path.exists() else []
-    write_records(path, [*before, told])
-
-
 def _words(told: Withdrawal) -> str:
     why = f" {told.because.strip().rstrip('.')}." if told.because.strip() else ""
     return f"What was here was withdrawn on {told.date.isoformat()}.{why} Please delete copies of it."
 
 
-def _emptied(folder: Path, keep: str) -> None:
+def _emptied(folder: Path, keep: str = "") -> None:
     try:
-        for path in folder.iterdir():
+        for path in folder.iterdir() if folder.is_dir() else ():
             if path.is_dir():
                 shutil.rmtree(path)
             elif path.name != keep:

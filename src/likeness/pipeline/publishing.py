@@ -29,7 +29,7 @@ from likeness.catalog.pictures import Shown
 from likeness.catalog.publish import file_facts, publish
 from likeness.diffusion.checkpoints import read_header
 from likeness.diffusion.files.headers import hashes_of
-from likeness.errors import MissingExtra, WorkspaceError
+from likeness.errors import MissingExtra, PublishError, WorkspaceError
 from likeness.events import Event, Report, silent
 from likeness.images import sha256_of
 from likeness.pipeline.instruments import open_reader
@@ -103,7 +103,7 @@ def _card(workspace: Workspace, recipe: Recipe, lora: Path, report: Report) -> C
     return Card(
         name=Run(workspace.runs).lora(character.name).stem,
         title=character.name,
-        published=datetime.date.today(),
+        published=datetime.datetime.now(datetime.UTC).date(),
         summary=config.summary or _summary(recipe, base),
         description=config.description,
         tags=tuple(dict.fromkeys(filter(None, (*config.tags, character.class_words)))),
@@ -150,6 +150,11 @@ def _base(recipe: Recipe, notes: Mapping[str, str]) -> BaseFacts:
     family = "sdxl" if version.startswith("sdxl") else "sd2" if version.startswith("sd_v2") else "sd15"
     known = base_of(family, [config.base_name, file, notes.get("ss_sd_model_name", "")])
     is_meant = any(word in f"{config.base_name} {file}".lower() for word in known.words)
+    if config.base_licence and known.licence and is_meant and config.base_licence != known.licence:
+        raise PublishError(
+            f"publish.base_licence = {config.base_licence!r}, but the licence of {known.name} is {known.licence!r}. "
+            "Leave it out; or name the base by publish.base_name, where it is another one."
+        )
     resolution = notes.get("modelspec.resolution", "").partition("x")[0]
     return BaseFacts(
         name=config.base_name or known.name,
