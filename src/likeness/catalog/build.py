@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from likeness.catalog.shelf import Shelf
 from likeness.catalog.shortcodes import faults_of
 from likeness.catalog.similar import clashes
-from likeness.catalog.site import Site
+from likeness.catalog.site import Output, Site
 from likeness.catalog.tree import Fault
 from likeness.errors import PublishError, WorkspaceError
 from likeness.events import Event, Report, silent
@@ -18,6 +19,7 @@ from likeness.events import Event, Report, silent
 __all__ = ["Built", "build", "faults_in"]
 
 SITE = "site"
+TWICE = "two pages of the site would be this file: a page or an alias has the address of a list. Give it another one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ def build(root: Path, *, report: Report = silent) -> Built:
     """
     shelf = Shelf(root)
     site = Site(shelf)
-    if faults := faults_in(site):
+    outputs = list(site.outputs())
+    if faults := faults_in(site, outputs):
         lines = [f"  {fault.place}: {fault.what}" for fault in faults[:20]]
         more = [f"  and {len(faults) - 20} more"] if len(faults) > 20 else []
         raise PublishError(f"{root} is not built:\n" + "\n".join([*lines, *more]))
@@ -59,7 +62,7 @@ def build(root: Path, *, report: Report = silent) -> Built:
             if not made and (to / "search.js").exists():  # nobody remembers what of it is no longer wanted
                 shutil.rmtree(to)
             wanted, written = dict[str, str](), 0
-            for output in site.outputs():
+            for output in outputs:
                 wanted[output.file] = output.digest
                 if made.get(output.file) != output.digest:
                     _write(to / output.file, output.make())
@@ -84,10 +87,19 @@ def build(root: Path, *, report: Report = silent) -> Built:
     return Built(to / "index.html", len(wanted), written, removed, tuple(clashes(site.entries.values())))
 
 
-def faults_in(site: Site) -> list[Fault]:
-    """What does not hold together: addresses, related paths, shortcodes."""
+def faults_in(site: Site, outputs: Sequence[Output]) -> list[Fault]:
+    """What does not hold together: addresses, related paths, shortcodes, two files of one name.
+
+    Args:
+        site: the whole.
+        outputs: its files.
+    """
     pages = site.tree.pages.values()
-    return [*site.tree.faults(), *(fault for page in pages for fault in faults_of(page, site.tree))]
+    found = [*site.tree.faults(), *(fault for page in pages for fault in faults_of(page, site.tree))]
+    if not found:
+        counts = Counter(output.file.casefold() for output in outputs)
+        found = [Fault(f"/{file}", TWICE) for file, count in counts.items() if count > 1]
+    return found
 
 
 def _write(path: Path, data: bytes) -> None:

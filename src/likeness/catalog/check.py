@@ -1,5 +1,6 @@
 """Checking a catalog: what does not hold together, and what is odd."""
 
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,13 +22,36 @@ def check(root: Path) -> tuple[list[Fault], list[Fault]]:
         PublishError: where it cannot be read.
     """
     site = Site(Shelf(root))
-    return faults_in(site), [*_doubles(site), *clashes(site.entries.values()), *_near(site)]
+    odd = [*_doubles(site), *clashes(site.entries.values()), *_near(site), *_same_names(site), *_ended(site)]
+    return faults_in(site, list(site.outputs())), odd
 
 
 def _doubles(site: Site) -> Iterator[Fault]:
     for places in site.doubles.values():
         for place in places[1:]:
             yield Fault(place, f"it is the same LoRA as {places[0]}, by its tensors: one of them will do.")
+
+
+def _same_names(site: Site) -> Iterator[Fault]:
+    """Files that A1111 takes for one, and that one address of downloads would be of both."""
+    found: dict[str, list[str]] = {}
+    for entry in site.entries.values():
+        found.setdefault(entry.name.casefold(), []).append(entry.place)
+    for name, places in found.items():
+        for place in places[1:]:
+            yield Fault(
+                place, f"its file is called {name!r} as that of {places[0]} is: tools take two of one name for one."
+            )
+
+
+def _ended(site: Site) -> Iterator[Fault]:
+    """Entries of real people whose consent is over."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    for entry in site.entries.values():
+        if entry.until and datetime.date.fromisoformat(entry.until) < today:
+            yield Fault(
+                entry.place, f"the consent that it rests on ended on {entry.until}. Withdraw it: likeness withdraw"
+            )
 
 
 def _near(site: Site) -> Iterator[Fault]:

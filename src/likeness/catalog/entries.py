@@ -14,6 +14,7 @@ class Entry:
 
     Attributes:
         place: of its page.
+        name: of its file, without the ending.
         title: of it.
         base: that it is for.
         trigger: what calls it up.
@@ -29,9 +30,11 @@ class Entry:
         rating: the most that its pictures show; "" where nobody said.
         thumb: file of a small picture beside its page; "" for none.
         alt: what that shows.
+        until: the last day of a real person's consent; "" where it has none.
     """
 
     place: str
+    name: str
     title: str
     base: str
     trigger: str
@@ -47,14 +50,16 @@ class Entry:
     rating: str
     thumb: str
     alt: str
+    until: str
 
 
 def entry_of(page: Page, card: Card, thumb: str) -> Entry:
     """What lists show of a page with a card."""
     score = card.score("identity")
-    value = score.value if score else None
+    value, consent = score.value if score else None, card.subject.consent
     return Entry(
         place=page.place,
+        name=card.name,
         title=page.name,
         base=card.base.name,
         trigger=card.subject.trigger,
@@ -70,4 +75,5 @@ def entry_of(page: Page, card: Card, thumb: str) -> Entry:
         rating=card.rating or "",
         thumb=thumb,
         alt=card.preview.alt if card.preview else "",
+        until=consent.expires.isoformat() if consent and consent.expires else "",
     )

@@ -182,7 +182,7 @@ def _mended_sidecars(file: Path, known: Known, *, write: bool) -> Iterator[Chang
     for name, (before, after) in tables.items():
         path = file.with_name(name)
         if name in beside.faults:
-            broken = path.with_name(f"{name}.broken")
+            broken = _free(path.with_name(f"{name}.broken"))
             if write:
                 path.replace(broken)
             yield Change(file=str(path), what=f"it could not be read ({beside.faults[name]}); kept as {broken.name}")
@@ -193,13 +193,22 @@ def _mended_sidecars(file: Path, known: Known, *, write: bool) -> Iterator[Chang
         yield Change(file=str(path), what=_difference(before, after))
 
 
+def _free(path: Path) -> Path:
+    """This path, or the first like it where there is nothing yet."""
+    numbered = (path.with_name(f"{path.name}.{number}") for number in range(2, 10_000))
+    return path if not path.exists() else next(one for one in numbered if not one.exists())
+
+
 def _managed(file: Path, card: Card, beside: Beside) -> dict[str, Any]:
     """LoRA Manager's, whole: what a person wrote stays; what tells of the file is told anew."""
     told = metadata_json(card, file.stat().st_mtime)
     facts = {name: told[name] for name in ("file_name", "size", "sha256", "autov3")}
     if isinstance(before := beside.managed.get("modified"), int | float) and abs(before - told["modified"]) < 1:
         told["modified"] = before
-    kept = {key: value for key, value in beside.managed.items() if value not in ("", None) or key not in REQUIRED}
+    empty = ("", None, {}, [], "Unknown")  # what LoRA Manager itself writes of a file that nobody told it about
+    kept = {key: value for key, value in beside.managed.items() if value not in empty}
+    if isinstance(site := kept.get("civitai"), dict) and not site.get("trainedWords"):
+        kept["civitai"] = {**site, **told["civitai"]}
     wanted = {key: told[key] for key in (*REQUIRED, "autov3", "civitai", "tags", "from_civitai") if key in told}
     missing = {key: value for key, value in wanted.items() if key not in kept}
     if not beside.managed:
@@ -212,8 +221,7 @@ def _a1111(card: Card, beside: Beside) -> dict[str, Any]:
     if not card.subject.trigger and not beside.a1111:
         return {}  # it would say nothing that the file does not
     kept = dict(beside.a1111)
-    version = VERSIONS.get(card.base.family)
-    if version and kept.get("sd version", "Unknown") == "Unknown":
+    if version := VERSIONS.get(card.base.family):  # told by its tensors, or its notes: a wrong one hides it
         kept["sd version"] = version
     return {**{key: value for key, value in told.items() if key not in kept and key != "notes"}, **kept}
 

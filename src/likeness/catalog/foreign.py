@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from likeness.catalog.bases import base_of
 from likeness.catalog.card import BaseFacts, Card, Made, Rights, Sample, Subject
 from likeness.catalog.publish import file_facts
 from likeness.catalog.sidecars import NSFW_LEVELS
 from likeness.diffusion.checkpoints import read_header
 from likeness.embedded import embedded_notes
-from likeness.errors import PictureError
+from likeness.errors import CheckpointError, PictureError
 from likeness.images import open_pixels, sha256_of
 from likeness.recipe import Rating
 
@@ -103,8 +105,18 @@ def card_of_file(file: Path, *, family: str = "", trainer: str = "", rating: Rat
     Raises:
         CheckpointError: where the file cannot be read.
     """
-    notes, beside = read_header(file).metadata, read_beside(file)
-    told = _Told(notes, beside)
+    told = _Told(read_header(file).metadata, read_beside(file))
+    try:
+        return _card(file, told, family=family, trainer=trainer, rating=rating)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        raise CheckpointError(
+            f"{file} has no name, or notes, that a card can hold: {'.'.join(map(str, first['loc']))}: {first['msg']}."
+        ) from fault
+
+
+def _card(file: Path, told: "_Told", *, family: str, trainer: str, rating: Rating | None) -> Card:
+    notes, beside = told.notes, told.beside
     preview = _preview(file, beside.preview) if beside.preview else None
     return Card(
         name=file.stem,
@@ -146,7 +158,8 @@ class _Told:
     def of(table: Table, key: str) -> str:
         """A text in a table; "" where there is none."""
         value = table.get(key)
-        return value.strip() if isinstance(value, str) else ""
+        text = value.strip() if isinstance(value, str) else ""
+        return text.encode("utf-8", "replace").decode()  # half a letter cannot be written anywhere
 
     @property
     def title(self) -> str:
@@ -200,10 +213,7 @@ class _Told:
     @property
     def weight(self) -> float | None:
         """At which its maker says that it is used best."""
-        try:
-            tips = json.loads(self.of(self.beside.managed, "usage_tips") or "{}")
-        except ValueError:
-            tips = {}
+        tips = _try(lambda: json.loads(self.of(self.beside.managed, "usage_tips") or "{}"))
         told = tips.get("strength") if isinstance(tips, dict) else None
         for value in (told, self.beside.a1111.get("preferred weight")):
             if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 4:
@@ -243,7 +253,7 @@ class _Told:
 def _try(read: Callable[[], Any]) -> Any:
     try:
         return read()
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, OverflowError, OSError, RecursionError):
         return None
 
 
@@ -277,7 +287,7 @@ def _base(file: Path, told: _Told, family: str) -> BaseFacts:
         sha256=notes.get("ss_new_sd_model_hash", ""),
         licence=known.licence,
         prediction="v" if notes.get("modelspec.prediction_type", "").startswith("v") else "epsilon",
-        side=int(side) if side.isdecimal() else None,
+        side=int(side) if side.isdecimal() and len(side) < 6 else None,
     )
 
 
@@ -324,4 +334,5 @@ def _without_tags(text: str) -> str:
     from html import unescape
 
     broken = re.sub(r"(?i)<(?:br|/p|/li|/h\d|/div)\b[^>]*>", "\n", text)
-    return re.sub(r"\n{3,}", "\n\n", unescape(re.sub(r"<[^>]*>", "", broken))).strip()
+    plain = re.sub(r"<[^>]*>", "", unescape(re.sub(r"<[^>]*>", "", broken)))  # what was escaped may be tags, too
+    return re.sub(r"\n{3,}", "\n\n", plain).strip()

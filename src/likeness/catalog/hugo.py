@@ -18,9 +18,9 @@ import yaml
 
 from likeness.catalog.card import Card
 from likeness.catalog.entries import Entry
-from likeness.catalog.pages import Page, split_front
+from likeness.catalog.pages import Page, written_front
 from likeness.catalog.shelf import Shelf
-from likeness.catalog.shortcodes import escaped
+from likeness.catalog.shortcodes import escaped, front_related, related_of
 from likeness.catalog.sidecars import trigger_words
 from likeness.catalog.site import Site
 from likeness.catalog.tree import GONE
@@ -28,6 +28,9 @@ from likeness.errors import PublishError, WorkspaceError
 from likeness.records import make_folder, write_atomically
 
 __all__ = ["export_hugo"]
+
+LIST = "data/likeness/exported.txt"
+"""What was exported, a file a line."""
 
 SHORTCODES = ("section.html", "related-posts.html", "lora-card.html")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif")
@@ -48,11 +51,12 @@ def export_hugo(root: Path, to: Path) -> list[Path]:
     if to.absolute().is_relative_to(root.absolute()):
         raise PublishError(f"{to} is in the catalog itself. Name a folder outside of it.")
     site = Site(Shelf(root))
+    before = _exported(to)
     written = []
     for page in site.tree.pages.values():
         source = site.shelf.content / page.file
         if source.exists():
-            written.append(_page(site, page, source, to / "content" / page.file))
+            written += _page(site, page, source, to / "content" / page.file)
     for folder in ("_shortcodes", "shortcodes"):  # Hugo looks in the first from 0.146 on, and in the other before
         for name in SHORTCODES:
             target = to / "layouts" / folder / name
@@ -60,38 +64,47 @@ def export_hugo(root: Path, to: Path) -> list[Path]:
             write_atomically(target, (resources.files("likeness.catalog") / "hugo_layouts" / name).read_bytes())
             written.append(target)
     written.append(_data(site, to / "data" / "likeness" / "entries.json"))
+    names = sorted(path.relative_to(to).as_posix() for path in written)
+    for name in before - set(names):  # what was withdrawn, or is hidden now, is not to stay there
+        (to / name).unlink(missing_ok=True)
+    write_atomically(to / LIST, "\n".join(names) + "\n")
     return written
 
 
-def _page(site: Site, page: Page, source: Path, target: Path) -> Path:
+def _exported(to: Path) -> set[str]:
+    """What an earlier export wrote."""
+    listed = to / LIST
+    found = listed.read_text(encoding="utf-8").split("\n") if listed.exists() else []
+    return {name for name in found if name and ".." not in name.split("/") and not name.startswith("/")}
+
+
+def _page(site: Site, page: Page, source: Path, target: Path) -> list[Path]:
     """A page with all that its card says in front, and the pictures beside it."""
-    front, body = split_front(source.read_text(encoding="utf-8"))
-    original = _original_names(source)
-    told = {original.get(key, key): value for key, value in front.items()}
+    told, body = written_front(source.read_text(encoding="utf-8"))
     if (entry := site.entries.get(page.place)) and (card := site.shelf.card(page)):
-        told = _front(site, page, entry, card) | told
+        told = _merged(_front(site, page, entry, card), told)
         body = body.rstrip() + "\n\n{{< lora-card >}}\n"
-        if kin := site.similar.get(page.place):
-            paths = " | ".join(site.tree.pages[place].place.lstrip("/") for place in kin)
-            body += f'\n{{{{< related-posts related="{paths}" >}}}}\n'
+        if named := front_related(page) if related_of(page) else site.similar[page.place]:
+            body += f'\n{{{{< related-posts related="{" | ".join(path.strip("/") for path in named)}" >}}}}\n'
     make_folder(target.parent)
     text = yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=10_000)
     write_atomically(target, f"---\n{text}---\n{body}")
+    made = [target]
     if page.is_bundle and not site.hidden(page.place) and not page.told(GONE):
         for name in site.shelf.seen[page.file].beside:
             if Path(name).suffix.lower() in PICTURES:
                 _copy(source.parent / name, target.parent / name)
-    return target
+                made.append(target.parent / name)
+    return made
 
 
-def _original_names(source: Path) -> Mapping[str, str]:
-    """Front matter's names as they are written: ours are in lower case."""
-    text = source.read_text(encoding="utf-8")
-    fence = "---" if text.lstrip("\ufeff").startswith("---") else "+++"
-    if fence == "+++" or fence not in text:
-        return {}
-    table = yaml.safe_load(text.split(fence)[1]) or {}
-    return {str(key).lower(): str(key) for key in table}
+def _merged(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Front matter in which what a person wrote comes before what the card says, also under `params`."""
+    params = next((value for key, value in theirs.items() if key.lower() == "params"), None)
+    told = {key: value for key, value in theirs.items() if key.lower() != "params"}
+    written = {key.lower() for key in told}
+    rest = {key: value for key, value in ours.items() if key.lower() not in written and key != "params"}
+    return {**told, **rest, "params": {**ours["params"], **(params if isinstance(params, dict) else {})}}
 
 
 def _front(site: Site, page: Page, entry: Entry, card: Card) -> dict[str, Any]:
@@ -110,7 +123,7 @@ def _front(site: Site, page: Page, entry: Entry, card: Card) -> dict[str, Any]:
     if entry.likeness:
         mean, low, high = entry.likeness
         likeness |= {"likeness": round(mean, 3), "low": round(low, 3), "high": round(high, 3)}
-    told: dict[str, Any] = {"summary": escaped(entry.summary), "tags": [*entry.tags]}
+    told: dict[str, Any] = {"summary": escaped(entry.summary.replace("<", "&lt;")), "tags": [*entry.tags]}
     if image:
         told |= {"image": image, "imageAlt": escaped(entry.alt)}
     return {**told, "params": {"likeness": likeness}}

@@ -38,7 +38,8 @@ def entry_outputs(site: "Site", page: Page) -> "Iterator[Output]":
     )
     card = cache(partial(_card, site, page))  # both are made one after the other
     yield site.output(page.url, hangs_on, lambda: _entry(site, page, card(), related, doubles, is_named=bool(named)))
-    yield site.json(page.url, hangs_on, lambda: _facts(page, card(), related))
+    if not page.url.endswith(".html"):
+        yield site.json(page.url, hangs_on, lambda: _facts(page, card(), related))
 
 
 def _card(site: "Site", page: Page) -> Card:
@@ -66,7 +67,7 @@ def _entry(
         summary_html=Markup(html_of(page.summary or card.summary)),
         body_html=_written(site, page),
         lineage=site.lineage(page, url),
-        json_address="index.json",
+        json_address="" if url.endswith(".html") else "index.json",
         card=card,
         published=card.published.isoformat(),
         tags=[tag_link(url, tag.casefold()) for tag in card.tags],

@@ -17,7 +17,7 @@ import yaml
 
 from likeness.errors import PublishError
 
-__all__ = ["SECTION", "Page", "named_address", "read_page", "sort_key", "split_front"]
+__all__ = ["SECTION", "Page", "named_address", "read_page", "sort_key", "split_front", "written_front"]
 
 SECTION = "_index.md"
 BUNDLE = "index.md"
@@ -126,23 +126,28 @@ def read_page(content: Path, file: Path) -> Page:
 
 
 def split_front(text: str) -> tuple[dict[str, Any], str]:
-    """The front matter of a text, with names in lower case, and the rest: YAML between `---`, TOML between `+++`.
+    """As `written_front`, with names in lower case, as Hugo takes them.
 
     Raises:
         ValueError: where it is no table, or does not end.
         yaml.YAMLError: where it is no YAML.
     """
+    table, body = written_front(text)
+    return {key.lower(): value for key, value in table.items()}, body
+
+
+def written_front(text: str) -> tuple[dict[str, Any], str]:
+    """The front matter of a text and the rest: YAML between `---`, TOML between `+++`."""
     for fence, read in (("---", _yaml), ("+++", tomllib.loads)):
         if text.lstrip("\ufeff").startswith(fence):
-            match = re.match(
-                rf"\ufeff?{re.escape(fence)}[ \t]*\n(.*?)^{re.escape(fence)}[ \t]*(?:\n|\Z)", text, re.S | re.M
-            )
+            mark = re.escape(fence)
+            match = re.match(rf"\ufeff?{mark}[ \t]*\n(.*?)^{mark}[ \t]*(?:\n|\Z)", text, re.S | re.M)
             if match is None:
                 raise ValueError(f"it does not end with {fence}")
             table = read(match[1]) or {}
             if not isinstance(table, dict):
                 raise ValueError("it is no table")
-            return {str(key).lower(): value for key, value in table.items()}, text[match.end() :]
+            return {str(key): value for key, value in table.items()}, text[match.end() :]
     return {}, text
 
 

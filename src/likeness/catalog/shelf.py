@@ -24,7 +24,7 @@ __all__ = ["CARD", "THUMB", "Seen", "Shelf"]
 
 CARD = "card.json"
 THUMB = "thumb.webp"
-FORMAT = 1
+FORMAT = 2  # of what is remembered
 WORDS = "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(place UNINDEXED, title, called, tags, about)"
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS seen (file TEXT PRIMARY KEY, stamp TEXT, page TEXT, entry TEXT);

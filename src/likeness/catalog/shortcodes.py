@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from likeness.catalog.pages import Page
 from likeness.catalog.tree import Fault, Tree
 
-__all__ = ["Listed", "Part", "escaped", "faults_of", "parts_of", "related_of"]
+__all__ = ["Listed", "Part", "escaped", "faults_of", "front_related", "parts_of", "related_of"]
 
 SHORTCODE = re.compile(r"\{\{(?:<|%)\s*(?P<name>[\w-]+)(?P<given>[^}]*?)\s*(?:>|%)\}\}")
 GIVEN = re.compile(r'(?:(\w+)=)?(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`|([^\s"`]+))')
@@ -54,10 +54,15 @@ def parts_of(page: Page, tree: Tree) -> list[Part]:
     return [part for part in [*parts, text[end:]] if not isinstance(part, str) or part.strip()]
 
 
+def front_related(page: Page) -> list[str]:
+    """The paths that a page's front matter says are related."""
+    told = page.told("related") or ()
+    return _paths(told) if isinstance(told, str) else [str(path) for path in told]
+
+
 def related_of(page: Page) -> list[str]:
     """The paths that a page says are related: of its front matter, and of its shortcodes."""
-    told = page.told("related") or ()
-    paths = _paths(told) if isinstance(told, str) else [str(path) for path in told]
+    paths = front_related(page)
     for match in SHORTCODE.finditer(COMMENT.sub("", page.body)):
         if match["name"] == "related-posts":
             paths += _paths(_given(match["given"])[0].get("related", ""))

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from likeness.catalog.entries import Entry
 from likeness.catalog.leaves import entry_outputs, gone_output, plain_outputs
 from likeness.catalog.links import link
-from likeness.catalog.lists import ORDERS, section_outputs, tag_outputs
+from likeness.catalog.lists import ORDERS, section_outputs, tag_outputs, tag_url
 from likeness.catalog.markdown import html_of
 from likeness.catalog.pages import Page
 from likeness.catalog.shelf import Shelf
@@ -90,12 +90,13 @@ class Site:
 
     @cached_property
     def tagged(self) -> dict[str, list[Entry]]:
-        """Entries by tag, the newest first: the order of the tree turns with each section that gets a new entry."""
-        found: dict[str, list[Entry]] = {}
+        """Entries by tag, the newest first: the order of the tree turns with each section that gets a new entry. Tags
+        that have one address are one."""
+        found: dict[str, tuple[str, list[Entry]]] = {}
         for entry in sorted(self.entries.values(), key=ORDERS["date"]):
-            for tag in dict.fromkeys(tag.casefold() for tag in entry.tags):
-                found.setdefault(tag, []).append(entry)
-        return found
+            for url, tag in {tag_url(tag): tag.casefold() for tag in entry.tags}.items():
+                found.setdefault(url, (tag, []))[1].append(entry)
+        return dict(found.values())
 
     def below(self, section: Page) -> list[Entry]:
         """The entries below a section, in the order of the tree."""
@@ -227,12 +228,17 @@ class Site:
 
     def _feed(self, newest: Sequence[Entry]) -> bytes:
         entries = [
-            {**asdict(one), "href": self.settings.address + self._url(one), "summary": html_of(one.summary)}
+            {**asdict(one), "href": self._address + link("", self._url(one), index=""), "summary": html_of(one.summary)}
             for one in newest
         ]
         updated = max((one.published for one in newest), default="1970-01-01")
-        told = {"site": self.settings, "entries": entries, "updated": f"{updated}T00:00:00Z"}
+        told = {"site": self.settings, "address": self._address, "entries": entries, "updated": f"{updated}T00:00:00Z"}
         return _templates().get_template("feed.xml").render(told).encode()
+
+    @property
+    def _address(self) -> str:
+        """Where the site stands on the web, with a slash behind it; "" where nobody said."""
+        return f"{self.settings.address.rstrip('/')}/" if self.settings.address else ""
 
     def _url(self, entry: Entry) -> str:
         return self.tree.pages[entry.place].url
@@ -240,7 +246,7 @@ class Site:
     def _index_rows(self) -> list[tuple[str, str, str]]:
         """Title, address and words of each entry, in the order of their places."""
         return [
-            (one.title, f"{self._url(one)}index.html", " ".join((one.trigger, one.base, *one.tags, *one.aliases)))
+            (one.title, link("", self._url(one)), " ".join((one.trigger, one.base, *one.tags, *one.aliases)))
             for one in self.entries.values()
         ]
 
@@ -269,6 +275,7 @@ def _templates() -> Environment:
 
 @cache
 def _own_digest() -> str:
-    """Of templates: another one makes other pages."""
-    folder = resources.files("likeness.catalog") / "templates"
-    return hashlib.sha256(b"".join(one.read_bytes() for one in sorted(folder.iterdir(), key=str))).hexdigest()
+    """Of what makes pages: another one makes others."""
+    home = resources.files("likeness.catalog")
+    files = [one for folder in (home, home / "templates") for one in folder.iterdir() if one.is_file()]
+    return hashlib.sha256(b"".join(one.read_bytes() for one in sorted(files, key=str))).hexdigest()

@@ -62,12 +62,11 @@ def withdraw(what: What, source: From = Path("catalog"), because: Because = "", 
     from likeness.catalog.publish import CARD
     from likeness.catalog.withdraw import checklist, withdraw_entry, withdraw_release
 
-    if (Path(what) / CARD).exists():
-        told = withdraw_release(Path(what), because)
-    else:
-        told = withdraw_entry(source, what, because)
-        build(source)
+    is_release = (Path(what) / CARD).exists()
+    told = withdraw_release(Path(what), because) if is_release else withdraw_entry(source, what, because)
     tell(as_json, told.model_dump(mode="json"), "\n".join([f"{what} is withdrawn. Left to you:", *checklist(told)]))
+    if not is_release:
+        build(source)  # comes last: it may have faults of its own
 
 
 def changes_table(changes: "Sequence[Change]", *, is_done: bool) -> "RenderableType":

@@ -14,16 +14,22 @@ def fix_files(paths: Sequence[Path], *, write: bool = True, report: Report = sil
     """What was mended in some LoRAs' files, and in those of some folders; see `likeness.catalog.fix.fix`.
 
     Raises:
-        CheckpointError: where there is none, or one is no LoRA.
+        CheckpointError: where there is none, or one that was named is no LoRA; others are passed over, and told.
         WorkspaceError: where a folder cannot be written.
     """
     files = files_in(paths)
     if not files:
         raise CheckpointError(f"{', '.join(map(str, paths))}: there is no .safetensors file. Name a LoRA, or a folder.")
-    known = {}
+    known = dict[Path, Known]()
     for place, file in enumerate(files, start=1):
-        known[file] = known_of(file, report)
-        report(Event(stage="fix", done=place, total=len(files)))
+        note = ""
+        try:
+            known[file] = known_of(file, report)
+        except CheckpointError as fault:
+            if file in paths:
+                raise
+            note = f"passed over: {fault}"
+        report(Event(stage="fix", done=place, total=len(files), note=note))
     return fix(known, write=write)
 
 

@@ -14,7 +14,6 @@ from likeness.catalog.card import (
     AxisScore,
     BaseFacts,
     Card,
-    Client,
     Evaluated,
     Made,
     Rights,
@@ -29,9 +28,10 @@ from likeness.catalog.pictures import Shown
 from likeness.catalog.publish import file_facts, publish
 from likeness.diffusion.checkpoints import read_header
 from likeness.diffusion.files.headers import hashes_of
-from likeness.errors import MissingExtra, PublishError, WorkspaceError
+from likeness.errors import PublishError, WorkspaceError
 from likeness.events import Event, Report, silent
 from likeness.images import sha256_of
+from likeness.pipeline.clients import clients_of
 from likeness.pipeline.instruments import open_reader
 from likeness.pipeline.samples import best_lora
 from likeness.pipeline.settings import settings_of
@@ -115,7 +115,7 @@ def _card(workspace: Workspace, recipe: Recipe, lora: Path, report: Report) -> C
         negative=recipe.sample.negative,
         trained_on=_trained_on(workspace),
         made=_made(workspace, recipe, lora, notes),
-        clients=_clients(lora, report),
+        clients=clients_of(lora, report),
         contact=config.contact,
         parents=tuple(filter(None, notes.get("modelspec.merged_from", "").split(", "))),
     )
@@ -303,25 +303,3 @@ def _best_weight(found: "Strength | None") -> BestWeight | None:
     if found is None or found.recommended is None or found.low is None or found.high is None:
         return None
     return BestWeight(recommended=found.recommended, low=found.low, high=found.high, reason=found.reason)
-
-
-def _clients(lora: Path, report: Report) -> tuple[Client, ...]:
-    """What each tool makes of the file."""
-    from likeness.pipeline.files import check_file
-
-    try:
-        found = check_file(lora)
-    except MissingExtra as missing:
-        report(Event(stage="publish", done=0, total=0, note=f"which tools take it is not told: {missing}"))
-        return ()
-    return tuple(
-        Client(
-            name=one["client"],
-            works=one["takes_all"],
-            matched=one["matched"],
-            total=one["total"],
-            why=one["refusal"] or one["unsupported"] or "; ".join(part["why"] for part in one["dropped"]),
-            mend=one["mend"],
-        )
-        for one in found
-    )

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -169,6 +170,7 @@ def _write(path: Path, header: Header, front: bytes, out: Path) -> None:
                     file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
+            shutil.copymode(out if out.exists() else path, partial)
             partial.replace(out)
         finally:
             partial.unlink(missing_ok=True)
