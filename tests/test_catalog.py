@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 
 import numpy
 import pytest
-from releases import card_of, interval, released, trained
+from releases import MIRA as MIRA_FOX
+from releases import card_of, interval, pictures, released, trained
 
 from likeness.catalog.add import add_card, add_release, kind_of
 from likeness.catalog.build import build
@@ -15,14 +16,17 @@ from likeness.catalog.card import AxisScore, Card, Evaluated, read_card
 from likeness.catalog.check import check
 from likeness.catalog.links import LEAST, MOST, chunks, link
 from likeness.catalog.pages import Page, split_front
+from likeness.catalog.publish import publish
 from likeness.catalog.shelf import Shelf
 from likeness.catalog.shortcodes import escaped
 from likeness.catalog.sketch import near_pairs, sketch_of
 from likeness.catalog.tree import Tree, alias_target, read_tree
-from likeness.catalog.withdraw import withdraw_entry, withdraw_release
+from likeness.catalog.withdraw import others_of, withdraw_entry, withdraw_release
 from likeness.catalog.withdrawals import RECORD, Withdrawal
 from likeness.errors import PublishError
+from likeness.images import save_png
 from likeness.pipeline.cataloguing import add_to_catalog
+from likeness.recipe import PublishConfig
 from likeness.records import read_records
 
 MIRA = "characters/sd-1.5/mira"
@@ -78,6 +82,20 @@ class TestAdding:
         page.write_text("---\ntitle: Mira, the fox\n---\nMine.\n")
         add_release(root / "content", tmp_path / "release" / "mira")
         assert page.read_text() == "---\ntitle: Mira, the fox\n---\nMine.\n"
+
+    def test_a_persons_own_pictures_stay_and_those_of_the_card_before_go(self, root: Path, tmp_path: Path, lora: Path):
+        folder = root / "content" / MIRA
+        shutil.copy(folder / "images" / "01.png", folder / "images" / "mine.png")
+        release = tmp_path / "release"
+        publish(card_of(lora), lora, pictures(1), character=MIRA_FOX, config=PublishConfig(rating="PG"), to=release)
+        add_release(root / "content", release / "mira")
+        assert sorted(path.name for path in (folder / "images").iterdir()) == ["01.png", "mine.png"]
+
+    def test_an_entry_is_renewed_wherever_it_is(self, root: Path, tmp_path: Path):
+        moved = root / "content" / "mine" / "mira"
+        moved.parent.mkdir()
+        shutil.move(root / "content" / MIRA, moved)
+        assert add_to_catalog(root, [tmp_path / "release"]) == [moved]
 
     def test_a_new_version_takes_the_place_of_the_one_before(self, root: Path, tmp_path: Path):
         released(tmp_path / "release", trained(tmp_path / "other.safetensors", seed=2), rating="PG")
@@ -332,6 +350,11 @@ class TestFaults:
         written(root, "b.md", "---\ntitle: B\naliases: [/c/]\n---\nx")
         assert "alias '/b/' is the address of /b" in faults_of(root)
 
+    def test_a_page_or_an_alias_where_a_list_is(self, root: Path, lora: Path):
+        added(root, trained(lora.with_name("b.safetensors"), seed=3), "b")
+        written(root, "about.md", "---\ntitle: About\naliases: [/characters/by-date/]\n---\nx")
+        assert "/characters/by-date/index.html: two pages" in faults_of(root)
+
     def test_two_pages_at_one_address(self, root: Path):
         written(root, "a.md", "---\ntitle: A\nurl: /same/\n---\nx")
         written(root, "b.md", "---\ntitle: B\nurl: /same/\n---\nx")
@@ -351,6 +374,15 @@ class TestFaults:
         said = "\n".join(one.what for one in odd)
         assert "the same LoRA as" in said
         assert "its trigger 'mira' is that of" in said
+
+    def test_check_tells_consent_that_is_over_and_files_of_one_name(self, root: Path, lora: Path):
+        day = datetime.date(2026, 1, 1)
+        agreed = {"basis": "x", "scope": "x", "date": day, "expires": day, "evidence_sha256": "0" * 64}
+        subject = {"kind": "real-person", "trigger": "a", "consent": agreed}
+        added(root, trained(lora.with_name("b.safetensors"), seed=3), "MIRA", subject=subject)
+        said = "\n".join(one.what for one in check(root)[1])
+        assert "consent to it ended on 2026-01-01" in said
+        assert "tools take the two for one" in said
 
 
 class TestWithdrawing:
@@ -392,12 +424,34 @@ class TestWithdrawing:
         with pytest.raises(PublishError, match="is no entry"):
             withdraw_entry(root, "/characters/nobody")
 
+    def test_it_does_not_come_back(self, root: Path, tmp_path: Path):
+        withdraw_entry(root, f"/{MIRA}")
+        with pytest.raises(PublishError, match="was withdrawn"):
+            add_release(root / "content", tmp_path / "release" / "mira")
+
+    def test_what_else_is_wrong_leaves_nothing_of_it_in_the_site(self, root: Path):
+        build(root)
+        written(root, "about.md", "---\nrelated: [no/where]\n---\n")
+        withdraw_entry(root, f"/{MIRA}")
+        assert not any((root / "site" / MIRA).iterdir())
+
+    def test_it_keeps_an_address_of_its_own(self, root: Path):
+        written(root, f"{MIRA}/index.md", "---\ntitle: Mira\nurl: /m/\n---\n")
+        withdraw_entry(root, f"/{MIRA}")
+        build(root)
+        assert "Withdrawn" in page_of(root, "m")
+
+    def test_the_same_lora_elsewhere_in_the_catalog_is_named(self, root: Path, lora: Path):
+        added(root, lora, "copy")
+        told = withdraw_entry(root, f"/{MIRA}")
+        assert others_of(root, told) == ["/characters/sd-1.5/copy"]
+
     def test_a_release_goes_with_all_its_versions(self, tmp_path: Path, lora: Path):
         folder = released(tmp_path / "release", lora)
         released(tmp_path / "release", trained(tmp_path / "other.safetensors", seed=2))
         told = withdraw_release(folder, "x")
         assert not folder.exists()
-        assert len(told.tensors) == 2
+        assert len(told.tensors) == len(told.files) == 2
         assert read_records(tmp_path / "release" / RECORD, Withdrawal) == [told]
 
 
@@ -540,6 +594,36 @@ class TestStrangers:
         build(root)
         assert "javascript%3Aalert" in page_of(root, MIRA)
         assert 'href="javascript:' not in page_of(root, MIRA)
+
+    def test_a_base_a_title_or_a_section_does_not_lead_out_of_the_catalog(self, root: Path, lora: Path):
+        base = card_of(lora).base.model_copy(update={"name": "../../../../out"})
+        folder = added(root, trained(lora.with_name("x.safetensors"), seed=8), "x", base=base, title="../../up")
+        assert folder.resolve().is_relative_to((root / "content").resolve())
+        with pytest.raises(PublishError, match="leads out of the catalog"):
+            add_card(root / "content", card_of(lora, name="y"), {}, kind="../../out")
+
+    @pytest.mark.parametrize("front", ["url: /../../x.html", "slug: ../../x"])
+    def test_an_address_does_not_lead_out_of_the_site(self, root: Path, front: str):
+        written(root, "about.md", f"---\ntitle: About\n{front}\n---\nx")
+        assert "leads above the site" in faults_of(root)
+
+    def test_a_picture_elsewhere_is_told_in_words_alone(self, root: Path, lora: Path):
+        bad = "![words](https://evil.example/a.png) ![more](//evil.example/b.png) ![own](images/01.png)"
+        added(root, trained(lora.with_name("x.safetensors"), seed=8), "x", summary=bad, title=bad)
+        build(root)
+        for page in (root / "site").rglob("*.html"):
+            assert 'src="https:' not in page.read_text()
+            assert 'src="//' not in page.read_text()
+        assert 'src="images/01.png"' in page_of(root, "characters/sd-1.5")
+
+    def test_a_picture_comes_without_what_else_its_file_tells(self, tmp_path: Path):
+        file = trained(tmp_path / "found" / "a.safetensors")
+        save_png(file.with_name("a.preview.png"), pictures(1)[0].pixels, {"workflow": "/home/ann/secret"})
+        add_to_catalog(tmp_path / "catalog", [tmp_path / "found"], rating="PG")
+        build(tmp_path / "catalog")
+        shown = list((tmp_path / "catalog" / "site").rglob("a.preview.png"))
+        assert shown
+        assert not any(b"secret" in path.read_bytes() for path in shown)
 
     def test_a_link_to_elsewhere_is_not_published(self, root: Path, tmp_path: Path):
         (tmp_path / "secret.txt").write_text("secret")

@@ -131,6 +131,21 @@ class TestLoraManagersSidecar:
         found = json.loads(sidecar.read_text())
         assert (found["preview_url"], found["model_name"]) == ("mira.preview.png", "Mine")
 
+    def test_what_it_writes_itself_of_a_file_that_nobody_told_it_about(self, tmp_path: Path):
+        file = trained(tmp_path / "xl.safetensors", notes={"modelspec.trigger_phrase": "mirr"})
+        empty = {"file_name": "xl", "base_model": "Unknown", "civitai": {}, "tags": [], "notes": "mine"}
+        file.with_name("xl.metadata.json").write_text(json.dumps(empty))
+        fix({file: SDXL})
+        found = json.loads(file.with_name("xl.metadata.json").read_text())
+        assert (found["base_model"], found["civitai"]["trainedWords"]) == ("SDXL 1.0", ["mirr"])
+        assert found["notes"] == "mine"
+
+    def test_a_version_of_a1111_that_hides_it_is_mended(self, file: Path):
+        file.with_name("mira.json").write_text(json.dumps({"sd version": "SD1", "activation text": "mine"}))
+        fix({file: SDXL})
+        found = json.loads(file.with_name("mira.json").read_text())
+        assert (found["sd version"], found["activation text"]) == ("SDXL", "mine")
+
     def test_civitais_file_is_marked_as_the_one_that_is_meant(self, file: Path):
         other, own = {"name": "other"}, {"name": "mira", "hashes": {"AutoV3": hashes_of(file).auto_v3.upper()}}
         info = file.with_name("mira.civitai.info")
@@ -183,6 +198,7 @@ class TestForeignCards:
             {"trainedWords": "not a list", "model": [], "images": {"a": 1}},
             {"trainedWords": [1, None], "model": {"tags": [None, 3], "name": 5}, "images": [3, {"nsfwLevel": "x"}]},
             {"usage_tips": "{", "files": 3},
+            {"usage_tips": "[" * 100_000, "model_name": "half a letter \ud800"},
         ],
     )
     def test_nonsense_is_passed_over(self, file: Path, nonsense: dict):

@@ -201,6 +201,22 @@ class TestExport:
         with pytest.raises(PublishError, match="in the catalog itself"):
             export_hugo(catalog, catalog / "hugo")
 
+    def test_files_of_somebody_else_are_not_written_over(self, catalog: Path, tmp_path: Path):
+        mine = tmp_path / "h" / "content" / "_index.md"
+        mine.parent.mkdir(parents=True)
+        mine.write_text("mine")
+        with pytest.raises(PublishError, match=r"files of its own .*content/_index\.md"):
+            export_hugo(catalog, tmp_path / "h")
+        assert mine.read_text() == "mine"
+
+    def test_what_is_gone_from_the_catalog_goes_from_the_export(self, catalog: Path, tmp_path: Path):
+        shutil.copytree(catalog / "content", tmp_path / "c" / "content")
+        export_hugo(tmp_path / "c", tmp_path / "h")
+        (tmp_path / "c" / "content" / "docs" / "plain.md").unlink()
+        export_hugo(tmp_path / "c", tmp_path / "h")
+        assert not (tmp_path / "h" / "content" / "docs" / "plain.md").exists()
+        assert (tmp_path / "h" / "content" / "docs" / "_index.md").exists()
+
     def test_every_address_of_a_page_is_that_of_its_json(self, catalog: Path, tree: Tree):
         for page in tree.pages.values():
             if page.is_section:

@@ -232,6 +232,17 @@ class TestAgain:
             )
         assert bytes_in(folder) == before
 
+    def test_a_refusal_that_comes_late_leaves_the_release_as_it_was(self, tmp_path: Path, lora: Path):
+        folder = released(tmp_path / "release", lora)
+        before = bytes_in(folder)
+        tags = json.dumps({"mira": {f"tag number {number}": 1 for number in range(60_000)}})
+        long = trained(tmp_path / "long.safetensors", seed=2, notes={"ss_tag_frequency": tags})
+        with pytest.raises(CheckpointError, match="header"):
+            released(tmp_path / "release", long)
+        assert bytes_in(folder) == before
+        released(tmp_path / "release", trained(tmp_path / "other.safetensors", seed=2))
+        assert read_card(folder / "likeness.json").version == "2"
+
     def test_pictures_that_are_no_longer_shown_go(self, tmp_path: Path, lora: Path):
         to, config = tmp_path / "release", PublishConfig(rating="PG")
         publish(card_of(lora), lora, pictures(3), character=MIRA, config=config, to=to)
@@ -332,6 +343,11 @@ class TestGates:
             ("write to ann.doe@example.org", "an e-mail address"),
             ("this is Ann Doe", "a person's name"),
             ("files of ann_doe", "a person's name"),
+            ("Doe, Ann", "a person's name"),
+            (r'{"\u0041nn Doe": 1}', "a person's name"),
+            ("file:///srv/x", "a path"),
+            ("/Volumes/disk/mira", "a path"),
+            ("D:/loras/mira", "a path"),
         ],
     )
     def test_what_is_nobody_elses_business_is_found_wherever_it_stands(

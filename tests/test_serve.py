@@ -43,7 +43,9 @@ def test_pages_are_those_of_the_site(client: TestClient):
 
 def test_what_is_not_there_is_told(client: TestClient):
     assert client.get("/no/such/").status_code == 404
-    assert client.get("/../../etc/passwd").status_code == 404
+    assert client.get("/%2e%2e/%2e%2e/etc/passwd").status_code == 404
+    assert client.get("/search?q=%00").status_code == 200
+    assert client.get("/search?page=99999999999999").status_code == 200
     assert client.get("/characters/sd-1.5/mira/card.json").status_code == 404
 
 

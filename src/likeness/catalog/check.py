@@ -39,9 +39,7 @@ def _same_names(site: Site) -> Iterator[Fault]:
         found.setdefault(entry.name.casefold(), []).append(entry.place)
     for name, places in found.items():
         for place in places[1:]:
-            yield Fault(
-                place, f"its file is called {name!r} as that of {places[0]} is: tools take two of one name for one."
-            )
+            yield Fault(place, f"its file is called {name!r}, as that of {places[0]} is: tools take the two for one.")
 
 
 def _ended(site: Site) -> Iterator[Fault]:
@@ -49,9 +47,7 @@ def _ended(site: Site) -> Iterator[Fault]:
     today = datetime.datetime.now(datetime.UTC).date()
     for entry in site.entries.values():
         if entry.until and datetime.date.fromisoformat(entry.until) < today:
-            yield Fault(
-                entry.place, f"the consent that it rests on ended on {entry.until}. Withdraw it: likeness withdraw"
-            )
+            yield Fault(entry.place, f"the consent to it ended on {entry.until}. Withdraw it: likeness withdraw")
 
 
 def _near(site: Site) -> Iterator[Fault]:

@@ -25,6 +25,7 @@ from likeness.catalog.sidecars import trigger_words
 from likeness.catalog.site import Site
 from likeness.catalog.tree import GONE
 from likeness.errors import PublishError, WorkspaceError
+from likeness.messages import listed
 from likeness.records import make_folder, write_atomically
 
 __all__ = ["export_hugo"]
@@ -33,31 +34,33 @@ LIST = "data/likeness/exported.txt"
 """What was exported, a file a line."""
 
 SHORTCODES = ("section.html", "related-posts.html", "lora-card.html")
+FOLDERS = ("_shortcodes", "shortcodes")  # Hugo looks in the first from 0.146 on, and in the other before
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif")
 
 
 def export_hugo(root: Path, to: Path) -> list[Path]:
-    """What a Hugo site needs of a catalog, in `to`: `content/`, `layouts/` and `data/likeness/`. Files of others there
-    stay; a page that has changed here is written over.
+    """What a Hugo site needs of a catalog, in `to`: `content/`, `layouts/` and `data/likeness/`. What was exported
+    before is written over, or removed where it is gone; LoRAs themselves are not exported.
 
     Args:
         root: of the catalog.
         to: the folder of a Hugo site, or a new one.
 
     Raises:
-        PublishError: where the catalog cannot be read, or `to` is in it.
+        PublishError: where the catalog cannot be read, `to` is in it, or a file of somebody else's is in the way.
         WorkspaceError: where `to` cannot be written.
     """
     if to.absolute().is_relative_to(root.absolute()):
         raise PublishError(f"{to} is in the catalog itself. Name a folder outside of it.")
     site = Site(Shelf(root))
     before = _exported(to)
+    _refuse_others(to, site, before)
     written = []
     for page in site.tree.pages.values():
         source = site.shelf.content / page.file
         if source.exists():
             written += _page(site, page, source, to / "content" / page.file)
-    for folder in ("_shortcodes", "shortcodes"):  # Hugo looks in the first from 0.146 on, and in the other before
+    for folder in FOLDERS:
         for name in SHORTCODES:
             target = to / "layouts" / folder / name
             make_folder(target.parent)
@@ -69,6 +72,17 @@ def export_hugo(root: Path, to: Path) -> list[Path]:
         (to / name).unlink(missing_ok=True)
     write_atomically(to / LIST, "\n".join(names) + "\n")
     return written
+
+
+def _refuse_others(to: Path, site: Site, before: set[str]) -> None:
+    """Refuses where a file of somebody's own would be written over."""
+    wanted = [f"content/{page.file}" for page in site.tree.pages.values() if (site.shelf.content / page.file).exists()]
+    wanted += [f"layouts/{folder}/{name}" for folder in FOLDERS for name in SHORTCODES]
+    if others := [name for name in wanted if name not in before and (to / name).exists()]:
+        raise PublishError(
+            f"{to} has files of its own where the catalog's would go: {listed(others)}. Export to a new folder, and "
+            "copy what you want from there; or move yours elsewhere."
+        )
 
 
 def _exported(to: Path) -> set[str]:

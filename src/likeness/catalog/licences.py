@@ -123,6 +123,8 @@ def licence_of(id: str, link: str = "", *, field: str) -> Licence:
     """
     if id == "other" and link:
         return Licence(id="other", title="a licence of its own", link=link, on_hub=False, passes_on=("other",))
+    if id == "other":
+        raise PublishError(f"{field} = 'other': say where its text stands, in publish.licence_link.")
     if id not in LICENCES:
         raise PublishError(
             f"{field} = {id!r} is not known. Use one of {', '.join(LICENCES)}; or 'other' with publish.licence_link."

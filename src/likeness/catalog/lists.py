@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from likeness.catalog.links import chunks, link, list_url
-from likeness.catalog.markdown import Heading, with_headings
+from likeness.catalog.markdown import Heading, html_of, with_headings
 from likeness.catalog.pages import Page, named_address
 from likeness.catalog.shortcodes import Listed, parts_of
 
@@ -116,6 +116,7 @@ class _List:
             title=f"{title}, by {self.order}" if self.order else title,
             summary=section.summary if is_own else "",
             lineage=lineage if is_own else [*lineage, {"name": title, "href": link(here, section.url)}],
+            lead=Markup(html_of(site.settings.description)) if is_own and section.place == "/" else "",
             json_address=link(here, section.url + "index.json"),
             has_heading=has_heading,
             body=body,

@@ -155,7 +155,8 @@ def _training(card: Card) -> str:
 
 def _terms(card: Card) -> str:
     rights, subject = card.rights, card.subject
-    lines = [f"Licence: [{cell(rights.title or rights.licence)}]({rights.link})." if rights.link else ""]
+    lines = [f"By {rights.owner}." if rights.owner else ""]
+    lines += [f"Licence: [{cell(rights.title or rights.licence)}]({rights.link})." if rights.link else ""]
     lines += rights.asks
     if subject.kind == "fictional":
         lines.append("The character belongs to its owners, who have not endorsed this LoRA.")

@@ -13,6 +13,7 @@ from likeness.catalog.entries import Entry
 from likeness.catalog.lists import ORDERS, cards_of
 from likeness.catalog.shelf import Shelf
 from likeness.catalog.site import Output, Site
+from likeness.errors import PublishError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -41,7 +42,8 @@ class Found:
     def __init__(self, entries: Sequence[Entry], asked: Mapping[str, str]) -> None:
         self.entries, self.asked = entries, asked
         told = asked.get("page", "1")
-        self.page = max(1, int(told)) if told.isdecimal() else 1
+        page = int(told) if told.isdecimal() and len(told) < 6 else 1
+        self.page = min(max(1, page), max(1, -(-len(entries) // AT_ONCE)))
 
     @property
     def shown(self) -> Sequence[Entry]:
@@ -59,7 +61,7 @@ class Found:
 def found_in(site: Site, asked: Mapping[str, str]) -> Found:
     """The entries that have all the words, this base and this tag; those first that say it in their title."""
     entries = list(site.entries.values())
-    if words := asked.get("q", "").split():
+    if words := asked.get("q", "").replace("\0", " ").split():
         with closing(site.shelf.open()) as store:
             match = " ".join('"' + word.replace('"', '""') + '"*' for word in words)
             ranked = "SELECT place FROM words WHERE words MATCH ? ORDER BY bm25(words, 0, 10, 5, 3, 1)"
@@ -113,7 +115,7 @@ def app_of(root: Path, *, hosts: Sequence[str] = ("127.0.0.1", "localhost")) -> 
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.responses import FileResponse, RedirectResponse, Response
+    from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
     from starlette.routing import Route
 
     desk = _Desk(root)
@@ -122,12 +124,7 @@ def app_of(root: Path, *, hosts: Sequence[str] = ("127.0.0.1", "localhost")) -> 
         site = desk.site()
         found = found_in(site, dict(request.query_params))
         if request.url.path.endswith(".json"):
-            from starlette.responses import JSONResponse
-
-            rows = [
-                {"title": one.title, "url": site.tree.pages[one.place].url, "base": one.base} for one in found.shown
-            ]
-            return JSONResponse({"total": len(found.entries), "entries": rows}, headers=HEADERS)
+            return JSONResponse({"total": len(found.entries), "entries": _rows(site, found)}, headers=HEADERS)
         return Response(_search_page(site, found), media_type="text/html", headers=HEADERS)
 
     def page(request: "Request") -> Response:
@@ -188,6 +185,13 @@ def serve(root: Path, *, host: str, port: int, told: Callable[[str], None]) -> N
     import uvicorn
 
     app = app_of(root, hosts=("127.0.0.1", "localhost", host))
-    with socket.create_server((host, port)) as listener:
+    try:
+        listener = socket.create_server((host, port))
+    except OSError as fault:
+        raise PublishError(
+            f"--host {host} --port {port} cannot be listened at: {fault.strerror or fault}. Use another port; 0 takes "
+            "a free one."
+        ) from fault
+    with listener:
         told(f"http://{host}:{listener.getsockname()[1]}/")
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from likeness.recipe import Rating, Section
+from likeness.recipe import Address, Rating, Section
 from likeness.toml import read_toml
 
 __all__ = ["CatalogConfig", "read_settings"]
@@ -17,12 +17,12 @@ class CatalogConfig(Section):
 
     title: str = Field(default="LoRAs", min_length=1, max_length=80, description="What the catalog is called.")
     description: str = Field(default="", max_length=300, description="What it is, in a sentence.")
-    address: str = Field(
+    address: Address = Field(
         default="", description="Where it stands on the web, as in 'https://example.org/loras/'; feeds need it."
     )
     author: str = Field(default="", max_length=80, description="Who keeps it, or the name to be known by.")
-    contact: str = Field(default="", description="Where somebody asks for an entry to be taken down: an address.")
-    downloads: str = Field(
+    contact: Address = Field(default="", description="Where somebody asks for an entry to be taken down.")
+    downloads: Address = Field(
         default="", description="Where the LoRAs' files lie, as in 'https://example.org/files/'. None: beside pages."
     )
     allowed: Rating = Field(default="PG", description="The most that pictures on its pages show; others are left out.")

@@ -128,7 +128,10 @@ class Shelf:
             if version not in (0, FORMAT):
                 raise sqlite3.DatabaseError
             store.executescript(SCHEMA)
-        except sqlite3.DatabaseError:  # it is only a memory
+        except sqlite3.OperationalError:  # another process is at it
+            store.close()
+            raise
+        except sqlite3.DatabaseError:  # broken, or of another version: it is only a memory
             store.close()
             path.unlink(missing_ok=True)
             store = sqlite3.connect(path)

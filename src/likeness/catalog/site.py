@@ -134,7 +134,7 @@ class Site:
     def hidden(self, place: str) -> str:
         """Why pictures of an entry are not shown; "" where they are."""
         entry = self.entries.get(place)
-        if entry is None:
+        if entry is None or not entry.thumb:
             return ""
         if entry.rating not in RATINGS:
             return "nobody has said what they show"

@@ -16,7 +16,7 @@ from likeness.catalog.withdrawals import RECORD, Withdrawal, note_withdrawal
 from likeness.errors import PublishError, WorkspaceError
 from likeness.records import write_atomically
 
-__all__ = ["checklist", "withdraw_entry", "withdraw_release"]
+__all__ = ["checklist", "others_of", "withdraw_entry", "withdraw_release"]
 
 TITLE = "Withdrawn"
 KEPT = ("url", "slug", "aliases")
@@ -81,13 +81,25 @@ def withdraw_release(folder: Path, because: str = "") -> Withdrawal:
     return told
 
 
-def checklist(told: Withdrawal) -> Sequence[str]:
-    """What is left to a person: copies elsewhere."""
+def others_of(root: Path, told: Withdrawal) -> list[str]:
+    """Places of other entries of a catalog that are the same LoRA, by its tensors: they are not withdrawn with it."""
+    return [place for place, one in Shelf(root).read()[1].items() if one.tensors in told.tensors]
+
+
+def checklist(told: Withdrawal, others: Sequence[str] = ()) -> Sequence[str]:
+    """What is left to a person: copies elsewhere.
+
+    Args:
+        told: what was withdrawn.
+        others: places in the same catalog where it is still.
+    """
+    here = [f"The same LoRA is still at {', '.join(others)}: withdraw it there, too."] if others else []
     return (
+        *here,
         "On the Hugging Face hub: delete the repository, and ask for its cache of pictures to be purged.",
         f"On Civitai: delete the model; find copies by AutoV3 {', '.join(one[:12] for one in told.tensors)}.",
         f"Whoever gathers your catalog reads {RECORD}: upload it with the site.",
-        "Where it was exported to Hugo: export it again.",
+        "Where it was exported to Hugo, or added to another catalog: export again, withdraw there.",
         "A request by law has to be met within 48 hours in some places: note when it came, and when this was done.",
     )
 

@@ -60,11 +60,13 @@ def withdraw(what: What, source: From = Path("catalog"), because: Because = "", 
     """Remove a release, or an entry of a catalog: a page that says so stays there, and a record for others."""
     from likeness.catalog.build import build
     from likeness.catalog.publish import CARD
-    from likeness.catalog.withdraw import checklist, withdraw_entry, withdraw_release
+    from likeness.catalog.withdraw import checklist, others_of, withdraw_entry, withdraw_release
 
     is_release = (Path(what) / CARD).exists()
     told = withdraw_release(Path(what), because) if is_release else withdraw_entry(source, what, because)
-    tell(as_json, told.model_dump(mode="json"), "\n".join([f"{what} is withdrawn. Left to you:", *checklist(told)]))
+    left = checklist(told, [] if is_release else others_of(source, told))
+    words = "\n".join([f"{what} is withdrawn. Left to you:", *left])
+    tell(as_json, {**told.model_dump(mode="json"), "left": list(left)}, words)
     if not is_release:
         build(source)  # comes last: it may have faults of its own
 

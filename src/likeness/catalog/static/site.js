@@ -24,13 +24,14 @@
   const field = document.getElementById("q");
   const found = document.getElementById("found");
   if (!form || !field || !found) return;
+  const isServed = form.action.endsWith("/search");
   let index = null;
   let asked = false;
 
   const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 
   const load = () => {
-    if (asked) return;
+    if (asked || isServed) return;
     asked = true;
     const script = document.createElement("script");
     script.src = form.dataset.root + "search.js";
@@ -53,29 +54,41 @@
     return sum;
   };
 
+  const askServer = async (query) => {
+    const answer = await fetch("/search.json?" + new URLSearchParams({ q: query }));
+    const told = answer.ok ? await answer.json() : { entries: [] };
+    if (field.value === query) list(told.entries.map((one) => [one.title, one.url]), told.total || 0);
+  };
+
   const show = () => {
-    found.replaceChildren();
     const words = plain(field.value).split(/\s+/).filter(Boolean);
-    if (!words.length || !index) return;
+    if (!words.length) { found.replaceChildren(); return; }
+    if (isServed) { askServer(field.value); return; }
+    if (!index) return;
     const best = index.map((row, place) => [worth(row, words), place, row]).filter(([sum]) => sum > 0);
     best.sort((one, other) => other[0] - one[0] || one[1] - other[1]);
-    if (!best.length) {
+    list(best.slice(0, 12).map(([, , row]) => row), best.length);
+  };
+
+  const list = (rows, total) => {
+    found.replaceChildren();
+    if (!rows.length) {
       const none = document.createElement("p");
       none.textContent = "Nothing found";
       found.append(none);
       return;
     }
-    const list = document.createElement("ul");
-    list.setAttribute("aria-label", best.length + " found");
-    for (const [, , row] of best.slice(0, 12)) {
+    const items = document.createElement("ul");
+    items.setAttribute("aria-label", total + " found");
+    for (const [title, address] of rows.slice(0, 12)) {
       const item = document.createElement("li");
       const link = document.createElement("a");
-      link.href = form.dataset.root + row[1];
-      link.textContent = row[0];
+      link.href = form.dataset.root + address;
+      link.textContent = title;
       item.append(link);
-      list.append(item);
+      items.append(item);
     }
-    found.append(list);
+    found.append(items);
   };
 
   field.addEventListener("focus", load);
@@ -83,7 +96,7 @@
   field.addEventListener("keydown", (event) => { if (event.key === "Escape") found.replaceChildren(); });
   form.addEventListener("submit", (event) => {
     const first = found.querySelector("a");
-    if (first && !form.action.endsWith("/search")) { event.preventDefault(); first.click(); }
+    if (first && !isServed) { event.preventDefault(); first.click(); }
   });
   const query = new URLSearchParams(location.search).get("q");
   if (query && !field.value) { field.value = query; load(); }
