@@ -181,7 +181,8 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(browser, root: Pa
     page, _ = opened(browser, on_disk(root, ENTRY))
     wanted = page.evaluate(
         "[...document.querySelectorAll('a[href],button:not([hidden]),input,summary,pre[tabindex],[tabindex=\"0\"]')]"
-        ".filter(one => one.offsetParent !== null && (one.type !== 'radio' || one.checked)).length"
+        ".filter(one => one.checkVisibility({contentVisibilityAuto: true}))"
+        ".filter(one => one.type !== 'radio' || one.checked).length"
     )
     reached = set()
     for _ in range(wanted + 5):

@@ -127,25 +127,34 @@ def _fresh_shots(bench: Bench) -> list[Shot]:
     return plan_of(recipe, subject_of(bench.workspace, recipe))(seed_of(recipe.evaluate.seed, "fresh shots"))
 
 
-def _painters(bench: Bench, lora: Path, weights: Sequence[float]) -> dict[str, Painter]:
-    """What draws with a LoRA at each weight, under the weight's name, and with the base, under its own."""
+Painters = Mapping[str, tuple[Painter, str]]
+"""By weight, and for the base: what draws, and who it is to draw as. A LoRA is called by its file, as in evaluation:
+what was drawn there at this weight is not drawn again."""
+
+
+def _painters(bench: Bench, lora: Path, weights: Sequence[float]) -> Painters:
     sample, to = sampling_of(bench.recipe), bench.workspace.evaluation / "pictures"
 
-    def at(how: SampleConfig, adapters: Mapping[str, Path]) -> Painter:
-        return Painter(lambda: bench.model, how, adapters, base=bench.base_digest, to=to)
+    def at(how: SampleConfig) -> Painter:
+        return Painter(lambda: bench.model, how, {lora.stem: lora}, base=bench.base_digest, to=to)
 
     hows = {name_of(weight): sample.model_copy(update={"weight": weight}) for weight in weights}
-    return {BASE: at(sample, {}), **{name: at(how, {name: lora}) for name, how in hows.items()}}
+    return {BASE: (at(sample), BASE), **{name: (at(how), lora.stem) for name, how in hows.items()}}
 
 
-def _weighed(bench: Bench, painters: Mapping[str, Painter]) -> Instruments:
+def _weighed(bench: Bench, painters: Painters) -> Instruments:
     """What draws at each weight, and looks."""
-    return replace(instruments_for(bench, {}), draw=lambda who, shots: painters[who](who, shots))
+
+    def draw(name: str, shots: Sequence[Shot]) -> list[Pixels]:
+        painter, who = painters[name]
+        return painter(who, shots)
+
+    return replace(instruments_for(bench, {}), draw=draw)
 
 
-def _rows(workspace: Workspace, painters: Mapping[str, Painter], own: Sequence[Shot]) -> tuple[Row, ...]:
+def _rows(workspace: Workspace, painters: Painters, own: Sequence[Shot]) -> tuple[Row, ...]:
     """Where the pictures of each prompt are, by weight."""
-    files = {"0" if name == BASE else name: painter.files(name, own) for name, painter in painters.items()}
+    files = {"0" if name == BASE else name: painter.files(who, own) for name, (painter, who) in painters.items()}
     return tuple(
         Row(
             prompt=shot.prompt,
