@@ -20,7 +20,7 @@ from likeness.catalog.publish import publish
 from likeness.catalog.shelf import Shelf
 from likeness.catalog.shortcodes import escaped
 from likeness.catalog.sketch import near_pairs, sketch_of
-from likeness.catalog.tree import Tree, alias_target, read_tree
+from likeness.catalog.tree import Tree, alias_target
 from likeness.catalog.withdraw import others_of, withdraw_entry, withdraw_release
 from likeness.catalog.withdrawals import RECORD, Withdrawal
 from likeness.errors import PublishError
@@ -527,7 +527,7 @@ class TestPieces:
         first, again = Shelf(root).read(), Shelf(root).read()
         assert first[0].pages == again[0].pages
         assert first[1] == again[1]
-        assert read_tree(root / "content").pages.keys() == again[0].pages.keys()
+        assert [*again[0].pages] == ["/", "/characters", "/characters/sd-1.5", "/characters/sd-1.5/mira"]
 
     def test_a_tree_without_pages_has_a_home(self):
         assert Tree([]).pages["/"].name == "Home"

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy
 import pytest
+from commands import called, refused
 from safetensors.numpy import save_file
-from typer.testing import CliRunner, Result
 
-from likeness.cli import app
 from likeness.cli.scorecards import answer_of
 from likeness.cli.tables import figure
-from likeness.errors import CheckpointError, EvaluationError, LikenessError, RecipeError, WorkspaceError
+from likeness.errors import CheckpointError, EvaluationError, RecipeError, WorkspaceError
 from likeness.evaluation.choose import Choice
 from likeness.evaluation.questions import Key
 from likeness.evaluation.scorecard import Judged
@@ -34,17 +33,6 @@ name = "mira"
 kind = "original"
 trigger = "mirachar"
 """
-
-
-def called(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def refused(*arguments: str | Path, by: type[LikenessError]) -> str:
-    """The message that a command is refused with."""
-    with pytest.raises(by) as fault:
-        CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-    return str(fault.value)
 
 
 def drawn(who: str, number: int, values: dict[str, float]) -> Judged:

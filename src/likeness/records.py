@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -20,6 +21,8 @@ __all__ = [
     "Reading",
     "Record",
     "Shown",
+    "first_fault",
+    "link_or_copy",
     "make_folder",
     "read_records",
     "write_atomically",
@@ -240,6 +243,29 @@ def make_folder(folder: Path) -> None:
         raise WorkspaceError.of(folder, fault) from fault
 
 
+def link_or_copy(source: Path, to: Path) -> None:
+    """`to` is the file `source`, in place of any that was there; it takes no room twice where the disk allows it.
+
+    Raises:
+        WorkspaceError: on a full disk or in a read-only folder.
+    """
+    try:
+        to.unlink(missing_ok=True)
+        try:
+            os.link(source, to)
+        except OSError:
+            shutil.copyfile(source, to)
+    except OSError as fault:
+        raise WorkspaceError.of(to, fault) from fault
+
+
+def first_fault(fault: ValidationError) -> str:
+    """The first thing that keeps a record from being valid: its field, where it is one field's, and why."""
+    first = fault.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return f"{field}: {first['msg']}" if field else first["msg"]
+
+
 def read_records(path: Path, type: type[AnyRecord]) -> list[AnyRecord]:
     """The records of a JSONL file, in order.
 
@@ -261,10 +287,8 @@ def _record(path: Path, number: int, line: str, type: type[AnyRecord]) -> AnyRec
     try:
         return type.model_validate_json(line)
     except ValidationError as fault:
-        first = fault.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
         raise WorkspaceError(
-            f"{path}, line {number} is not a valid {type.__name__}: {field + ': ' if field else ''}{first['msg']}. "
+            f"{path}, line {number} is not a valid {type.__name__}: {first_fault(fault)}. "
             "Mend the line, or delete the file and repeat the command that wrote it."
         ) from fault
 

@@ -1,22 +1,19 @@
 """Adding to a catalog: releases, and LoRAs that others made, each as a page with its card and pictures."""
 
 import io
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
 from PIL import Image
 
 from likeness.catalog.card import Card, read_card
-from likeness.catalog.pages import SECTION, named_address
+from likeness.catalog.pages import SECTION, named_address, with_front
 from likeness.catalog.publish import CARD as RELEASED
 from likeness.catalog.shelf import CARD, THUMB
 from likeness.catalog.withdrawals import RECORD, refuse_withdrawn
 from likeness.errors import PictureError, PublishError, WorkspaceError
 from likeness.images import fit, open_pixels
-from likeness.records import make_folder, write_atomically
+from likeness.records import link_or_copy, make_folder, write_atomically
 
 __all__ = ["KINDS", "add_card", "add_release", "kind_of"]
 
@@ -55,7 +52,7 @@ def add_release(
         WorkspaceError: where the catalog cannot be written.
     """
     card = read_card(release / RELEASED)
-    pictures = {one.file: release / one.file for one in (*card.samples, *filter(None, [card.preview]))}
+    pictures = {one.file: release / one.file for one in card.pictures}
     return add_card(content, card, pictures, kind=kind, file=release / card.file.name if with_file else None, at=at)
 
 
@@ -133,7 +130,7 @@ def _page(card: Card) -> str:
     front: dict[str, object] = {"title": card.title, "date": card.published}
     if aliases := [one for one in card.aliases if "/" in one]:
         front["aliases"] = aliases
-    return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n"
+    return with_front(front)
 
 
 def _begin(content: Path, section: Path, base: str) -> None:
@@ -149,8 +146,8 @@ def _begin(content: Path, section: Path, base: str) -> None:
         file = folder / SECTION
         if not file.exists():
             make_folder(folder)
-            text = yaml.safe_dump({k: v for k, v in front.items() if v != ""}, sort_keys=False, allow_unicode=True)
-            write_atomically(file, f"---\n{text}---\n\n{{{{< section details >}}}}\n")
+            told = {key: value for key, value in front.items() if value != ""}
+            write_atomically(file, with_front(told, "\n{{< section details >}}\n"))
 
 
 def _copy(source: Path, to: Path) -> None:
@@ -161,22 +158,17 @@ def _copy(source: Path, to: Path) -> None:
     if source.is_symlink() or not source.is_file():
         raise PublishError(f"{source} is not a file. Publish the release anew, or leave it out.")
     try:
-        if to.exists():
-            if to.samefile(source) or to.read_bytes() == source.read_bytes():
-                return
-            to.unlink()
-        try:
-            os.link(source, to)
-        except OSError:
-            shutil.copyfile(source, to)
+        if to.exists() and (to.samefile(source) or to.read_bytes() == source.read_bytes()):
+            return
     except OSError as fault:
         raise WorkspaceError.of(to, fault) from fault
+    link_or_copy(source, to)
 
 
 def _sweep(folder: Path, before: Card, card: Card) -> None:
     """Removes what the card that lay there before named and this one does not: a person's own pictures stay."""
-    kept = {one.file for one in (*card.samples, *filter(None, [card.preview]))}
-    gone = {one.file for one in (*before.samples, *filter(None, [before.preview]))} - kept
+    kept = {one.file for one in card.pictures}
+    gone = {one.file for one in before.pictures} - kept
     if before.file.sha256 != card.file.sha256:  # an old LoRA is not to be downloaded under a new hash
         gone.add(before.file.name)
     for name in gone:

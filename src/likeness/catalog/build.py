@@ -1,22 +1,21 @@
 """Building: the site of a catalog, written to disk; only what has changed is written again."""
 
-import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from likeness.catalog.shelf import Shelf
 from likeness.catalog.shortcodes import faults_of
-from likeness.catalog.similar import clashes
 from likeness.catalog.site import Output, Site
 from likeness.catalog.tree import Fault
 from likeness.errors import PublishError, WorkspaceError
 from likeness.events import Event, Report, silent
+from likeness.records import link_or_copy, make_folder
 
-__all__ = ["Built", "build", "faults_in"]
+__all__ = ["SITE", "Built", "build", "faults_in"]
 
 SITE = "site"
 TWICE = "two pages of the site would be this file: a page or an alias has the address of a list. Give it another one."
@@ -72,7 +71,8 @@ def build(root: Path, *, report: Report = silent) -> Built:
             for file, source, stamp in site.resources():
                 wanted[file] = stamp
                 if made.get(file) != stamp:
-                    _place(shelf.content / source, to / file)
+                    make_folder((to / file).parent)
+                    link_or_copy(shelf.content / source, to / file)
                     written += 1
             removed = _removed(to, made.keys() - wanted.keys())
             with store:
@@ -84,7 +84,7 @@ def build(root: Path, *, report: Report = silent) -> Built:
     except OSError as fault:
         raise WorkspaceError.of(to, fault) from fault
     report(Event(stage="build", done=len(wanted), total=len(wanted)))
-    return Built(to / "index.html", len(wanted), written, removed, tuple(clashes(site.entries.values())))
+    return Built(to / "index.html", len(wanted), written, removed, tuple(site.clashes))
 
 
 def faults_in(site: Site, outputs: Sequence[Output]) -> list[Fault]:
@@ -109,26 +109,11 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _place(source: Path, to: Path) -> None:
-    to.parent.mkdir(parents=True, exist_ok=True)
-    to.unlink(missing_ok=True)
-    try:
-        os.link(source, to)
-    except OSError:
-        shutil.copyfile(source, to)
-
-
 def _removed(to: Path, files: set[str]) -> int:
     """Removes what is no longer of the site, and folders that are empty then."""
     for file in files:
         (to / file).unlink(missing_ok=True)
-        for folder in _above(to, (to / file).parent):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        for above in list(Path(file).parents)[:-1]:
+            if (to / above).is_dir() and not any((to / above).iterdir()):
+                (to / above).rmdir()
     return len(files)
-
-
-def _above(to: Path, folder: Path) -> Iterator[Path]:
-    while folder != to and to in folder.parents:
-        yield folder
-        folder = folder.parent

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from likeness.errors import PublishError, WorkspaceError
 from likeness.recipe import Address, Inside, Rating
-from likeness.records import Record
+from likeness.records import Record, first_fault
 from likeness.statistics import Interval
 
 __all__ = [
@@ -61,6 +61,16 @@ class FileFacts(Record):
     auto_v1: str
     crc32: str
     sketch: str = ""
+
+    @property
+    def auto_v2(self) -> str:
+        """The short hash by which Civitai knows the file: 10 digits of its sha256."""
+        return self.sha256[:10]
+
+    @property
+    def auto_v3(self) -> str:
+        """The short hash by which A1111 and Civitai know the LoRA, whatever its notes: 12 digits of the tensors'."""
+        return self.tensors[:12]
 
 
 class Agreed(Record):
@@ -362,6 +372,11 @@ class Card(Record):
         """To use it at: as measured, or as its maker says, or else 1."""
         return self.strength.recommended if self.strength else 1.0 if self.told_weight is None else self.told_weight
 
+    @property
+    def pictures(self) -> tuple[Sample, ...]:
+        """All of them: samples, and the preview."""
+        return (*self.samples, self.preview) if self.preview else self.samples
+
     def score(self, axis: str) -> AxisScore | None:
         """What an axis says; None where it was not measured."""
         scores: Mapping[str, AxisScore] = {one.axis: one for one in self.evaluated.scores} if self.evaluated else {}
@@ -380,8 +395,4 @@ def read_card(path: Path) -> Card:
     except OSError as fault:
         raise WorkspaceError.of(path, fault) from fault
     except ValidationError as fault:
-        first = fault.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise PublishError(
-            f"{path} is not the card of a release: {f'{place}: ' if place else ''}{first['msg']}. Publish it again."
-        ) from fault
+        raise PublishError(f"{path} is not the card of a release: {first_fault(fault)}. Publish it again.") from fault

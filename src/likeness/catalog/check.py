@@ -6,7 +6,6 @@ from pathlib import Path
 
 from likeness.catalog.build import faults_in
 from likeness.catalog.shelf import Shelf
-from likeness.catalog.similar import clashes
 from likeness.catalog.site import Site
 from likeness.catalog.sketch import near_pairs
 from likeness.catalog.tree import Fault
@@ -22,7 +21,7 @@ def check(root: Path) -> tuple[list[Fault], list[Fault]]:
         PublishError: where it cannot be read.
     """
     site = Site(Shelf(root))
-    odd = [*_doubles(site), *clashes(site.entries.values()), *_near(site), *_same_names(site), *_ended(site)]
+    odd = [*_doubles(site), *site.clashes, *_near(site), *_same_names(site), *_ended(site)]
     return faults_in(site, list(site.outputs())), odd
 
 

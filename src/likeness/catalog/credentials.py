@@ -12,12 +12,13 @@ from likeness import __version__
 from likeness.errors import MissingExtra, PublishError
 from likeness.recipe import PublishConfig
 
-__all__ = ["Sign", "signing"]
+__all__ = ["DRAWN", "Sign", "signing"]
 
 Sign = Callable[[bytes], bytes]
 """A PNG in, the same with credentials out."""
 
 DRAWN = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+"""IPTC's word for what a trained program drew."""
 
 
 def signing(config: PublishConfig) -> Sign | None:

@@ -11,11 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from likeness.catalog.card import Card
-from likeness.catalog.foreign import Beside, card_of_file, family_told, read_beside
+from likeness.catalog.foreign import Beside, card_of_file, read_beside
 from likeness.catalog.notes import family_notes
 from likeness.catalog.sidecars import VERSIONS, a1111_json, metadata_json, written
 from likeness.diffusion.checkpoints import read_header
-from likeness.diffusion.files.headers import LONGEST_HEADER, front_of, hashes_of, places_of, write_with_notes
+from likeness.diffusion.files.headers import (
+    LONGEST_HEADER,
+    family_noted,
+    front_of,
+    hashes_of,
+    places_of,
+    write_with_notes,
+)
 from likeness.records import Record, write_atomically
 
 __all__ = ["REQUIRED", "Change", "Known", "files_in", "fix"]
@@ -65,11 +72,11 @@ def fix(files: Mapping[Path, Known], *, write: bool = True) -> list[Change]:
         WorkspaceError: where a folder cannot be written.
     """
     names = Counter(file.stem.casefold() for file in files)
-    aliases = Counter(read_header(file).metadata.get("ss_output_name", "").casefold() for file in files)
+    aliases = {file: read_header(file).metadata.get("ss_output_name", "").casefold() for file in files}
+    counts = Counter(filter(None, aliases.values()))
     changes: list[Change] = []
     for file, known in files.items():
-        alias = read_header(file).metadata.get("ss_output_name", "").casefold()
-        is_clash = aliases[alias] > 1 and bool(alias)
+        is_clash = counts[aliases[file]] > 1
         changes += [*_mended_file(file, known, is_clash=is_clash, write=write)]
         changes += [*_mended_sidecars(file, known, write=write)]
         if names[file.stem.casefold()] > 1:
@@ -81,7 +88,7 @@ def fix(files: Mapping[Path, Known], *, write: bool = True) -> list[Change]:
 def _mended_file(file: Path, known: Known, *, is_clash: bool, write: bool) -> Iterator[Change]:
     header = read_header(file)
     notes, told = dict(header.metadata), list[str]()
-    family = known.family or family_told(notes)
+    family = known.family or family_noted(notes)
     for mend in (_name, _base, _tags, _length):
         notes, words = mend(notes, file=file, family=family, is_clash=is_clash)
         told += words
@@ -120,10 +127,10 @@ def _base(notes: dict[str, str], *, family: str, **_: Any) -> Mended:
     wanted = family_notes(family, is_v=notes.get("modelspec.prediction_type", "").startswith("v"))
     version, architecture = notes.get("ss_base_model_version", ""), notes.get("modelspec.architecture", "")
     told, mended = [], {"modelspec.sai_model_spec": notes.get("modelspec.sai_model_spec", "1.0.1")}
-    if family_told({"ss_base_model_version": version}) != family:
+    if family_noted({"ss_base_model_version": version}) != family:
         mended |= {key: value for key, value in wanted.items() if key.startswith("ss_")}
         told.append(_was_of("ss_base_model_version", version, wanted))
-    if family_told({"modelspec.architecture": architecture}) != family or not architecture.endswith("/lora"):
+    if family_noted({"modelspec.architecture": architecture}) != family or not architecture.endswith("/lora"):
         mended |= {key: value for key, value in wanted.items() if key.startswith("modelspec.")}
         told.append(_was_of("modelspec.architecture", architecture, wanted))
     return {**notes, **mended} if told else notes, told
@@ -238,7 +245,7 @@ def _civitai(card: Card, beside: Beside) -> dict[str, Any]:
 
 def _is_file(told: Any, card: Card) -> bool:
     hashes = told.get("hashes") if isinstance(told, dict) else None
-    return isinstance(hashes, dict) and str(hashes.get("AutoV3", "")).lower() == card.file.tensors[:12]
+    return isinstance(hashes, dict) and str(hashes.get("AutoV3", "")).lower() == card.file.auto_v3
 
 
 def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

@@ -5,8 +5,10 @@ Nothing of it is trusted: what is not of the form that its tool writes is passed
 
 import datetime
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +19,19 @@ from likeness.catalog.card import BaseFacts, Card, Made, Rights, Sample, Subject
 from likeness.catalog.publish import file_facts
 from likeness.catalog.sidecars import NSFW_LEVELS
 from likeness.diffusion.checkpoints import read_header
+from likeness.diffusion.files.headers import family_noted
 from likeness.embedded import embedded_notes
 from likeness.errors import CheckpointError, PictureError
 from likeness.images import open_pixels, sha256_of
 from likeness.recipe import Rating
+from likeness.records import first_fault
 
-__all__ = ["PREVIEWS", "Beside", "card_of_file", "family_told", "read_beside"]
+__all__ = ["PREVIEWS", "Beside", "card_of_file", "read_beside"]
 
 PREVIEWS = tuple(f"{infix}.{ending}" for infix in (".preview", "") for ending in ("png", "jpg", "jpeg", "webp"))
 """What follows a LoRA's name in that of its picture; the surest first."""
 
 LONGEST = 8_000_000  # bytes of a sidecar; Civitai's longest have some hundred kB
-FAMILIES: Mapping[str, str] = {
-    "sdxl_": "sdxl",
-    "sd_v2": "sd2",
-    "sd_v1": "sd15",
-    "stable-diffusion-xl": "sdxl",
-    "stable-diffusion-v2": "sd2",
-    "stable-diffusion-v1": "sd15",
-}
-"""What kohya-ss's versions and ModelSpec's architectures begin with."""
 
 Table = Mapping[str, Any]
 
@@ -84,15 +79,6 @@ def read_beside(file: Path) -> Beside:
     return Beside(**told, preview=next((path for path in previews if path.is_file()), None), faults=faults)
 
 
-def family_told(notes: Mapping[str, str]) -> str:
-    """The family of a LoRA's base as its notes tell it; "" where they do not."""
-    for key in ("ss_base_model_version", "modelspec.architecture"):
-        for start, family in FAMILIES.items():
-            if notes.get(key, "").startswith(start):
-                return family
-    return ""
-
-
 def card_of_file(file: Path, *, family: str = "", trainer: str = "", rating: Rating | None = None) -> Card:
     """What is known of a file that somebody made.
 
@@ -109,10 +95,7 @@ def card_of_file(file: Path, *, family: str = "", trainer: str = "", rating: Rat
     try:
         return _card(file, told, family=family, trainer=trainer, rating=rating)
     except ValidationError as fault:
-        first = fault.errors()[0]
-        raise CheckpointError(
-            f"{file} has no name, or notes, that a card can hold: {'.'.join(map(str, first['loc']))}: {first['msg']}."
-        ) from fault
+        raise CheckpointError(f"{file} has no name, or notes, that a card can hold: {first_fault(fault)}.") from fault
 
 
 def _card(file: Path, told: "_Told", *, family: str, trainer: str, rating: Rating | None) -> Card:
@@ -275,7 +258,7 @@ def _class_tokens(notes: Mapping[str, str]) -> str:
 
 def _base(file: Path, told: _Told, family: str) -> BaseFacts:
     notes = told.notes
-    family = family or family_told(notes)
+    family = family or family_noted(notes)
     names = [*filter(None, told.base)]
     known = base_of(family, names)
     named = next((name for name in names[:1] if name not in ("Unknown", "Other") and known.name == "Other"), "")
@@ -330,9 +313,6 @@ def _without_tags(text: str) -> str:
     """Descriptions of sites are HTML: their words alone."""
     if "<" not in text:
         return text
-    import re
-    from html import unescape
-
     broken = re.sub(r"(?i)<(?:br|/p|/li|/h\d|/div)\b[^>]*>", "\n", text)
     plain = re.sub(r"<[^>]*>", "", unescape(re.sub(r"<[^>]*>", "", broken)))  # what was escaped may be tags, too
     return re.sub(r"\n{3,}", "\n\n", plain).strip()

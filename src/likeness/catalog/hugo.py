@@ -14,11 +14,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from likeness.catalog.card import Card
 from likeness.catalog.entries import Entry
-from likeness.catalog.pages import Page, written_front
+from likeness.catalog.pages import Page, with_front, written_front
 from likeness.catalog.shelf import Shelf
 from likeness.catalog.shortcodes import escaped, front_related, related_of
 from likeness.catalog.sidecars import trigger_words
@@ -101,8 +99,7 @@ def _page(site: Site, page: Page, source: Path, target: Path) -> list[Path]:
         if named := front_related(page) if related_of(page) else site.similar[page.place]:
             body += f'\n{{{{< related-posts related="{" | ".join(path.strip("/") for path in named)}" >}}}}\n'
     make_folder(target.parent)
-    text = yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=10_000)
-    write_atomically(target, f"---\n{text}---\n{body}")
+    write_atomically(target, with_front(told, body))
     made = [target]
     if page.is_bundle and not site.hidden(page.place) and not page.told(GONE):
         for name in site.shelf.seen[page.file].beside:
@@ -129,7 +126,7 @@ def _front(site: Site, page: Page, entry: Entry, card: Card) -> dict[str, Any]:
         "base": card.base.name,
         "strength": card.weight,
         "version": card.version,
-        "autov3": card.file.tensors[:12],
+        "autov3": card.file.auto_v3,
         "sha256": card.file.sha256,
         "licence": card.rights.title or card.rights.licence,
         "rating": card.rating or "",

@@ -38,7 +38,7 @@ def entry_outputs(site: "Site", page: Page) -> "Iterator[Output]":
     )
     card = cache(partial(_card, site, page))  # both are made one after the other
     yield site.output(page.url, hangs_on, lambda: _entry(site, page, card(), related, doubles, is_named=bool(named)))
-    if not page.url.endswith(".html"):
+    if page.json_address:
         yield site.json(page.url, hangs_on, lambda: _facts(page, card(), related))
 
 
@@ -68,7 +68,7 @@ def _entry(
         body_html=Markup(html_of(card.description)) + _written(site, page),
         names=[one for one in card.aliases if "/" not in one],
         lineage=site.lineage(page, url),
-        json_address="" if url.endswith(".html") else "index.json",
+        json_address=page.json_address,
         card=card,
         published=card.published.isoformat(),
         tags=[tag_link(url, tag.casefold()) for tag in card.tags],
@@ -129,7 +129,7 @@ def plain_outputs(site: "Site", page: Page) -> "Iterator[Output]":
             summary=page.summary,
             lineage=site.lineage(page, page.url),
             lead="",
-            json_address="" if page.url.endswith(".html") else "index.json",
+            json_address=page.json_address,
             has_heading=page.body.lstrip().startswith("# "),
             body=parts,
             contents=contents_of(page, parts),
@@ -139,7 +139,7 @@ def plain_outputs(site: "Site", page: Page) -> "Iterator[Output]":
 
     hangs_on = (page, site.around(page), [site.mark(one) for one in related])
     yield site.output(page.url, hangs_on, make)
-    if not page.url.endswith(".html"):
+    if page.json_address:
         told = {"title": page.name, "summary": page.summary, "text": page.body, "related": [one.url for one in related]}
         yield site.json(page.url, hangs_on, lambda: told)
 

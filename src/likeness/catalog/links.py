@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
-__all__ = ["LEAST", "MOST", "chunks", "link", "list_url"]
+__all__ = ["LEAST", "MOST", "chunks", "file_of", "link", "list_url"]
 
 Item = TypeVar("Item")
 
@@ -28,6 +28,11 @@ def link(start: str, to: str, *, index: str = "index.html") -> str:
         shared += 1
     path = "../" * (len(here) - shared) + "/".join(there[shared:])
     return quote(path or "./", safe="/~@+")
+
+
+def file_of(url: str) -> str:
+    """The file that an address means, relative to the site."""
+    return url if url.endswith(".html") else f"{url}index.html"
 
 
 def chunks(items: Sequence[Item], key: Callable[[Item], str]) -> list[tuple[str, Sequence[Item]]]:

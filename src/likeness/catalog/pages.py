@@ -17,7 +17,7 @@ import yaml
 
 from likeness.errors import PublishError
 
-__all__ = ["SECTION", "Page", "named_address", "read_page", "sort_key", "split_front", "written_front"]
+__all__ = ["SECTION", "Page", "named_address", "read_page", "sort_key", "split_front", "with_front", "written_front"]
 
 SECTION = "_index.md"
 BUNDLE = "index.md"
@@ -78,6 +78,11 @@ class Page:
     def summary(self) -> str:
         """Markdown of the front matter; "" where there is none."""
         return str(self.front.get("summary") or "")
+
+    @property
+    def json_address(self) -> str:
+        """Where the same is as JSON, from the page on; "" for one that is a file of its own and not a folder's."""
+        return "" if self.url.endswith(".html") else "index.json"
 
     def told(self, key: str, usual: Any = None) -> Any:
         """What the front matter says, on its top level or under `params`."""
@@ -149,6 +154,11 @@ def written_front(text: str) -> tuple[dict[str, Any], str]:
                 raise ValueError("it is no table")
             return {str(key): value for key, value in table.items()}, text[match.end() :]
     return {}, text
+
+
+def with_front(front: Mapping[str, Any], body: str = "") -> str:
+    """A text with this front matter, as YAML between `---`."""
+    return f"---\n{yaml.safe_dump(dict(front), sort_keys=False, allow_unicode=True, width=10_000)}---\n{body}"
 
 
 def _yaml(text: str) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from likeness import __version__
 from likeness.catalog.card import Sample
+from likeness.catalog.credentials import DRAWN
 from likeness.diffusion.infotext import infotext
 from likeness.images import Pixels, png_of
 from likeness.recipe import SampleConfig
@@ -17,7 +18,7 @@ MARK = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
     'xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
-    'Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia" '
+    f'Iptc4xmpExt:DigitalSourceType="{DRAWN}" '
     f'xmp:CreatorTool="likeness {__version__}"/></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
 """XMP that says that a trained program drew a picture: IPTC Photo Metadata Standard 2023.1, Digital Source Type."""

@@ -56,16 +56,19 @@ def publish(
         WorkspaceError: where the folder cannot be written.
     """
     refuse_name(card.name)
-    refuse_withdrawn(to / RECORD, hashes_of(lora).tensors, card.title)
+    tensors = hashes_of(lora).tensors
+    refuse_withdrawn(to / RECORD, tensors, card.title)
     refuse_unready(card, character, config)
     folder, before = to / card.name, _before(to / card.name)
-    tensors = hashes_of(lora).tensors
     card = _numbered(card, before, tensors, config)
     card, pictures = _with_pictures(card, shown, tensors[:12])
     if sign := signing(config):
         card, pictures = _signed(card, pictures, sign, folder)
     notes = notes_of(card, read_header(lora).metadata, thumbnail_of(shown[0].pixels) if shown else "")
-    refuse_leaks({f"{card.name}.safetensors, {key}": text for key, text in notes.items()} | _said(card), character)
+    refuse_leaks(
+        {f"{card.name}.safetensors, {key}": text for key, text in notes.items()} | _texts(card, 0.0, civitai=True),
+        character,
+    )
 
     file, staged = folder / f"{card.name}.safetensors", to / f".{card.name}.safetensors.staged"
     make_folder(folder / "images")
@@ -120,12 +123,7 @@ def sidecars_of(card: Card, modified: float, *, civitai: bool = False) -> dict[s
 
 def write_texts(folder: Path, card: Card, *, civitai: bool = False) -> list[str]:
     """Writes a release's sidecars, model card and card; those that have changed are named."""
-    modified = (folder / card.file.name).stat().st_mtime
-    texts = {
-        **sidecars_of(card, modified, civitai=civitai),
-        "README.md": model_card(card),
-        CARD: card.model_dump_json(indent=1) + "\n",
-    }
+    texts = _texts(card, (folder / card.file.name).stat().st_mtime, civitai=civitai)
     changed = [name for name, text in texts.items() if _write(folder / name, text.encode())]
     if not civitai:
         (folder / f"{card.name}.civitai.info").unlink(missing_ok=True)
@@ -212,13 +210,10 @@ def _kept(path: Path, data: bytes) -> bytes:
     return path.read_bytes() if is_same else b""
 
 
-def _said(card: Card) -> dict[str, str]:
-    """All that is said beside the file."""
-    return {
-        **sidecars_of(card, 0.0, civitai=True),
-        "README.md": model_card(card),
-        CARD: card.model_dump_json(),
-    }
+def _texts(card: Card, modified: float, *, civitai: bool) -> dict[str, str]:
+    """All that is said beside the file, as for `sidecars_of`."""
+    sidecars = sidecars_of(card, modified, civitai=civitai)
+    return {**sidecars, "README.md": model_card(card), CARD: card.model_dump_json(indent=1) + "\n"}
 
 
 def _set_aside(folder: Path, before: Card) -> None:

@@ -5,11 +5,10 @@ Source: huggingface/hub-docs, `docs/hub/model-cards.md` and `model-cards-compone
 
 from typing import Any
 
-import yaml
-
 from likeness.catalog.card import Card, Evaluated
 from likeness.catalog.licences import LICENCES
 from likeness.catalog.markdown import cell, table
+from likeness.catalog.pages import with_front
 from likeness.catalog.sidecars import trigger_words
 
 __all__ = ["model_card"]
@@ -19,8 +18,7 @@ FAMILY_TAGS = {"sd15": "stable-diffusion", "sd2": "stable-diffusion", "sdxl": "s
 
 def model_card(card: Card) -> str:
     """`README.md`: the table in front that the hub reads, and what a person reads."""
-    front = yaml.safe_dump(_front(card), sort_keys=False, allow_unicode=True, width=10_000)
-    return f"---\n{front}---\n\n" + "\n\n".join(filter(None, _body(card))) + "\n"
+    return with_front(_front(card), "\n" + "\n\n".join(filter(None, _body(card))) + "\n")
 
 
 def _front(card: Card) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def metadata_json(card: Card, modified: float) -> dict[str, Any]:
         "tags": [*card.tags],
         "modelDescription": card.description or card.summary,
         "usage_tips": json.dumps(_tips(card)),
-        "autov3": card.file.tensors[:12],
+        "autov3": card.file.auto_v3,
         "skip_metadata_refresh": True,  # what Civitai says of another file of this name is not to replace it
     }
 
@@ -72,8 +72,8 @@ def civitai_info(card: Card) -> dict[str, Any]:
     hashes = {
         "SHA256": file.sha256.upper(),
         "AutoV1": file.auto_v1.upper(),
-        "AutoV2": file.sha256[:10].upper(),
-        "AutoV3": file.tensors[:12].upper(),
+        "AutoV2": file.auto_v2.upper(),
+        "AutoV3": file.auto_v3.upper(),
         "CRC32": file.crc32.upper(),
     }
     return {

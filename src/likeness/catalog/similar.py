@@ -4,7 +4,6 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 from likeness.catalog.entries import Entry
 from likeness.catalog.tree import Fault
@@ -90,7 +89,6 @@ def clashes(entries: Iterable[Entry]) -> Iterator[Fault]:
         if entry.trigger:
             found[entry.base, entry.trigger.casefold()].append(entry)
     for (_, trigger), some in found.items():
-        different = [pair for pair in combinations(some, 2) if pair[0].tensors != pair[1].tensors]
-        if different:
-            first, second = different[0]
+        first = some[0]
+        if second := next((one for one in some if one.tensors != first.tensors), None):
             yield Fault(second.place, f"its trigger {trigger!r} is that of {first.place}, too: together, both come.")

@@ -14,13 +14,13 @@ from markupsafe import Markup
 
 from likeness.catalog.entries import Entry
 from likeness.catalog.leaves import entry_outputs, gone_output, plain_outputs
-from likeness.catalog.links import link
+from likeness.catalog.links import file_of, link
 from likeness.catalog.lists import ORDERS, section_outputs, tag_outputs, tag_url
 from likeness.catalog.markdown import html_of
 from likeness.catalog.pages import Page
 from likeness.catalog.shelf import Shelf
 from likeness.catalog.similar import clashes, same_tensors
-from likeness.catalog.tree import GONE
+from likeness.catalog.tree import GONE, Fault
 from likeness.catalog.withdrawals import RECORD
 from likeness.recipe import RATINGS
 
@@ -66,7 +66,7 @@ class Site:
         self.tree, self.entries = shelf.read()
         self.similar = shelf.kin(self.entries)
         told = [self.settings.model_dump_json(), str(is_served), _own_digest()]
-        told += [str(self._in_menu(one, "")) for one in self.sections]
+        told.append(str(self._menu("")))
         self._marks: dict[str, str] = {}
         self._below: dict[str, list[Entry]] = {}
         self.everywhere = hashlib.sha256("\n".join(told).encode()).hexdigest()
@@ -74,9 +74,13 @@ class Site:
     # -- what is known of pages ----------------------------------------------------------------------------------------
 
     @cached_property
-    def sections(self) -> list[Page]:
-        """What the menu shows."""
-        return [one for one in self.tree.listed(self.tree.pages["/"]) if not one.told("bookhidden")]
+    def in_menu(self) -> list[tuple[Page, list[Page]]]:
+        """What the menu shows: the pages right below the home, each with the sections right below it."""
+
+        def shown(above: Page) -> list[Page]:
+            return [one for one in self.tree.listed(above) if not one.told("bookhidden")]
+
+        return [(one, [inner for inner in shown(one) if inner.is_section]) for one in shown(self.tree.pages["/"])]
 
     @cached_property
     def doubles(self) -> dict[str, list[str]]:
@@ -84,9 +88,14 @@ class Site:
         return same_tensors(self.entries.values())
 
     @cached_property
+    def clashes(self) -> list[Fault]:
+        """Entries whose trigger another has, too."""
+        return [*clashes(self.entries.values())]
+
+    @cached_property
     def clashing(self) -> dict[str, str]:
         """What is said of an entry whose trigger another has, too."""
-        return {fault.place: fault.what for fault in clashes(self.entries.values())}
+        return {fault.place: fault.what for fault in self.clashes}
 
     @cached_property
     def tagged(self) -> dict[str, list[Entry]]:
@@ -182,7 +191,7 @@ class Site:
 
     def output(self, url: str, hangs_on: Sequence[Any], make: Callable[[], bytes]) -> Output:
         """A page at an address."""
-        return Output(url if url.endswith(".html") else f"{url}index.html", self.digest(*hangs_on), make)
+        return Output(file_of(url), self.digest(*hangs_on), make)
 
     def json(self, url: str, hangs_on: Sequence[Any], told: Callable[[], Any]) -> Output:
         """The same page as JSON, beside it."""
@@ -204,21 +213,21 @@ class Site:
             "summary": "",
             "lineage": (),
             "json_address": "",
-            "sections": [self._in_menu(one, here) for one in self.sections],
+            "sections": self._menu(here),
         }
         return _templates().get_template(template).render({**common, **told}).encode()
 
-    def _in_menu(self, section: Page, here: str) -> dict[str, Any]:
-        """A section as the menu shows it, with those right below it: beside it where it is flat, or else behind a
-        toggle."""
-        inner = [one for one in self.tree.listed(section) if one.is_section and not one.told("bookhidden")]
-        told = {"name": section.name, "href": link(here, section.url), "here": here.startswith(section.url)}
-        return {
-            **told,
-            "is_page": here == section.url,
-            "is_flat": bool(section.told("bookflatsection")),
-            "inner": [self._in_menu(one, here) | {"inner": []} for one in inner],
-        }
+    def _menu(self, here: str) -> list[dict[str, Any]]:
+        """The menu of a page: what is below a section stands beside it where it is flat, or else behind a toggle."""
+
+        def told(one: Page) -> dict[str, Any]:
+            is_here = {"here": here.startswith(one.url), "is_page": here == one.url}
+            return {"name": one.name, "href": link(here, one.url), **is_here}
+
+        return [
+            {**told(one), "is_flat": bool(one.told("bookflatsection")), "inner": [told(inner) for inner in below]}
+            for one, below in self.in_menu
+        ]
 
     def _redirects(self) -> Iterator[Output]:
         for file, page in self.tree.redirects.items():

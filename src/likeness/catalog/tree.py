@@ -5,12 +5,11 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
-from likeness.catalog.pages import SECTION, UNDATED, Page, read_page, sort_key
-from likeness.errors import PublishError
+from likeness.catalog.links import file_of
+from likeness.catalog.pages import SECTION, UNDATED, Page, sort_key
 
-__all__ = ["GONE", "Fault", "Tree", "alias_target", "read_tree"]
+__all__ = ["GONE", "Fault", "Tree", "alias_target"]
 
 REDIRECT = "(redirect)"
 """What titles of pages begin with that lists pass over."""
@@ -120,7 +119,7 @@ class Tree:
     def faults(self) -> list[Fault]:
         """What is wrong with addresses: two pages at one, aliases that meet each other or a page, or lead nowhere."""
         found = [*self._same_addresses()]
-        files = {_file_of(page.url).casefold(): page for page in self.pages.values()}
+        files = {file_of(page.url).casefold(): page for page in self.pages.values()}
         taken: dict[str, Page] = {}
         for page in self.pages.values():
             for alias in dict.fromkeys(page.aliases):
@@ -169,11 +168,6 @@ def alias_target(page: Page, alias: str) -> str | None:
     return None if path in ("", ".") else path if path.endswith(".html") else f"{path}/index.html"
 
 
-def _file_of(url: str) -> str:
-    """The file that an address means, relative to the site."""
-    return url if url.endswith(".html") else f"{url}index.html"
-
-
 def _dated(pages: Mapping[str, Page]) -> dict[str, Page]:
     """Pages in the order of their places; sections that tell no date have the latest of what is below them."""
     latest: dict[str, datetime.datetime] = {}
@@ -186,22 +180,3 @@ def _dated(pages: Mapping[str, Page]) -> dict[str, Page]:
             above = above.rpartition("/")[0] or "/"
             latest[above] = max(latest.get(above, UNDATED), found[place].date)
     return dict(sorted(found.items()))
-
-
-def read_tree(content: Path) -> Tree:
-    """The tree of a content folder.
-
-    Raises:
-        PublishError: where there is none, or a page cannot be read.
-    """
-    if not content.is_dir():
-        raise PublishError(f"{content} is not there: there are no pages. Begin with: likeness catalog add")
-    return Tree(read_page(content, file) for file in sorted(content.rglob("*.md")) if _is_page(content, file))
-
-
-def _is_page(content: Path, file: Path) -> bool:
-    """Markdown in a leaf bundle beside its index is no page of its own."""
-    if file.name in (SECTION, "index.md"):
-        return True
-    folders = [content / above for above in file.relative_to(content).parents]
-    return not any((folder / "index.md").exists() for folder in folders)

@@ -5,10 +5,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
+from likeness.catalog.build import SITE
 from likeness.catalog.card import Card, read_card
-from likeness.catalog.pages import Page, read_page
+from likeness.catalog.pages import Page, read_page, with_front
 from likeness.catalog.publish import CARD as RELEASED
 from likeness.catalog.shelf import CARD, Shelf
 from likeness.catalog.tree import GONE
@@ -42,10 +41,9 @@ def withdraw_entry(root: Path, place: str, because: str = "") -> Withdrawal:
     note_withdrawal(root / RECORD, told)
     front = {"title": TITLE, GONE: True, "date": told.date, "bookHidden": True}
     front |= {key: page.front[key] for key in KEPT if page.front.get(key)}
-    text = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
-    _emptied(root / "site" / page.url)
+    _emptied(root / SITE / page.url)
     _emptied(folder, keep="index.md")
-    write_atomically(folder / "index.md", f"---\n{text}---\n\n{_words(told)}\n")
+    write_atomically(folder / "index.md", with_front(front, f"\n{_words(told)}\n"))
     return told
 
 

@@ -95,7 +95,7 @@ def release_table(release: Path, card: "Card") -> "RenderableType":
     add_row(table, "use it with", f"{trigger_words(card)} at {card.weight:g}")
     add_row(table, "licence", card.rights.title)
     add_row(table, "works in", ", ".join(one.name for one in card.clients if one.works) or "not told")
-    add_row(table, "AutoV3", card.file.tensors[:12])
+    add_row(table, "AutoV3", card.file.auto_v3)
     files = sorted(path.relative_to(release).as_posix() for path in release.iterdir() if path.is_file())
     add_row(table, "files", ", ".join(files))
     return Group(table, Text(f"{release}"))

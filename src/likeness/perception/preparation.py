@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field, FiniteFloat, PositiveFloat, ValidationErr
 
 from likeness.errors import CheckpointError
 from likeness.images import Pixels
+from likeness.records import first_fault
 
 __all__ = ["ByFrame", "ByPatches", "Feed", "Preparation", "Size", "read_preparation", "read_table"]
 
@@ -156,11 +157,8 @@ def read_preparation(folder: Path, kind: type[AnyPreparation]) -> AnyPreparation
     try:
         return kind.model_validate(read_table(path))
     except ValidationError as fault:
-        first = fault.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
         raise CheckpointError(
-            f"{path} is not for this kind of encoder: {field + ': ' if field else ''}{first['msg']}. "
-            "Get it from where the weights are from."
+            f"{path} is not for this kind of encoder: {first_fault(fault)}. Get it from where the weights are from."
         ) from fault
 
 

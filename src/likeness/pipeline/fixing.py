@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from likeness.catalog.fix import Change, Known, files_in, fix
+from likeness.diffusion.checkpoints import read_header
 from likeness.errors import CheckpointError, MissingExtra
 from likeness.events import Event, Report, silent
 
@@ -40,12 +41,15 @@ def known_of(file: Path, report: Report = silent) -> Known:
         CheckpointError: for what is no LoRA.
     """
     try:
-        from likeness.diffusion.files.inspection import inspect_file
+        from likeness.diffusion.files.inspection import keys_in, kind_of
+        from likeness.diffusion.files.lineage import family_of_layers, layers_of, trainer_of
     except ModuleNotFoundError as missing:
         told = MissingExtra(missing.name or "torch", "train", why="to tell bases by tensors")
         report(Event(stage="fix", done=0, total=0, note=f"bases are told by notes alone: {told}"))
         return Known()
-    found = inspect_file(file)
-    if found.kind != "LoRA":
-        raise CheckpointError(f"{file} is no LoRA ({found.kind}), and is left as it is. Name a LoRA.")
-    return Known(family=found.family, trainer=found.trainer)
+    header = read_header(file)
+    keys = keys_in(header)
+    if not keys:
+        raise CheckpointError(f"{file} is no LoRA ({kind_of(header)}), and is left as it is. Name a LoRA.")
+    family = family_of_layers(layers_of(keys), header.metadata)
+    return Known(family=family, trainer=trainer_of(header.tensors, header.metadata))

@@ -23,7 +23,7 @@ from likeness.pipeline.instruments import open_reader
 from likeness.pipeline.scores import read_verdict
 from likeness.pipeline.subjects import traits_of
 from likeness.recipe import EvaluateConfig, Recipe
-from likeness.records import Picture, Reading, make_folder, read_records, write_atomically
+from likeness.records import Picture, Reading, first_fault, make_folder, read_records, write_atomically
 from likeness.workspace import Workspace
 
 __all__ = ["judge_answers", "judged_sha256", "write_sheet"]
@@ -134,11 +134,8 @@ def _read_answers(file: Path) -> Answers:
     except OSError as fault:
         raise WorkspaceError.of(file, fault) from fault
     except ValidationError as fault:
-        first = fault.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise EvaluationError(
-            f"{file} holds no answers: {where + ': ' if where else ''}{first['msg']}. "
-            "Use the file as the page saved it."
+            f"{file} holds no answers: {first_fault(fault)}. Use the file as the page saved it."
         ) from fault
 
 

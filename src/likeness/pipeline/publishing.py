@@ -27,7 +27,7 @@ from likeness.catalog.licences import Licence, licence_of
 from likeness.catalog.pictures import Shown
 from likeness.catalog.publish import file_facts, publish
 from likeness.diffusion.checkpoints import read_header
-from likeness.diffusion.files.headers import hashes_of
+from likeness.diffusion.files.headers import family_noted, hashes_of
 from likeness.errors import PublishError, WorkspaceError
 from likeness.events import Event, Report, silent
 from likeness.images import sha256_of
@@ -35,7 +35,7 @@ from likeness.pipeline.clients import clients_of
 from likeness.pipeline.instruments import open_reader
 from likeness.pipeline.samples import best_lora
 from likeness.pipeline.settings import settings_of
-from likeness.recipe import RATINGS, BaseConfig, CharacterConfig, Rating, Recipe, SampleConfig, load_recipe
+from likeness.recipe import RATINGS, CharacterConfig, Rating, Recipe, SampleConfig, load_recipe
 from likeness.records import Picture, read_records
 from likeness.workspace import Run, Workspace
 
@@ -47,9 +47,6 @@ __all__ = ["publish_chosen", "publish_locked"]
 
 SEEN: Mapping[str, Rating] = {"general": "PG", "sensitive": "PG13", "questionable": "R", "explicit": "X"}
 """What a tagger's words for how much a picture shows come to."""
-
-BASE = "base"
-"""Who the base is in scores."""
 
 
 def publish_chosen(workspace: Workspace, recipe: Recipe, *, report: Report = silent) -> tuple[Path, Card]:
@@ -144,10 +141,9 @@ def _subject(character: CharacterConfig) -> Subject:
 
 def _base(recipe: Recipe, notes: Mapping[str, str]) -> BaseFacts:
     """The base by the LoRA's own notes, and what other tools call it."""
-    config, usual = recipe.publish, BaseConfig()
+    config = recipe.publish
     file = Path(recipe.base.path).name
-    version = notes.get("ss_base_model_version", "")
-    family = "sdxl" if version.startswith("sdxl") else "sd2" if version.startswith("sd_v2") else "sd15"
+    family = family_noted(notes) or "sd15"
     known = base_of(family, [config.base_name, file, notes.get("ss_sd_model_name", "")])
     is_meant = any(word in f"{config.base_name} {file}".lower() for word in known.words)
     if config.base_licence and known.licence and is_meant and config.base_licence != known.licence:
@@ -164,7 +160,7 @@ def _base(recipe: Recipe, notes: Mapping[str, str]) -> BaseFacts:
         hub=config.base_hub or (known.hub if is_meant else ""),
         licence=config.base_licence or known.licence,
         prediction="v" if notes.get("modelspec.prediction_type") == "v" else "epsilon",
-        clip_skip=recipe.base.clip_skip if recipe.base.clip_skip != usual.clip_skip else 1,
+        clip_skip=recipe.base.clip_skip,
         side=int(resolution) if resolution.isdecimal() else None,
     )
 
@@ -245,6 +241,7 @@ def _verdict(workspace: Workspace, lora: Path) -> "Verdict | None":
 
 def _evaluated(workspace: Workspace, verdict: "Verdict") -> Evaluated:
     """What the evaluation says of the chosen LoRA, by the last round that it was drawn in."""
+    from likeness.evaluation.evaluate import BASE
     from likeness.evaluation.scorecard import KINDS, Score
 
     who, told = Path(verdict.lora).stem, read_records(workspace.scores_jsonl, Score)

@@ -18,11 +18,29 @@ from typing import Any
 from likeness.diffusion.checkpoints import Header, read_header
 from likeness.errors import CheckpointError, WorkspaceError
 
-__all__ = ["LONGEST_HEADER", "Hashes", "front_of", "hash_notes", "hashes_of", "places_of", "write_with_notes"]
+__all__ = [
+    "LONGEST_HEADER",
+    "Hashes",
+    "family_noted",
+    "front_of",
+    "hash_notes",
+    "hashes_of",
+    "places_of",
+    "write_with_notes",
+]
 
 LONGEST_HEADER = 1 << 20  # bytes; ComfyUI shows no metadata of a file with a longer one
 WINDOW = (0x100000, 0x10000)  # bytes: where the part begins that old tools take for the whole, and its length
 PIECE = 1 << 20
+FAMILIES: Mapping[str, Mapping[str, str]] = {
+    "ss_base_model_version": {"sdxl_": "sdxl", "sd_v2": "sd2", "sd_v1": "sd15"},
+    "modelspec.architecture": {
+        "stable-diffusion-xl": "sdxl",
+        "stable-diffusion-v2": "sd2",
+        "stable-diffusion-v1": "sd15",
+    },
+}
+"""What kohya-ss's versions and ModelSpec's architectures begin with, the surer first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +96,15 @@ def hashes_of(path: Path, data: int | None = None) -> Hashes:
     return Hashes(whole.hexdigest(), tail.hexdigest(), window.hexdigest()[:8], f"{crc:08x}", place)
 
 
+def family_noted(notes: Mapping[str, str]) -> str:
+    """The family of the base as a file's notes tell it, "sd15", "sd2" or "sdxl"; "" where they do not."""
+    for key, families in FAMILIES.items():
+        for start, family in families.items():
+            if notes.get(key, "").startswith(start):
+                return family
+    return ""
+
+
 def front_of(notes: Mapping[str, str], places: Mapping[str, Any]) -> bytes:
     """The front of a safetensors file with these notes and tensors at these places, up to the first tensor.
 
@@ -129,7 +156,8 @@ def write_with_notes(path: Path, notes: Mapping[str, str], out: Path) -> bool:
         CheckpointError: for a file that cannot be read, and for notes that are longer than tools read.
         WorkspaceError: on a full disk or in a read-only folder.
     """
-    header, places = read_header(path), places_of(read_header(path))
+    header = read_header(path)
+    places = places_of(header)
     with path.open("rb") as file:
         file.seek(header.data)
         tail_sha256 = hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,6 +6,7 @@ All of it is read off names, shapes and notes; a file by others says little else
 import json
 from collections.abc import Mapping
 
+from likeness.diffusion.files.headers import family_noted
 from likeness.diffusion.files.notations import PARTS_BY_OTHERS, Key
 from likeness.diffusion.layers import Shape
 
@@ -59,8 +60,8 @@ def family_of_layers(layers: Layers, metadata: Mapping[str, str]) -> str:
     texts = {width_in(parts) for (module, path), parts in layers.items() if module == "te" and ".self_attn." in path}
     if 4 in projections or 2 in low or 1024 in texts:  # 2.x has Linear projections, where 1.x has convolutions
         return "sd15" if 4 in projections else "sd2"
-    if told := _told(metadata):
-        return told
+    if noted := family_noted(metadata):
+        return noted
     if any(module == "te1" for module, _ in layers):
         return "sd15" if paths else "sdxl"
     return "sd2" if projections else "sd15" if 768 in texts else ""
@@ -83,17 +84,6 @@ def _is_only_in_sdxl(path: str) -> bool:
     block = path.split(".transformer_blocks.")
     is_deep = len(block) > 1 and not block[1].startswith("0.")
     return is_deep or path.startswith(("up_blocks.0.attentions.", "add_embedding."))
-
-
-def _told(metadata: Mapping[str, str]) -> str:
-    version, architecture = metadata.get("ss_base_model_version", ""), metadata.get("modelspec.architecture", "")
-    for start, family in (("sdxl_", "sdxl"), ("sd_v2", "sd2"), ("sd_v1", "sd15")):
-        if version.startswith(start):
-            return family
-    for start, family in (("xl", "sdxl"), ("v2", "sd2"), ("v1", "sd15")):
-        if architecture.startswith(f"stable-diffusion-{start}"):
-            return family
-    return ""
 
 
 def width_in(parts: Mapping[str, Shape]) -> int:
