@@ -561,6 +561,14 @@ class TestSettingsOfSections:
         assert 'class="flat"' in flat
         assert "SD 1.5" in flat
 
+    def test_a_new_entry_does_not_turn_it(self, root: Path, lora: Path):
+        for base in ("Zeta", "Alpha"):
+            facts = card_of(lora).base.model_copy(update={"name": base})
+            day = datetime.date(2026, 1, 2 if base == "Zeta" else 1)
+            added(root, lora, base.lower(), base=facts, published=day)
+        text = self.menu(root, "bookFlatSection: true")
+        assert text.index("Alpha") < text.index("SD 1.5") < text.index("Zeta")
+
     def test_a_section_that_is_hidden_is_in_no_menu(self, root: Path):
         assert "Characters" not in self.menu(root, "bookHidden: true")
 

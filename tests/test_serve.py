@@ -96,3 +96,19 @@ def test_what_was_changed_on_disk_is_served(tmp_path: Path, monkeypatch: pytest.
         assert "Mine" not in client.get("/characters/sd-1.5/mira/").text
         (folder / "index.md").write_text("---\ntitle: Mira\n---\nMine.")
         assert "Mine" in client.get("/characters/sd-1.5/mira/").text
+
+
+def test_an_entry_is_found_once_it_was_added_and_not_by_what_it_was_called_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    lora, content = trained(tmp_path / "a.safetensors"), tmp_path / "catalog" / "content"
+    folder = add_card(content, card_of(lora), {})
+    monkeypatch.setattr("likeness.catalog.serve.FRESH", 0.0)
+    with TestClient(app_of(tmp_path / "catalog", hosts=("testserver",))) as client:
+        assert found(client, q="ship") == []
+        add_card(content, card_of(lora, name="ship"), {})
+        assert found(client, q="ship") == ["Ship"]
+        (folder / "index.md").write_text("---\ntitle: Ship of stone\n---\n")
+        assert sorted(found(client, q="ship")) == ["Ship", "Ship of stone"]
+        (folder / "index.md").write_text("---\ntitle: Tower\n---\n")
+        assert found(client, q="stone") == []

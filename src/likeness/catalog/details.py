@@ -3,11 +3,23 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+
+from markupsafe import Markup
 
 from likeness.catalog.card import Card, Evaluated, Made, Subject
 from likeness.catalog.sidecars import trigger_words
 
-__all__ = ["Curve", "Snippet", "curves_of", "made_in_words", "size_in_words", "snippets_of", "subject_in_words"]
+__all__ = [
+    "Curve",
+    "Snippet",
+    "curves_of",
+    "gauge_of",
+    "made_in_words",
+    "size_in_words",
+    "snippets_of",
+    "subject_in_words",
+]
 
 WIDTH, HEIGHT, EDGE = 240, 90, 8  # units of a curve's own drawing; a page scales it
 CURVES = ("identity", "freedom", "leak", "drift")
@@ -51,6 +63,17 @@ def snippets_of(card: Card) -> list[Snippet]:
         Snippet("invoke", "InvokeAI", f"{words}\n(LoRA {card.name}, weight {weight})".strip()),
         Snippet("diffusers", "diffusers", code),
     ]
+
+
+@lru_cache(maxsize=2**15)  # an entry's is on many lists
+def gauge_of(mean: float, low: float, high: float, kind: str = "") -> Markup:
+    """A mean and its interval as a bar from 0 to 1; what is beyond ends there."""
+    bar, start, end = (f"{100 * min(max(value, 0), 1):.1f}" for value in (mean, low, high))
+    return Markup(
+        f'<svg class="gauge {kind}" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect class="track" width="100" height="8"/><rect class="bar" width="{bar}" height="8"/>'
+        f'<line x1="{start}" x2="{end}" y1="4" y2="4"/></svg>'
+    )
 
 
 @dataclass(frozen=True, slots=True)

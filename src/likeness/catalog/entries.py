@@ -1,6 +1,6 @@
 """Entries: what lists, searches and feeds show of a LoRA."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from likeness.catalog.card import Card
 from likeness.catalog.pages import Page
@@ -8,8 +8,7 @@ from likeness.catalog.pages import Page
 __all__ = ["Entry", "entry_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What lists show of a LoRA.
 
     Attributes:

