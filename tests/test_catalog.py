@@ -132,6 +132,12 @@ class TestAdding:
         trained(workspace / "runs" / "0001" / "step-000100.safetensors")
         assert len(add_to_catalog(tmp_path / "catalog", [workspace])) == 1
 
+    def test_a_title_that_its_trainer_made_up_is_none(self, tmp_path: Path):
+        trained(tmp_path / "ship.safetensors", notes={"modelspec.title": "LoRA@1712345678.9"})
+        trained(tmp_path / "fox.safetensors", seed=2, notes={"modelspec.title": "Fox knight"})
+        folders = add_to_catalog(tmp_path / "catalog", [tmp_path])
+        assert sorted(read_card(one / "card.json").title for one in folders) == ["Fox knight", "ship"]
+
     def test_nothing_to_add_is_told(self, tmp_path: Path):
         (tmp_path / "empty").mkdir()
         with pytest.raises(PublishError, match="nothing to add"):
@@ -365,6 +371,11 @@ class TestFaults:
         written(root, "bad.md", f"---\n{front}")
         assert "bad.md" in faults_of(root)
 
+    @pytest.mark.parametrize("front", ['date: "2026-13-01"', "publishDate: soon", "expiryDate: [2026]"])
+    def test_a_date_that_is_none(self, root: Path, front: str):
+        written(root, "a.md", f"---\n{front}\n---\n")
+        assert "is no date. Write it as 2026-12-01" in faults_of(root)
+
     def test_check_tells_faults_and_what_is_odd(self, root: Path, lora: Path):
         added(root, lora, "copy")
         added(root, trained(lora.with_name("b.safetensors"), seed=3), "b")
@@ -556,6 +567,7 @@ class TestSettingsOfSections:
 
     def test_sections_below_stand_behind_a_toggle_or_beside_it(self, root: Path):
         assert "<summary>" in self.menu(root, "bookCollapseSection: true")
+        assert "<summary>" not in self.menu(root, "weight: 1")
         flat = self.menu(root, "bookFlatSection: true")
         assert "<summary>" not in flat
         assert 'class="flat"' in flat
@@ -602,6 +614,13 @@ class TestStrangers:
         build(root)
         assert "javascript%3Aalert" in page_of(root, MIRA)
         assert 'href="javascript:' not in page_of(root, MIRA)
+
+    def test_a_slip_in_the_name_of_a_section_makes_none(self, root: Path, lora: Path):
+        with pytest.raises(PublishError, match="Did you mean concepts"):
+            add_card(root / "content", card_of(lora, name="b"), {}, kind="concept")
+        assert not (root / "content" / "concept").exists()
+        own = add_card(root / "content", card_of(lora, name="b"), {}, kind="vehicles")
+        assert own.is_relative_to(root / "content" / "vehicles")
 
     def test_a_base_a_title_or_a_section_does_not_lead_out_of_the_catalog(self, root: Path, lora: Path):
         base = card_of(lora).base.model_copy(update={"name": "../../../../out"})

@@ -116,6 +116,10 @@ class TestLoraManagersSidecar:
         assert found["sha256"] == hashes_of(file).sha256
         assert found["size"] == file.stat().st_size
 
+    def test_a_weight_that_nobody_told_is_not_made_up(self, file: Path, sidecar: Path):
+        fix({file: Known(family="sd15")})
+        assert "usage_tips" not in json.loads(sidecar.read_text()) or "strength" not in sidecar.read_text()
+
     def test_one_that_cannot_be_read_is_kept_and_written_anew(self, file: Path, sidecar: Path):
         sidecar.write_text('{"file_name": ')
         assert "could not be read" in said(fix({file: Known(family="sd15")}))

@@ -222,6 +222,29 @@ class TestPublish:
         assert "Mira Fox, version 1, for SD 1.5" in said
         assert "mirr, 1girl at 0.6" in said
 
+    def test_a_second_time_it_says_what_was_written(self, workspace: Path):
+        first = json.loads(called("publish", workspace, "--json").stdout)["changed"]
+        assert {"Mira_Fox.safetensors", "README.md", "likeness.json", "images/01.png"} <= {*first}
+        assert "nothing: all of it was there already" in called("publish", workspace).output
+        renamed = json.loads(called("publish", workspace, "--json", "--set", "publish.summary=Another fox.").stdout)[
+            "changed"
+        ]
+        assert "README.md" in renamed
+        assert "images/01.png" not in renamed
+
+    def test_show_tells_of_it(self, workspace: Path):
+        assert json.loads(called("show", workspace, "--json").stdout)["releases"] == []
+        called("publish", workspace)
+        (release,) = json.loads(called("show", workspace, "--json").stdout)["releases"]
+        assert (release["version"], release["folder"]) == ("1", str(workspace / "release" / "Mira_Fox"))
+        assert release["auto_v3"] in called("show", workspace).output
+
+    def test_inspect_cuts_what_would_fill_the_screen(self, workspace: Path):
+        called("publish", workspace)
+        file = workspace / "release" / "Mira_Fox" / "Mira_Fox.safetensors"
+        assert "signs)" in called("inspect", file).output
+        assert len(json.loads(called("inspect", file, "--json").stdout)["metadata"]["modelspec.thumbnail"]) > 1000
+
 
 class TestTheOthers:
     """Files of others, catalogs, and the end of an entry."""

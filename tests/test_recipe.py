@@ -223,7 +223,10 @@ def test_all_faults_are_listed_at_once_with_field_value_and_what_is_allowed(file
         ("[base]\ndevice = 'gpu'", "base.device = 'gpu': input should be 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'"),
         ("[sample]\nprompts = 'a cat'", 'sample.prompts = \'a cat\': input should be a list, as in ["one", "two"]'),
         ("[caption]\nadd = ['a, b']", "caption.add[0] = 'a, b': input should be one tag: no comma and no line break"),
-        ("[character.consent]\nwho = 3", "character.consent.who = 3: input should be a valid string"),
+        (
+            "[character.consent]\nwho = 3",
+            "character.consent.who = 3: input should be text: write it in quotes, '\"3\"'",
+        ),
         (
             "[character.consent]\nevidence_sha256 = 'abc'",
             "character.consent.evidence_sha256 = 'abc': input should be a sha256: 64 hexadecimal digits, "

@@ -15,6 +15,7 @@ from likeness.catalog.bases import base_of
 from likeness.catalog.card import BaseFacts, Card, Evaluated, read_card
 from likeness.catalog.publish import publish, renewed
 from likeness.dataset.provenance import made_by
+from likeness.diffusion.checkpoints import read_header
 from likeness.diffusion.files.headers import hashes_of, write_with_notes
 from likeness.errors import CheckpointError, ConsentError, PublishError
 from likeness.recipe import CharacterConfig, PublishConfig
@@ -128,6 +129,12 @@ class TestSidecars:
         found = told(release / "mira.json")
         assert found["activation text"] == "mira, 1girl"
         assert found["preferred weight"] == 0.8
+
+    def test_a_weight_that_nobody_measured_is_told_to_no_tool(self, tmp_path: Path, lora: Path):
+        folder = released(tmp_path, lora, strength=None)
+        assert told(folder / "mira.json")["preferred weight"] == 0
+        assert told(folder / "mira.metadata.json")["usage_tips"] == "{}"
+        assert " at 1" not in read_header(folder / "mira.safetensors").metadata["modelspec.usage_hint"]
 
     def test_civitais_form_names_the_file_that_is_meant_and_claims_no_place_there(self, release):
         found = told(release / "mira.civitai.info")
@@ -280,6 +287,11 @@ class TestGates:
         ann = ANN.model_copy(update={"consent": ANN.consent.model_copy(update=change)})
         assert f"character.consent.{field}" in self.refused(tmp_path, lora, PublishConfig(rating="PG"), ann)
 
+    def test_a_missing_consent_is_told_with_all_other_reasons(self, tmp_path: Path, lora: Path):
+        unknown = MIRA.model_copy(update={"kind": "unknown"})
+        said = self.refused(tmp_path, lora, PublishConfig(), unknown, rating=None, evaluated=None)
+        assert [word in said for word in ("character.kind", "publish.rating", "not measured")] == [True] * 3
+
     def test_a_real_person_who_agreed_is_published_and_not_named(self, tmp_path: Path, lora: Path):
         subject = {"kind": "real-person", "trigger": "zxcv", "adult": True}
         config = PublishConfig(rating="PG")
@@ -355,6 +367,15 @@ class TestGates:
     ):
         config, subject = PublishConfig(rating="PG"), {"kind": "real-person", "trigger": "zxcv"}
         assert what in self.refused(tmp_path, lora, config, ANN, subject=subject, description=text)
+
+    def test_it_is_told_by_the_field_that_a_person_wrote(self, tmp_path: Path, lora: Path):
+        config = PublishConfig(rating="PG", author="ann@example.org", summary="kept in /home/ann")
+        said = self.refused(
+            tmp_path, lora, config, summary=config.summary, rights={"licence": "openrail++", "owner": config.author}
+        )
+        assert "publish.author: an e-mail address: 'ann@example.org'" in said
+        assert "publish.summary: a path: '/home/ann'" in said
+        assert len(said.splitlines()) == 3
 
     def test_a_path_that_the_trainer_left_in_the_file_is_found(self, tmp_path: Path):
         lora = trained(tmp_path / "other.safetensors", notes={"ss_training_comment": "from /home/ann/x"})

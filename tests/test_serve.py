@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from likeness.catalog.add import add_card, add_release
 from likeness.catalog.card import AxisScore, Evaluated
-from likeness.catalog.serve import app_of
+from likeness.catalog.serve import app_of, serve
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,17 @@ def test_a_page_that_has_not_changed_is_not_sent_again(client: TestClient):
 
 def test_a_page_elsewhere_cannot_ask_under_a_name_of_its_own(client: TestClient):
     assert client.get("/", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_it_answers_to_any_name_where_it_listens_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    add_card(tmp_path / "content", card_of(trained(tmp_path / "a.safetensors")), {})
+    apps, told = [], []
+    monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: apps.append(server.config.app))
+    for host in ("0.0.0.0", "127.0.0.1"):
+        serve(tmp_path, host=host, port=0, told=told.append)
+    codes = [TestClient(app).get("/", headers={"Host": "nas.example"}).status_code for app in apps]
+    assert codes == [200, 400]
+    assert "0.0.0.0" not in told[0]
 
 
 def test_what_a_page_may_load_is_from_here_alone(client: TestClient):

@@ -17,8 +17,8 @@ Model = TypeVar("Model", bound=BaseModel)
 UNKNOWN_DEFAULT = "default_factory_not_called"  # a default that depends on a field at fault: that fault is told already
 
 
-def read_toml(path: Path, model: type[Model], overrides: Sequence[str] = ()) -> Model:
-    """What a TOML file says, as `model`, with `section.field=value` laid over it.
+def read_toml(path: Path, model: type[Model], overrides: Sequence[str] = (), *, kind: str = "recipe") -> Model:
+    """What a TOML file says, as `model`, with `section.field=value` laid over it; `kind` is what messages call it.
 
     Raises:
         RecipeError: with all faults at once, a line each; those that `overrides` bring begin with "--set".
@@ -36,7 +36,8 @@ def read_toml(path: Path, model: type[Model], overrides: Sequence[str] = ()) -> 
     if slips or faults:
         alone = faults_of(model, tomllib.loads(text))
         slips += [f"--set {fault}" for fault in faults if fault not in alone]
-        raise RecipeError(_listed(path, [fault for fault in faults if fault in alone], slips))
+        blamed = f"{path} is not a valid {kind}:"
+        raise RecipeError(_listed(blamed, [fault for fault in faults if fault in alone], slips))
     return model.model_validate(data)
 
 
@@ -49,10 +50,10 @@ def faults_of(model: type[BaseModel], data: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _listed(path: Path, of_file: Sequence[str], slips: Sequence[str]) -> str:
+def _listed(blamed: str, of_file: Sequence[str], slips: Sequence[str]) -> str:
     """The message, a line for each fault; the file is blamed only for what is wrong in it without `--set` too."""
-    blamed = f"{path} is not a valid recipe:" if of_file else "What --set says is not valid:"
-    return "\n".join([blamed, *(f"  {fault}" for fault in (*slips, *of_file))])
+    first = blamed if of_file else "What --set says is not valid:"
+    return "\n".join([first, *(f"  {fault}" for fault in (*slips, *of_file))])
 
 
 def _lay_over(data: dict[str, Any], override: str) -> str | None:
@@ -91,6 +92,8 @@ def _in_words(model: type[BaseModel], error: Mapping[str, Any]) -> str:
         return f"{address.removesuffix('.[key]')}: {message}"
     if error["type"] == "model_type":
         message = f"input should be a section, written as [{address}]"
+    elif error["type"] == "string_type" and isinstance(error["input"], int | float):
+        message = f"input should be text: write it in quotes, '\"{error['input']}\"'"
     elif error["type"] == "tuple_type":
         message = 'input should be a list, as in ["one", "two"]'
     return f"{address} = {error['input']!r}: {message[:1].lower()}{message[1:]}"

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 from PIL import Image
@@ -84,6 +85,8 @@ def add_card(
     section = content / (kind or kind_of(card)) / base
     if not section.resolve().is_relative_to(content.resolve()):
         raise PublishError(f"--section {kind} leads out of the catalog. Name a section, as in characters.")
+    if kind and kind not in KINDS and not section.parent.exists() and (meant := get_close_matches(kind, KINDS, n=1)):
+        raise PublishError(f"--section {kind}: there is no such section yet. Did you mean {meant[0]}?")
     folder = at or _place(section, card)
     if at is None:
         _begin(content, section, card.base.name or "Other")

@@ -373,6 +373,11 @@ class Card(Record):
         return self.strength.recommended if self.strength else 1.0 if self.told_weight is None else self.told_weight
 
     @property
+    def is_weighed(self) -> bool:
+        """Whether its weight was measured, or said by its maker."""
+        return self.strength is not None or self.told_weight is not None
+
+    @property
     def pictures(self) -> tuple[Sample, ...]:
         """All of them: samples, and the preview."""
         return (*self.samples, self.preview) if self.preview else self.samples

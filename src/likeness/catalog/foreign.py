@@ -31,6 +31,9 @@ __all__ = ["PREVIEWS", "Beside", "card_of_file", "read_beside"]
 PREVIEWS = tuple(f"{infix}.{ending}" for infix in (".preview", "") for ending in ("png", "jpg", "jpeg", "webp"))
 """What follows a LoRA's name in that of its picture; the surest first."""
 
+UNNAMED = re.compile(r"^(LoRA|Checkpoint|TextualInversion)@[\d.]+$")
+"""What sd-scripts calls a file that nobody gave a title, with the time."""
+
 LONGEST = 8_000_000  # bytes of a sidecar; Civitai's longest have some hundred kB
 
 Table = Mapping[str, Any]
@@ -150,7 +153,7 @@ class _Told:
         return (
             self.of(self.beside.managed, "model_name")
             or self.of(self.model, "name")
-            or self.notes.get("modelspec.title", "")
+            or UNNAMED.sub("", self.notes.get("modelspec.title", ""))
         )
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from likeness.catalog.card import Card
 from likeness.catalog.licences import LICENCES, check_licence, licence_of
 from likeness.catalog.redaction import leaks_in
-from likeness.errors import PublishError
+from likeness.errors import ConsentError, PublishError
 from likeness.recipe import RATINGS, CharacterConfig, PublishConfig, check_may_publish
 
 __all__ = ["BANNED_NAMES", "refuse_leaks", "refuse_name", "refuse_unready"]
@@ -29,13 +29,19 @@ def refuse_unready(card: Card, character: CharacterConfig, config: PublishConfig
         config: where it goes, and what its pictures may show.
 
     Raises:
-        ConsentError: where it is not known who that is, or a real person has not agreed.
+        ConsentError: where it is not known who that is, or a real person has not agreed; with all other reasons.
         PublishError: otherwise, with all reasons.
     """
-    check_may_publish(character)
     faults = [*_of_subject(card, config), *_of_rights(card, config), *_of_pictures(card, config), *_of_scores(card)]
+    told = "".join(f"\n  {fault}" for fault in faults)
+    try:
+        check_may_publish(character)
+    except ConsentError as fault:
+        raise ConsentError(
+            f"{fault}\nAnd what else keeps it from being published:{told}" if told else str(fault)
+        ) from None
     if faults:
-        raise PublishError(f"{card.title} is not published:\n" + "\n".join(f"  {fault}" for fault in faults))
+        raise PublishError(f"{card.title} is not published:{told}")
 
 
 def _of_subject(card: Card, config: PublishConfig) -> Iterator[str]:
@@ -99,20 +105,36 @@ def refuse_name(name: str) -> None:
         raise PublishError(f"A LoRA cannot be called {name!r}: {fault}. Change character.name.")
 
 
-def refuse_leaks(texts: Mapping[str, str], character: CharacterConfig) -> None:
+def refuse_leaks(texts: Mapping[str, str], character: CharacterConfig, config: PublishConfig) -> None:
     """Nothing, where nothing in these texts is nobody else's business.
 
     Args:
         texts: all that a release says, by where it stands.
         character: whose consent names a person.
+        config: what a person wrote: a leak is told where it can be mended.
 
     Raises:
-        PublishError: otherwise, with each place.
+        PublishError: otherwise, with each leak and where it stands.
     """
     names = [character.consent.who] if character.consent else []
-    if leaks := leaks_in(texts, names):
-        lines = [f"  {leak.where}: {leak.what}: {leak.text!r}" for leak in leaks]
+    fields = {(leak.what, leak.text): leak.where for leak in leaks_in(_fields(character, config), names)}
+    places: dict[tuple[str, str], list[str]] = {}
+    for leak in leaks_in(texts, names):
+        places.setdefault((leak.what, leak.text), []).append(leak.where)
+    if places:
+        lines = [f"  {fields.get(key) or some[0]}: {key[0]}: {key[1]!r}" for key, some in places.items()]
         raise PublishError(
             f"{character.name} is not published: it would tell what is nobody else's business. Change it where it is "
-            "said: in [publish], in captions, or in the sources of pictures.\n" + "\n".join(lines)
+            "said: in these fields, in captions, or in the sources of pictures.\n" + "\n".join(lines)
         )
+
+
+def _fields(character: CharacterConfig, config: PublishConfig) -> dict[str, str]:
+    """What a person wrote into the recipe and a release repeats, by field."""
+    said = {f"publish.{name}": value for name, value in config if name not in ("certificate", "private_key")}
+    said |= {f"character.{name}": getattr(character, name) for name in ("name", "trigger", "class_words")}
+    return {
+        field: value if isinstance(value, str) else " ".join(map(str, value))
+        for field, value in said.items()
+        if value and not isinstance(value, int)
+    }

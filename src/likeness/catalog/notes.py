@@ -81,11 +81,10 @@ def family_notes(family: str, *, is_v: bool) -> dict[str, str]:
 
 def _hint(card: Card) -> str:
     """How to use it, in one line."""
-    words = trigger_words(card)
-    how = f"at {card.weight:g}"
+    how = f"at {card.weight:g}" if card.is_weighed else ""
     if card.strength and card.strength.low != card.strength.high:
         how += f" ({card.strength.low:g} to {card.strength.high:g})"
-    return f"{words}; {how}" if words else how
+    return "; ".join(filter(None, (trigger_words(card), how)))
 
 
 def thumbnail_of(pixels: Pixels) -> str:

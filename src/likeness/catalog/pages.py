@@ -127,7 +127,7 @@ def read_page(content: Path, file: Path) -> Page:
         title=title,
         link_title=str(front.get("linktitle") or title),
         weight=_weight(front, file),
-        date=next((found for key in DATES if (found := _date(front.get(key)))), UNDATED),
+        date=_first_date(front, file),
         aliases=_aliases(front, file),
     )
 
@@ -182,6 +182,16 @@ def _aliases(front: Mapping[str, Any], file: Path) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
         raise PublishError(f"{file}: aliases = {value!r} is no list of addresses.")
     return tuple(value)
+
+
+def _first_date(front: Mapping[str, Any], file: Path) -> datetime.datetime:
+    """The page's date; `UNDATED` where it has none. All dates are looked at: one that is none would hide a page."""
+    for key in (*DATES, "expirydate"):
+        if front.get(key) and _date(front[key]) is None:
+            raise PublishError(
+                f"{file}: {key} = {front[key]!r} is no date. Write it as 2026-12-01, or 2026-12-01T18:00."
+            )
+    return next((found for key in DATES if (found := _date(front.get(key)))), UNDATED)
 
 
 def _date(value: Any) -> datetime.datetime | None:

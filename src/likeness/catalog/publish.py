@@ -65,10 +65,8 @@ def publish(
     if sign := signing(config):
         card, pictures = _signed(card, pictures, sign, folder)
     notes = notes_of(card, read_header(lora).metadata, thumbnail_of(shown[0].pixels) if shown else "")
-    refuse_leaks(
-        {f"{card.name}.safetensors, {key}": text for key, text in notes.items()} | _texts(card, 0.0, civitai=True),
-        character,
-    )
+    told = {f"{card.name}.safetensors, {key}": text for key, text in notes.items()}
+    refuse_leaks(told | _texts(card, 0.0, civitai=True), character, config)
 
     file, staged = folder / f"{card.name}.safetensors", to / f".{card.name}.safetensors.staged"
     make_folder(folder / "images")

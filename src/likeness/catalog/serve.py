@@ -110,7 +110,7 @@ def app_of(root: Path, *, hosts: Sequence[str] = ("127.0.0.1", "localhost")) -> 
 
     Args:
         root: of the catalog.
-        hosts: under which names it may be asked: a page elsewhere is not to read it by a name of its own.
+        hosts: under which names it may be asked: a page elsewhere is not to read it by a name of its own; "*": any.
     """
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
@@ -174,7 +174,7 @@ def serve(root: Path, *, host: str, port: int, told: Callable[[str], None]) -> N
 
     Args:
         root: of the catalog.
-        host: address to listen at.
+        host: address to listen at; 0.0.0.0 is every one of this machine.
         port: 0 takes a free one.
         told: gets the address of the home page, once it listens.
 
@@ -184,14 +184,16 @@ def serve(root: Path, *, host: str, port: int, told: Callable[[str], None]) -> N
     """
     import uvicorn
 
-    app = app_of(root, hosts=("127.0.0.1", "localhost", host))
+    is_open = host in ("0.0.0.0", "::")  # to whoever can reach this machine, by whichever of its names
+    app = app_of(root, hosts=("*",) if is_open else ("127.0.0.1", "localhost", host))
     try:
-        listener = socket.create_server((host, port))
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as fault:
         raise PublishError(
             f"--host {host} --port {port} cannot be listened at: {fault.strerror or fault}. Use another port; 0 takes "
             "a free one."
         ) from fault
     with listener:
-        told(f"http://{host}:{listener.getsockname()[1]}/")
+        name = socket.gethostname() if is_open else f"[{host}]" if ":" in host else host
+        told(f"http://{name}:{listener.getsockname()[1]}/")
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])

@@ -35,4 +35,4 @@ def read_settings(root: Path) -> CatalogConfig:
         RecipeError: with all faults at once.
     """
     path = root / FILE
-    return read_toml(path, CatalogConfig, ()) if path.exists() else CatalogConfig()
+    return read_toml(path, CatalogConfig, kind="list of a catalog's settings") if path.exists() else CatalogConfig()

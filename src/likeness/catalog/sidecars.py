@@ -31,7 +31,7 @@ def a1111_json(card: Card) -> dict[str, Any]:
         "description": card.summary,
         "sd version": VERSIONS.get(card.base.family, "Unknown"),
         "activation text": trigger_words(card),
-        "preferred weight": card.weight,
+        "preferred weight": card.weight if card.is_weighed else 0,  # 0: as the user's settings say
         "negative text": card.negative,
         "notes": _notes(card),
     }
@@ -118,7 +118,7 @@ def civitai_info(card: Card) -> dict[str, Any]:
 def _tips(card: Card) -> dict[str, Any]:
     """How strongly to use it, as LoRA Manager puts it into nodes."""
     if card.strength is None:
-        return {"strength": card.weight}
+        return {"strength": card.weight} if card.is_weighed else {}
     low, high = card.strength.low, card.strength.high
     tips: dict[str, Any] = {
         "strength": card.strength.recommended,

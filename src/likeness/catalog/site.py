@@ -266,7 +266,7 @@ class Site:
         return _templates().get_template(template).render({**common, **told}).encode()
 
     def _menu(self, here: str) -> Markup:
-        """The menu of a page: what is below a section stands beside it where it is flat, or else behind a toggle."""
+        """The menu of a page: what is below a section stands beside it, or behind a toggle where that is collapsed."""
         addresses = [one.url for top, inner in self.in_menu for one in (top, *inner)]
         section = max((url for url in addresses if here.startswith(url)), key=len, default="")
         key = (link(here, "", index=""), section, here == section)

@@ -40,7 +40,7 @@ RatingOf = Annotated[
     typer.Option("--rating", help="What pictures show of which no sidecar says.", show_default=False),
 ]
 WithFiles = Annotated[bool, typer.Option("--with-files", help="Put the LoRAs beside their pages, to be downloaded.")]
-Host = Annotated[str, typer.Option("--host", help="Address to listen at.")]
+Host = Annotated[str, typer.Option("--host", help="Address to listen at; 0.0.0.0 lets other machines in.")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")]
 HugoSite = Annotated[Path, typer.Argument(metavar="HUGO_SITE", help="Folder of a Hugo site, or a new one.")]
 From = Annotated[Path, typer.Option("--from", metavar="CATALOG", help="The catalog's folder.")]
@@ -90,7 +90,7 @@ def check(catalog: Catalog = HERE, as_json: AsJson = False) -> None:
 
 @app.command()
 def serve(catalog: Catalog = HERE, host: Host = "127.0.0.1", port: Port = 8765) -> None:
-    """Serve the catalog, with search, filters and orders; nobody else's machine can reach it."""
+    """Serve the catalog, with search, filters and orders; unless --host says so, no other machine can reach it."""
     from likeness.catalog.serve import serve as serve_site
 
     serve_site(catalog, host=host, port=port, told=lambda address: typer.echo(address, err=True))

@@ -12,8 +12,8 @@ from likeness.cli.options import AsJson, Folder, Settings
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from likeness.catalog.card import Card
     from likeness.catalog.fix import Change
+    from likeness.pipeline.publishing import Released
 
 __all__ = ["app", "changes_table", "fix", "publish", "release_table", "withdraw"]
 
@@ -38,8 +38,9 @@ def publish(folder: Folder = HERE, settings: Settings = None, as_json: AsJson = 
 
     workspace, recipe = opened(folder, settings)
     with reporting(as_json) as report:
-        release, card = publish_chosen(workspace, recipe, report=report)
-    tell(as_json, {"release": str(release), "card": card.model_dump(mode="json")}, release_table(release, card))
+        released = publish_chosen(workspace, recipe, report=report)
+    told = {"release": str(released.folder), "changed": released.changed}
+    tell(as_json, {**told, "card": released.card.model_dump(mode="json")}, release_table(released))
 
 
 @app.command()
@@ -82,20 +83,19 @@ def changes_table(changes: "Sequence[Change]", *, is_done: bool) -> "RenderableT
     return Group(*lines, Text("" if is_done else "Nothing was written. Without --check, it is."))
 
 
-def release_table(release: Path, card: "Card") -> "RenderableType":
-    """What was released, how to use it, which tools take it, and where it lies."""
+def release_table(released: "Released") -> "RenderableType":
+    """What was released, how to use it, which tools take it, and what of it was written."""
     from rich.console import Group
     from rich.text import Text
 
     from likeness.catalog.sidecars import trigger_words
     from likeness.cli.tables import add_row, plain_table
 
-    table = plain_table("", "")
+    card, table = released.card, plain_table("", "")
     add_row(table, "release", f"{card.title}, version {card.version}, for {card.base.name}")
     add_row(table, "use it with", f"{trigger_words(card)} at {card.weight:g}")
     add_row(table, "licence", card.rights.title)
     add_row(table, "works in", ", ".join(one.name for one in card.clients if one.works) or "not told")
     add_row(table, "AutoV3", card.file.auto_v3)
-    files = sorted(path.relative_to(release).as_posix() for path in release.iterdir() if path.is_file())
-    add_row(table, "files", ", ".join(files))
-    return Group(table, Text(f"{release}"))
+    add_row(table, "written", ", ".join(released.changed) or "nothing: all of it was there already")
+    return Group(table, Text(f"{released.folder}"))

@@ -36,6 +36,9 @@ __all__ = [
 SHOWN = 4
 """Paths in a row; --json and the page have them all."""
 
+LONGEST_NOTE = 400
+"""Signs of a note, above which it is cut."""
+
 
 def figure(number: float, digits: int = 2, sign: str = "") -> str:
     """A number with so many digits behind the point; what rounds to nothing is 0.00 and never -0.00.
@@ -83,6 +86,11 @@ def state_table(state: dict[str, Any]) -> RenderableType:
             loss = "" if run["loss"] is None else f"{run['loss']:.4f}"
             add_row(runs, run["run"], f"{run['steps']} of {run['of']}", loss, ", ".join(run["checkpoints"]))
         parts.append(runs)
+    if state["releases"]:
+        releases = plain_table("release", "version", "published", "AutoV3")
+        for one in state["releases"]:
+            add_row(releases, one["folder"], one["version"], one["published"], one["auto_v3"])
+        parts.append(releases)
     return Group(*parts, unbroken(f"next: {state['next']}"))
 
 
@@ -101,8 +109,13 @@ def file_table(facts: dict[str, Any]) -> RenderableType:
     for block in facts["blocks"]:
         ranks, alphas = (", ".join(f"{value:g}" for value in block[name]) for name in ("ranks", "alphas"))
         add_row(blocks, block["block"], str(block["layers"]), ranks, alphas)
-    notes = facts_table(sorted(facts["metadata"].items()), "metadata")
+    notes = facts_table([(name, _cut(text)) for name, text in sorted(facts["metadata"].items())], "metadata")
     return Group(facts_table(known), *([blocks] if facts["blocks"] else []), *([notes] if facts["metadata"] else []))
+
+
+def _cut(text: str) -> str:
+    """A note as a person reads it: pictures and tables of tags fill screens; `--json` has the whole."""
+    return text if len(text) <= LONGEST_NOTE else f"{text[: LONGEST_NOTE // 2]} ... ({len(text):,} signs)"
 
 
 def check_table(checks: Sequence["Check"]) -> RenderableType:

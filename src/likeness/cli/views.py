@@ -1,7 +1,7 @@
 """What `show` and `inspect` tell, as plain data: tables and JSON are made of it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePath
 from typing import Any
@@ -43,6 +43,7 @@ def state_of(workspace: Workspace, recipe: Recipe) -> dict[str, Any]:
         "faults": summary(pictures)["rejected"],
         "captions": dict(Counter(caption.written_by for caption in captions)),
         "runs": [_run(run) for run in workspace.numbered_runs()],
+        "releases": list(_releases(workspace)),
         "next": _next(workspace, recipe, pictures),
     }
 
@@ -75,7 +76,8 @@ def _next(workspace: Workspace, recipe: Recipe, pictures: Sequence[Picture]) -> 
     except CheckpointError:  # the base is not there
         return typed("doctor", workspace.root)
     if stale is None:
-        return f"nothing: all is done, and {best_lora(workspace)} is the LoRA"
+        then = "" if any(_releases(workspace)) else f"; to give it on: {typed('publish', workspace.root)}"
+        return f"nothing: all is done, and {best_lora(workspace)} is the LoRA{then}"
     if stale == "curate":
         return _curating(workspace, recipe, pictures)
     return typed("train" if stale == "encode" else stale, workspace.root)
@@ -116,6 +118,19 @@ def _run(run: Run) -> dict[str, Any]:
         "loss": losses[-1].numbers["loss"] if losses else None,
         "checkpoints": [path.name for path in run.checkpoints],
     }
+
+
+def _releases(workspace: Workspace) -> Iterator[dict[str, Any]]:
+    """The releases of a workspace, as their own cards tell."""
+    if not (workspace.root / "release").is_dir():
+        return
+    from likeness.catalog.card import read_card
+    from likeness.catalog.publish import CARD
+
+    for file in sorted((workspace.root / "release").glob(f"*/{CARD}")):
+        card = read_card(file)
+        told = {"version": card.version, "published": card.published.isoformat(), "auto_v3": card.file.auto_v3}
+        yield {"folder": str(file.parent), **told}
 
 
 def facts_of(file: Path) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def _catalogued(workspace: Workspace, recipe: Recipe) -> str:
     """The home page of a small catalog with the release in it; or why it was not published, as of a LoRA that no limit
     lets through."""
     try:
-        release, _ = publish_locked(workspace, recipe)
+        release = publish_locked(workspace, recipe).folder
     except PublishError as refused:
         return f"none: {refused}"
     root = workspace.root / "catalog"

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from likeness.catalog.bases import base_of
 from likeness.catalog.card import (
@@ -43,14 +43,28 @@ if TYPE_CHECKING:
     from likeness.evaluation.strength import Strength
     from likeness.pipeline.scores import Verdict
 
-__all__ = ["publish_chosen", "publish_locked"]
+__all__ = ["Released", "publish_chosen", "publish_locked"]
 
 SEEN: Mapping[str, Rating] = {"general": "PG", "sensitive": "PG13", "questionable": "R", "explicit": "X"}
 """What a tagger's words for how much a picture shows come to."""
 
 
-def publish_chosen(workspace: Workspace, recipe: Recipe, *, report: Report = silent) -> tuple[Path, Card]:
-    """The release of the chosen LoRA, and its card.
+class Released(NamedTuple):
+    """A release.
+
+    Attributes:
+        folder: that it is in.
+        card: what it says.
+        changed: its files that were written this time, and those that are gone, relative to it.
+    """
+
+    folder: Path
+    card: Card
+    changed: tuple[str, ...]
+
+
+def publish_chosen(workspace: Workspace, recipe: Recipe, *, report: Report = silent) -> Released:
+    """The release of the chosen LoRA.
 
     Raises:
         WorkspaceError: where nothing was trained, or a record cannot be read.
@@ -60,7 +74,7 @@ def publish_chosen(workspace: Workspace, recipe: Recipe, *, report: Report = sil
         return publish_locked(workspace, recipe, report=report)
 
 
-def publish_locked(workspace: Workspace, recipe: Recipe, *, report: Report = silent) -> tuple[Path, Card]:
+def publish_locked(workspace: Workspace, recipe: Recipe, *, report: Report = silent) -> Released:
     """As `publish_chosen`, for one who has locked the workspace."""
     lora, whole, to = best_lora(workspace, report), settings_of(recipe).recipe, workspace.root / "release"
     verdict, strength = _verdict(workspace, lora), _strength(workspace, lora, report)
@@ -68,8 +82,18 @@ def publish_locked(workspace: Workspace, recipe: Recipe, *, report: Report = sil
     card = _card(workspace, whole, lora, report).model_copy(update=told)
     shown = _shown(workspace, whole, verdict, strength) if verdict else []
     card = card.model_copy(update={"rating": _rating(whole, shown)})
+    folder = to / card.name
+    before = _stamps(folder)
     card = publish(card, lora, shown, character=whole.character, config=whole.publish, to=to)
-    return to / card.name, card
+    after = _stamps(folder)
+    changed = [name for name in sorted(before | after) if before.get(name) != after.get(name)]
+    return Released(folder, card, tuple(changed))
+
+
+def _stamps(folder: Path) -> dict[str, int]:
+    """When each file below a folder was written: what has not changed is not written again."""
+    files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
+    return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in files}
 
 
 def _shown(workspace: Workspace, recipe: Recipe, verdict: "Verdict", strength: "Strength | None") -> list[Shown]:
@@ -291,7 +315,7 @@ def _strength(workspace: Workspace, lora: Path, report: Report) -> "Strength | N
         ) from fault
     if found and found.sha256 == sha256_of(lora):
         return found
-    note = "its weight was not measured, and is told as 1: likeness strength measures it"
+    note = "its weight was not measured, and tools are told none: likeness strength measures it"
     report(Event(stage="publish", done=0, total=0, note=note))
     return None
 
