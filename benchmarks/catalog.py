@@ -26,7 +26,8 @@ from starlette.testclient import TestClient
 
 from likeness.catalog.add import KINDS, QUALITY, SIDE, add_card
 from likeness.catalog.build import build
-from likeness.catalog.card import AxisScore, BaseFacts, Card, Evaluated, FileFacts, Rights, Sample, Subject
+from likeness.catalog.card import BaseFacts, Card, FileFacts, Rights, Sample, Subject
+from likeness.catalog.scores import AxisScore, Evaluated
 from likeness.catalog.serve import app_of
 from likeness.images import save_png
 from likeness.maquette.draw import draw

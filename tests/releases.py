@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy
 from safetensors.numpy import save_file
 
-from likeness.catalog.card import BaseFacts, Card, Evaluated, Rights, Strength, Subject
+from likeness.catalog.card import BaseFacts, Card, Rights, Subject
 from likeness.catalog.pictures import Shown
 from likeness.catalog.publish import file_facts, publish
+from likeness.catalog.scores import Evaluated, Strength
 from likeness.recipe import CharacterConfig, Consent, PublishConfig, SampleConfig
 from likeness.statistics import Interval
 

@@ -2,7 +2,9 @@ import datetime
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 from xml.etree import ElementTree
 
 import numpy
@@ -12,16 +14,18 @@ from releases import card_of, interval, pictures, released, trained
 
 from likeness.catalog.add import add_card, add_release, kind_of
 from likeness.catalog.build import build
-from likeness.catalog.card import AxisScore, Card, Evaluated, read_card
+from likeness.catalog.card import Card, Client, read_card
 from likeness.catalog.check import check
+from likeness.catalog.details import diffusers_code
 from likeness.catalog.links import LEAST, MOST, chunks, link
 from likeness.catalog.pages import Page, split_front
 from likeness.catalog.publish import publish
+from likeness.catalog.scores import AxisScore, Evaluated
 from likeness.catalog.shelf import Shelf
 from likeness.catalog.shortcodes import escaped
 from likeness.catalog.sketch import near_pairs, sketch_of
 from likeness.catalog.tree import Tree, alias_target
-from likeness.catalog.withdraw import others_of, withdraw_entry, withdraw_release
+from likeness.catalog.withdraw import others_of, rebuild, withdraw_entry, withdraw_release
 from likeness.catalog.withdrawals import RECORD, Withdrawal
 from likeness.errors import PublishError
 from likeness.images import save_png
@@ -183,7 +187,7 @@ class TestTheSite:
         for said in (
             "A <strong>fox</strong> knight.",
             "&lt;lora:mira:0.8&gt; mira, 1girl",
-            "LoraLoader",
+            "Load LoRA",
             "set_adapters",
             "CreativeML Open RAIL++-M",
             "mira, 1girl, scene 1",
@@ -199,6 +203,25 @@ class TestTheSite:
     def test_an_alias_leads_to_its_page(self, root: Path):
         build(root)
         assert 'url=../../characters/sd-1.5/mira/index.html"' in page_of(root, "old/mira")
+
+    def test_the_feed_is_sound_whatever_stands_in_a_title(self, root: Path, lora: Path):
+        added(root, lora, "b", title="a\x08b")
+        build(root)
+        assert "ab" in "".join(ElementTree.parse(root / "site" / "feed.xml").getroot().itertext())
+
+    @pytest.mark.parametrize("hub", ["", "owner/base"])
+    def test_a_program_that_draws_with_it_runs(self, lora: Path, monkeypatch: pytest.MonkeyPatch, hub: str):
+        diffusers = MagicMock()
+        monkeypatch.setitem(sys.modules, "diffusers", diffusers)
+        card = card_of(lora, name="mira.v2")
+        base = card.base.model_copy(update={"family": "sdxl", "prediction": "v", "hub": hub})
+        exec(diffusers_code(card.model_copy(update={"base": base})), {})
+        kind = diffusers.StableDiffusionXLPipeline
+        loaded = kind.from_pretrained if hub else kind.from_single_file
+        loaded.assert_called_once_with(hub or "v1-5-pruned.safetensors")
+        loaded.return_value.set_adapters.assert_called_once_with("mira_v2", card.weight)
+        (told,) = diffusers.EulerDiscreteScheduler.from_config.call_args_list
+        assert told.kwargs == {"prediction_type": "v_prediction"}
 
     def test_the_feed_is_sound(self, root: Path):
         build(root)
@@ -223,7 +246,19 @@ class TestTheSite:
     def test_html_in_what_somebody_wrote_is_shown_and_not_run(self, tmp_path: Path, lora: Path):
         root = tmp_path / "catalog"
         bad = "<script>alert(1)</script> [x](javascript:alert(1))"
-        added(root, lora, "mira", summary=bad, description=bad, title=bad, tags=(bad,))
+        score = AxisScore(axis=bad, kind=f'"><{bad}', value=interval(0.5), base=interval(0.1))
+        curves = {"leak": ((1, 0.1, 0.0, 0.2), (2, 0.1, 0.0, 0.2))}
+        told = Evaluated(reason=bad, scores=(score,), findings=(bad,), curves=curves)
+        client = Client(name=bad, works=False, matched=0, total=1, why=bad, mend=bad)
+        texts = {
+            "summary": bad,
+            "description": bad,
+            "title": bad,
+            "tags": (bad,),
+            "aliases": (bad.replace("/", ""),),
+            "negative": bad,
+        }
+        added(root, lora, "mira", **texts, evaluated=told, clients=(client,), disclosure=bad, parents=(bad,))
         build(root)
         for page in (root / "site").rglob("*.html"):
             assert "<script>alert" not in page.read_text()
@@ -387,13 +422,37 @@ class TestFaults:
         assert "its trigger 'mira' is that of" in said
 
     def test_check_tells_consent_that_is_over_and_files_of_one_name(self, root: Path, lora: Path):
-        day = datetime.date(2026, 1, 1)
-        agreed = {"basis": "x", "scope": "x", "date": day, "expires": day, "evidence_sha256": "0" * 64}
+        agreed = {
+            "basis": "x",
+            "scope": "x",
+            "date": "2026-01-01",
+            "expires": "2999-01-01",
+            "evidence_sha256": "0" * 64,
+        }
         subject = {"kind": "real-person", "trigger": "a", "consent": agreed}
-        added(root, trained(lora.with_name("b.safetensors"), seed=3), "MIRA", subject=subject)
-        said = "\n".join(one.what for one in check(root)[1])
-        assert "consent to it ended on 2026-01-01" in said
-        assert "tools take the two for one" in said
+        other = trained(lora.with_name("b.safetensors"), seed=3)
+        folder = added(root, other, "MIRA", subject=subject)
+        faults, odd = check(root)
+        assert faults == []
+        assert "tools take the two for one" in "\n".join(one.what for one in odd)
+        card = folder / "card.json"
+        card.write_text(card.read_text().replace("2999-01-01", "2026-01-02"))
+        assert "consent to it ended on 2026-01-02" in faults_of(root)
+        with pytest.raises(PublishError, match="ended on 2026-01-02"):
+            add_card(root / "content", read_card(card), {})
+
+    def test_every_entry_of_a_trigger_tells_that_others_have_it(self, root: Path, lora: Path):
+        for seed in (3, 4):
+            added(root, trained(lora.with_name(f"{seed}.safetensors"), seed=seed), f"n{seed}")
+        assert len([one for one in check(root)[1] if "its trigger 'mira' is that of" in one.what]) == 3
+
+    def test_an_alias_below_a_file(self, root: Path):
+        written(root, "a.md", "---\naliases: [/style.css]\n---\n")
+        assert "an alias of it is below /style.css, which is a file" in faults_of(root)
+
+    def test_an_entry_whose_address_is_a_file(self, root: Path):
+        written(root, f"{MIRA}/index.md", "---\ntitle: Mira\nurl: /m.html\n---\n")
+        assert "its pictures need a folder" in faults_of(root)
 
 
 class TestWithdrawing:
@@ -445,6 +504,24 @@ class TestWithdrawing:
         written(root, "about.md", "---\nrelated: [no/where]\n---\n")
         withdraw_entry(root, f"/{MIRA}")
         assert not any((root / "site" / MIRA).iterdir())
+        with pytest.raises(PublishError, match="is removed, since it would still tell of it"):
+            rebuild(root)
+        assert not (root / "site").exists()
+
+    def test_an_address_that_leads_out_of_the_site_removes_nothing(self, root: Path, tmp_path: Path):
+        build(root)
+        written(tmp_path, "kept.md", "mine")
+        for url in ("/../../content/", "/"):
+            written(root, f"{MIRA}/index.md", f"---\nurl: {url}\n---\n")
+            with pytest.raises(PublishError, match="leads out of the site"):
+                withdraw_entry(root, f"/{MIRA}")
+        assert (tmp_path / "content" / "kept.md").exists()
+        assert (root / "content" / MIRA / "card.json").exists()
+
+    def test_a_reason_with_braces_is_no_shortcode(self, root: Path):
+        withdraw_entry(root, f"/{MIRA}", "{{< youtube x >}}")
+        build(root)
+        assert "youtube" in page_of(root, MIRA)
 
     def test_it_keeps_an_address_of_its_own(self, root: Path):
         written(root, f"{MIRA}/index.md", "---\ntitle: Mira\nurl: /m/\n---\n")
@@ -460,9 +537,11 @@ class TestWithdrawing:
     def test_a_release_goes_with_all_its_versions(self, tmp_path: Path, lora: Path):
         folder = released(tmp_path / "release", lora)
         released(tmp_path / "release", trained(tmp_path / "other.safetensors", seed=2))
+        card = read_card(folder / "likeness.json")
         told = withdraw_release(folder, "x")
         assert not folder.exists()
-        assert len(told.tensors) == len(told.files) == 2
+        assert len(told.tensors) == 2
+        assert {one.sha256 for one in card.previous} | {card.file.sha256} <= {*told.files}
         assert read_records(tmp_path / "release" / RECORD, Withdrawal) == [told]
 
 
@@ -642,6 +721,21 @@ class TestStrangers:
             assert 'src="https:' not in page.read_text()
             assert 'src="//' not in page.read_text()
         assert 'src="images/01.png"' in page_of(root, "characters/sd-1.5")
+
+    def test_that_a_program_drew_it_stays_with_small_pictures_and_copies(self, root: Path, tmp_path: Path):
+        assert b"trainedAlgorithmicMedia" in (root / "content" / MIRA / "thumb.webp").read_bytes()
+        file = trained(tmp_path / "others" / "b.safetensors", seed=3)
+        shutil.copy(root / "content" / MIRA / "mira.preview.png", file.with_name("b.preview.png"))
+        (folder,) = add_to_catalog(root, [file.parent], rating="PG")
+        assert b"trainedAlgorithmicMedia" in (folder / "b.preview.png").read_bytes()
+        assert b"parameters" not in (folder / "b.preview.png").read_bytes()
+
+    def test_pictures_in_folders_of_folders_are_there_too(self, root: Path):
+        deep = root / "content" / MIRA / "images" / "deep" / "02.png"
+        deep.parent.mkdir(parents=True)
+        shutil.copy(root / "content" / MIRA / "mira.preview.png", deep)
+        build(root)
+        assert (root / "site" / MIRA / "images" / "deep" / "02.png").is_file()
 
     def test_a_picture_comes_without_what_else_its_file_tells(self, tmp_path: Path):
         file = trained(tmp_path / "found" / "a.safetensors")

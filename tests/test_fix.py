@@ -144,6 +144,31 @@ class TestLoraManagersSidecar:
         assert (found["base_model"], found["civitai"]["trainedWords"]) == ("SDXL 1.0", ["mirr"])
         assert found["notes"] == "mine"
 
+    def test_after_lora_manager_has_written_it_anew_there_is_nothing_to_mend(self, file: Path, sidecar: Path):
+        fix({file: Known(family="sd15")})
+        told = json.loads(sidecar.read_text()) | {"modified": 1.5, "tags": [], "notes": "", "favorite": False}
+        sidecar.write_text(json.dumps(told))
+        assert fix({file: Known(family="sd15")}) == []
+
+    def test_what_a_site_tells_of_it_stays(self, file: Path, sidecar: Path):
+        told = {
+            "id": 7,
+            "trainedWords": ["mirr", "fox"],
+            "model": {"name": "Mirr", "tags": ["fox"]},
+            "images": [{"url": "x"}],
+        }
+        file.with_name("mira.civitai.info").write_text(json.dumps(told))
+        sidecar.write_text(json.dumps({"tags": []}))
+        fix({file: Known(family="sd15")})
+        found = json.loads(sidecar.read_text())
+        assert found["civitai"] == told
+        assert (found["from_civitai"], found["tags"]) == (True, ["fox"])
+
+    def test_no_notes_are_made_up(self, file: Path, sidecar: Path):
+        file.with_name("mira.json").write_text(json.dumps({"notes": "use it softly"}))
+        fix({file: Known(family="sd15")})
+        assert json.loads(sidecar.read_text())["notes"] == "use it softly"
+
     def test_a_version_of_a1111_that_hides_it_is_mended(self, file: Path):
         file.with_name("mira.json").write_text(json.dumps({"sd version": "SD1", "activation text": "mine"}))
         fix({file: SDXL})

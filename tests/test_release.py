@@ -12,8 +12,9 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from likeness.catalog.bases import base_of
-from likeness.catalog.card import BaseFacts, Card, Evaluated, read_card
+from likeness.catalog.card import BaseFacts, Card, read_card
 from likeness.catalog.publish import publish, renewed
+from likeness.catalog.scores import Evaluated
 from likeness.dataset.provenance import made_by
 from likeness.diffusion.checkpoints import read_header
 from likeness.diffusion.files.headers import hashes_of, write_with_notes
@@ -228,6 +229,14 @@ class TestAgain:
         assert told(aside / "mira-v1.metadata.json")["file_name"] == "mira-v1"
         assert read_card(aside / "likeness.json").version == "1"
 
+    def test_a_version_of_which_something_is_lost_is_told_before_anything_is_moved(self, tmp_path: Path, lora: Path):
+        folder = released(tmp_path / "release", lora)
+        (folder / "images" / "02.png").unlink()
+        before = bytes_in(folder)
+        with pytest.raises(PublishError, match=r"lacks images/02\.png of version 1"):
+            released(tmp_path / "release", trained(tmp_path / "other.safetensors", seed=2))
+        assert bytes_in(folder) == before
+
     def test_a_version_that_was_another_lora_is_not_published_over(self, tmp_path: Path, lora: Path):
         folder = released(tmp_path / "release", lora)
         before = bytes_in(folder)
@@ -356,6 +365,9 @@ class TestGates:
             ("this is Ann Doe", "a person's name"),
             ("files of ann_doe", "a person's name"),
             ("Doe, Ann", "a person's name"),
+            ("in 10_anndoe", "a person's name"),
+            ("/run/media/ann/disk/x.png", "a path"),
+            ("/data1/ann/x.png", "a path"),
             (r'{"\u0041nn Doe": 1}', "a person's name"),
             ("file:///srv/x", "a path"),
             ("/Volumes/disk/mira", "a path"),
@@ -376,6 +388,16 @@ class TestGates:
         assert "publish.author: an e-mail address: 'ann@example.org'" in said
         assert "publish.summary: a path: '/home/ann'" in said
         assert len(said.splitlines()) == 3
+
+    @pytest.mark.parametrize(
+        ("who", "text"),
+        [("王小明", "這是王小明的照片"), ("A\u0301nn Doe", "by \u00c1nn Doe"), ("Ann Doe", "\uff21nn doe")],
+    )
+    def test_a_name_is_found_however_it_is_written(self, tmp_path: Path, lora: Path, who: str, text: str):
+        assert ANN.consent
+        ann = ANN.model_copy(update={"consent": ANN.consent.model_copy(update={"who": who})})
+        config, subject = PublishConfig(rating="PG"), {"kind": "real-person", "trigger": "zxcv"}
+        assert "a person's name" in self.refused(tmp_path, lora, config, ann, subject=subject, description=text)
 
     def test_a_path_that_the_trainer_left_in_the_file_is_found(self, tmp_path: Path):
         lora = trained(tmp_path / "other.safetensors", notes={"ss_training_comment": "from /home/ann/x"})

@@ -7,7 +7,7 @@ from releases import card_of, interval, released, trained
 from starlette.testclient import TestClient
 
 from likeness.catalog.add import add_card, add_release
-from likeness.catalog.card import AxisScore, Evaluated
+from likeness.catalog.scores import AxisScore, Evaluated
 from likeness.catalog.serve import app_of, serve
 
 

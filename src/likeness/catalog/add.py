@@ -1,5 +1,6 @@
 """Adding to a catalog: releases, and LoRAs that others made, each as a page with its card and pictures."""
 
+import datetime
 import io
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -9,6 +10,7 @@ from PIL import Image
 
 from likeness.catalog.card import Card, read_card
 from likeness.catalog.pages import SECTION, named_address, with_front
+from likeness.catalog.pictures import mark_of
 from likeness.catalog.publish import CARD as RELEASED
 from likeness.catalog.shelf import CARD, THUMB
 from likeness.catalog.withdrawals import RECORD, refuse_withdrawn
@@ -77,10 +79,11 @@ def add_card(
         at: the folder of its page, where it has one; by default one is looked for under its kind, base and title.
 
     Raises:
-        PublishError: for what was withdrawn, and a picture that is no file.
+        PublishError: for what was withdrawn, a real person whose consent is over, and a picture that is no file.
         WorkspaceError: where the catalog cannot be written.
     """
     refuse_withdrawn(content.parent / RECORD, card.file.tensors, card.title)
+    _refuse_ended(card)
     base = _one_name(card.base.name) or "other"
     section = content / (kind or kind_of(card)) / base
     if not section.resolve().is_relative_to(content.resolve()):
@@ -106,6 +109,15 @@ def add_card(
         write_atomically(page, _page(card))
     write_atomically(folder / CARD, card.model_dump_json() + "\n")
     return folder
+
+
+def _refuse_ended(card: Card) -> None:
+    agreed = card.subject.consent
+    if agreed and agreed.expires and agreed.expires < datetime.datetime.now(datetime.UTC).date():
+        raise PublishError(
+            f"{card.title}: the consent to it ended on {agreed.expires}, and it is not shown. Ask again and publish it "
+            "anew, or withdraw it: likeness withdraw"
+        )
 
 
 def _place(section: Path, card: Card) -> Path:
@@ -186,5 +198,5 @@ def _thumb(picture: Path, to: Path) -> None:
         return
     side = min(SIDE, max(pixels.shape[:2]))
     file = io.BytesIO()
-    Image.fromarray(fit(pixels, side, side)).save(file, "WEBP", quality=QUALITY)
+    Image.fromarray(fit(pixels, side, side)).save(file, "WEBP", quality=QUALITY, xmp=mark_of(picture).encode())
     write_atomically(to, file.getvalue())

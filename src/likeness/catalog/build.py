@@ -1,5 +1,6 @@
 """Building: the site of a catalog, written to disk; only what has changed is written again."""
 
+import datetime
 import gc
 import posixpath
 import shutil
@@ -101,11 +102,22 @@ def faults_in(site: Site, outputs: Sequence[Output]) -> list[Fault]:
         outputs: its files.
     """
     pages = site.tree.pages.values()
-    found = [*site.tree.faults(), *(fault for page in pages for fault in faults_of(page, site.tree))]
+    found = [*site.tree.faults(), *(fault for page in pages for fault in faults_of(page, site.tree)), *_ended(site)]
     if not found:
         counts = Counter(output.file.casefold() for output in outputs)
         found = [Fault(f"/{file}", TWICE) for file, count in counts.items() if count > 1]
+        for file, page in site.tree.redirects.items():
+            if above := next((one for one in Path(file.casefold()).parents if one.as_posix() in counts), None):
+                found.append(Fault(page.place, f"an alias of it is below /{above}, which is a file. Leave it out."))
     return found
+
+
+def _ended(site: Site) -> Iterator[Fault]:
+    """Entries of real people whose consent is over."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    for entry in site.entries.values():
+        if entry.until and datetime.date.fromisoformat(entry.until) < today:
+            yield Fault(entry.place, f"the consent to it ended on {entry.until}. Withdraw it: likeness withdraw")
 
 
 @contextmanager

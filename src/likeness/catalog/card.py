@@ -10,24 +10,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from likeness.catalog.scores import AxisScore, Evaluated, Strength
 from likeness.errors import PublishError, WorkspaceError
 from likeness.recipe import Address, Inside, Rating
 from likeness.records import Record, first_fault
-from likeness.statistics import Interval
 
 __all__ = [
     "Agreed",
-    "AxisScore",
     "BaseFacts",
     "Card",
     "Client",
-    "Evaluated",
     "FileFacts",
     "Made",
     "Rights",
     "Sample",
     "Source",
-    "Strength",
     "Subject",
     "TrainedOn",
     "Used",
@@ -219,49 +216,6 @@ class Made(Record):
     recipe: dict[str, Any] = {}
 
 
-class AxisScore(Record):
-    """What one axis says: the mean and its 95% interval, and of the base on the same prompts."""
-
-    axis: str
-    kind: str
-    value: Interval
-    base: Interval | None = None
-
-
-class Evaluated(Record):
-    """How good it is.
-
-    Attributes:
-        reason: why this checkpoint was chosen.
-        scores: by axis.
-        curves: by axis, of each checkpoint its step, and mean, low and high.
-        findings: what is wrong with it, in words.
-        measured: with what: scores are compared where all of it is the same.
-        protocol: digest of that.
-    """
-
-    reason: str
-    scores: tuple[AxisScore, ...]
-    curves: dict[str, tuple[tuple[int, float, float, float], ...]] = {}
-    findings: tuple[str, ...] = ()
-    measured: dict[str, Any] = {}
-    protocol: str = ""
-
-
-class Strength(Record):
-    """At which weight it is used best, as was measured; the range does as well."""
-
-    recommended: float
-    low: float
-    high: float
-    reason: str
-
-    @property
-    def range_words(self) -> str:
-        """How far it may be turned up or down, as a sentence goes on; nothing where only one weight will do."""
-        return f"; {self.low:g} to {self.high:g} do as well" if self.low != self.high else ""
-
-
 class Client(Record):
     """What a tool makes of the file.
 
@@ -315,6 +269,7 @@ class Version(Record):
 
     version: str
     tensors: str
+    sha256: str = ""
     published: datetime.date
 
 

@@ -1,6 +1,5 @@
 """Checking a catalog: what does not hold together, and what is odd."""
 
-import datetime
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ def check(root: Path) -> tuple[list[Fault], list[Fault]]:
         PublishError: where it cannot be read.
     """
     site = Site(Shelf(root))
-    odd = [*_doubles(site), *site.clashes, *_near(site), *_same_names(site), *_ended(site)]
+    odd = [*_doubles(site), *site.clashes, *_near(site), *_same_names(site)]
     return faults_in(site, list(site.outputs())), odd
 
 
@@ -39,14 +38,6 @@ def _same_names(site: Site) -> Iterator[Fault]:
     for name, places in found.items():
         for place in places[1:]:
             yield Fault(place, f"its file is called {name!r}, as that of {places[0]} is: tools take the two for one.")
-
-
-def _ended(site: Site) -> Iterator[Fault]:
-    """Entries of real people whose consent is over."""
-    today = datetime.datetime.now(datetime.UTC).date()
-    for entry in site.entries.values():
-        if entry.until and datetime.date.fromisoformat(entry.until) < today:
-            yield Fault(entry.place, f"the consent to it ended on {entry.until}. Withdraw it: likeness withdraw")
 
 
 def _near(site: Site) -> Iterator[Fault]:

@@ -1,19 +1,21 @@
 """What an entry's page shows beside its card: how to use it in each client, its curves as drawings, facts in words."""
 
-import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from markupsafe import Markup
 
-from likeness.catalog.card import Card, Evaluated, Made, Subject
+from likeness.catalog.card import Card, Made, Subject
+from likeness.catalog.scores import Evaluated
 from likeness.catalog.sidecars import trigger_words
 
 __all__ = [
     "Curve",
     "Snippet",
     "curves_of",
+    "diffusers_code",
     "gauge_of",
     "made_in_words",
     "size_in_words",
@@ -37,32 +39,34 @@ class Snippet:
 
 def snippets_of(card: Card) -> list[Snippet]:
     """How to use a LoRA in each client, as text to copy."""
-    words, weight, file = trigger_words(card), f"{card.weight:g}", card.file.name
-    base = card.base.hub or card.base.file or "path/to/base"
-    pipeline = "StableDiffusionXLPipeline" if card.base.family == "sdxl" else "StableDiffusionPipeline"
-    node = {
-        "class_type": "LoraLoader",
-        "inputs": {
-            "lora_name": file,
-            "strength_model": card.weight,
-            "strength_clip": card.weight,
-            "model": ["4", 0],
-            "clip": ["4", 1],
-        },
-    }
-    code = (
-        f"from diffusers import {pipeline}\n\n"
-        f'pipe = {pipeline}.from_pretrained("{base}")\n'
-        f'pipe.load_lora_weights(".", weight_name="{file}", adapter_name="{card.name}")\n'
-        f'pipe.set_adapters("{card.name}", {weight})\n'
-        f"image = pipe({json.dumps(words, ensure_ascii=False)}).images[0]"
-    )
+    words, weight = trigger_words(card), f"{card.weight:g}"
+    node = f"Load LoRA: lora_name {card.file.name}, strength_model {weight}, strength_clip {weight}"
     return [
         Snippet("a1111", "A1111, Forge", f"<lora:{card.name}:{weight}> {words}".strip()),
-        Snippet("comfyui", "ComfyUI", json.dumps(node, indent=1)),
+        Snippet("comfyui", "ComfyUI", f"{words}\n({node})".strip()),
         Snippet("invoke", "InvokeAI", f"{words}\n(LoRA {card.name}, weight {weight})".strip()),
-        Snippet("diffusers", "diffusers", code),
+        Snippet("diffusers", "diffusers", diffusers_code(card)),
     ]
+
+
+def diffusers_code(card: Card) -> str:
+    """A program that draws with it, beside the LoRA's file."""
+    base, is_v = card.base, card.base.prediction == "v"
+    pipeline = "StableDiffusionXLPipeline" if base.family == "sdxl" else "StableDiffusionPipeline"
+    adapter = re.sub(r"\W", "_", card.name)  # torch takes no dot in the name of a module
+    source = f"from_pretrained({base.hub!r})" if base.hub else f"from_single_file({base.file or 'base.safetensors'!r})"
+    lines = [
+        f"from diffusers import {'EulerDiscreteScheduler, ' if is_v else ''}{pipeline}",
+        "",
+        f"pipe = {pipeline}.{source}",
+        f"pipe.load_lora_weights('.', weight_name={card.file.name!r}, adapter_name={adapter!r})",
+        f"pipe.set_adapters({adapter!r}, {card.weight:g})",
+        f"image = pipe({trigger_words(card)!r}).images[0]",
+    ]
+    if is_v:
+        schedule = "EulerDiscreteScheduler.from_config(pipe.scheduler.config, prediction_type='v_prediction')"
+        lines.insert(3, f"pipe.scheduler = {schedule}")
+    return "\n".join(lines)
 
 
 @lru_cache(maxsize=2**15)  # an entry's is on many lists
@@ -70,10 +74,10 @@ def gauge_of(mean: float, low: float, high: float, kind: str = "") -> Markup:
     """A mean and its interval as a bar from 0 to 1; what is beyond ends there."""
     bar, start, end = (f"{100 * min(max(value, 0), 1):.1f}" for value in (mean, low, high))
     return Markup(
-        f'<svg class="gauge {kind}" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="track" width="100" height="8"/><rect class="bar" width="{bar}" height="8"/>'
-        f'<line x1="{start}" x2="{end}" y1="4" y2="4"/></svg>'
-    )
+        '<svg class="gauge {}" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect class="track" width="100" height="8"/><rect class="bar" width="{}" height="8"/>'
+        '<line x1="{}" x2="{}" y1="4" y2="4"/></svg>'
+    ).format(kind, bar, start, end)  # a stranger's card may call it anything: format escapes
 
 
 @dataclass(frozen=True, slots=True)

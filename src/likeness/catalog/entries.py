@@ -29,6 +29,7 @@ class Entry(NamedTuple):
         rating: the most that its pictures show; "" where nobody said.
         thumb: file of a small picture beside its page; "" for none.
         alt: what that shows.
+        kind: who is drawn: "original", "fictional", "real-person", or "unknown".
         until: the last day of a real person's consent; "" where it has none.
     """
 
@@ -49,6 +50,7 @@ class Entry(NamedTuple):
     rating: str
     thumb: str
     alt: str
+    kind: str
     until: str
 
 
@@ -74,5 +76,6 @@ def entry_of(page: Page, card: Card, thumb: str) -> Entry:
         rating=card.rating or "",
         thumb=thumb,
         alt=card.preview.alt if card.preview else "",
+        kind=card.subject.kind,
         until=consent.expires.isoformat() if consent and consent.expires else "",
     )

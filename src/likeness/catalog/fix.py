@@ -210,17 +210,27 @@ def _managed(file: Path, card: Card, beside: Beside) -> dict[str, Any]:
     """LoRA Manager's, whole: what a person wrote stays; what tells of the file is told anew."""
     told = metadata_json(card, file.stat().st_mtime)
     facts = {name: told[name] for name in ("file_name", "size", "sha256", "autov3")}
-    if isinstance(before := beside.managed.get("modified"), int | float) and abs(before - told["modified"]) < 1:
-        told["modified"] = before
+    if isinstance(before := beside.managed.get("modified"), int | float):
+        told["modified"] = before  # it sorts by it, as the day on which a LoRA came
     empty = ("", None, {}, [], "Unknown")  # what LoRA Manager itself writes of a file that nobody told it about
     kept = {key: value for key, value in beside.managed.items() if value not in empty}
-    if isinstance(site := kept.get("civitai"), dict) and not site.get("trainedWords"):
-        kept["civitai"] = {**site, **told["civitai"]}
+    site = {**beside.civitai, **{key: value for key, value in _site(beside).items() if value not in empty}}
+    kept["civitai"] = told["civitai"] | {key: value for key, value in site.items() if value not in empty}
+    told["from_civitai"] = bool(site.get("id"))
     wanted = {key: told[key] for key in (*REQUIRED, "autov3", "civitai", "tags", "from_civitai") if key in told}
     missing = {key: value for key, value in wanted.items() if key not in kept}
     if not beside.managed:
-        missing |= {key: told[key] for key in ("notes", "modelDescription", "usage_tips") if told[key]}
-    return {**kept, **missing, **facts, **({"modified": told["modified"]} if beside.managed else {})}
+        told["notes"] = beside.a1111.get("notes", "")
+        missing |= {
+            key: told[key] for key in ("notes", "modelDescription", "usage_tips") if told[key] not in ("", "{}")
+        }
+    return {**beside.managed, **kept, **missing, **facts, **({"modified": told["modified"]} if beside.managed else {})}
+
+
+def _site(beside: Beside) -> Mapping[str, Any]:
+    """What LoRA Manager keeps of a site's own words."""
+    site = beside.managed.get("civitai")
+    return site if isinstance(site, dict) else {}
 
 
 def _a1111(card: Card, beside: Beside) -> dict[str, Any]:

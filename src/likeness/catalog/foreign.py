@@ -184,7 +184,7 @@ class _Told:
     def tags(self) -> tuple[str, ...]:
         """Words that it is to be found under."""
         for table in (self.beside.managed, self.model):
-            if isinstance(found := table.get("tags"), list):
+            if isinstance(found := table.get("tags"), list) and found:
                 return tuple(dict.fromkeys(str(tag).strip() for tag in found if str(tag).strip()))
         return tuple(filter(None, (tag.strip() for tag in self.notes.get("modelspec.tags", "").split(","))))
 
@@ -271,6 +271,7 @@ def _base(file: Path, told: _Told, family: str) -> BaseFacts:
         family=family or known.family,
         file=Path(notes.get("ss_sd_model_name", "").replace("\\", "/")).name,
         sha256=notes.get("ss_new_sd_model_hash", ""),
+        hub=known.hub,
         licence=known.licence,
         prediction="v" if notes.get("modelspec.prediction_type", "").startswith("v") else "epsilon",
         side=int(side) if side.isdecimal() and len(side) < 6 else None,
@@ -301,7 +302,7 @@ def _preview(file: Path, picture: Path) -> Sample | None:
         prompt=prompt,
         width=width,
         height=height,
-        alt=f"{file.stem}: a picture that it drew",
+        alt=f"Preview of {file.stem}",
         sha256=sha256_of(picture),
     )
 

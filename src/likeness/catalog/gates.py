@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from likeness.catalog.card import Card
 from likeness.catalog.licences import LICENCES, check_licence, licence_of
 from likeness.catalog.redaction import leaks_in
+from likeness.catalog.tree import RESERVED
 from likeness.errors import ConsentError, PublishError
 from likeness.recipe import RATINGS, CharacterConfig, PublishConfig, check_may_publish
 
@@ -99,6 +100,8 @@ def refuse_name(name: str) -> None:
         fault = f"diffusers passes over files with {part!r} in their name"
     elif sign := next((sign for sign in name if sign in SIGNS or not sign.isprintable()), ""):
         fault = f"{sign!r} may not be in it"
+    elif name.split(".")[0].lower() in RESERVED:
+        fault = "no file can be called so on Windows"
     elif not name or name.startswith("."):
         fault = "it has no letters, or begins with a dot"
     if fault:

@@ -24,6 +24,9 @@ NEWEST = 8
 TAGS = 40
 """Tags that a section offers, the most frequent: more are found by searching."""
 
+SCORES = """Scores are of one scale where the same base was measured with the same instruments and prompts; elsewhere
+they are a hint."""
+
 ORDERS = {
     "likeness": lambda one: (one.likeness is None, -(one.likeness or (0.0,))[0], one.title.casefold(), one.place),
     "date": lambda one: (-datetime.date.fromisoformat(one.published).toordinal(), one.place),
@@ -123,7 +126,7 @@ class _List:
             title=f"{title}, by {self.order}" if self.order else title,
             summary=section.summary if is_own else "",
             lineage=lineage if is_own else [*lineage, {"name": title, "href": link(here, section.url)}],
-            lead=Markup(html_of(site.settings.description)) if is_own and section.place == "/" else "",
+            lead=self._lead(is_first=is_first),
             json_address=link(here, section.url + "index.json"),
             has_heading=has_heading,
             body=body,
@@ -131,6 +134,12 @@ class _List:
             views=self._views(here) if self.has_views and is_first else [],
             filters=[("Tags", [tag_link(here, tag, count) for tag, count in self.tags])] if is_first else [],
         )
+
+    def _lead(self, *, is_first: bool) -> Markup:
+        """What stands above the first page of the home, and of a list by scores."""
+        is_home = not self.order and self.section.place == "/"
+        text = self.site.settings.description if is_home else SCORES if self.order == "likeness" else ""
+        return Markup(html_of(text)) if is_first else Markup()
 
     def _body(
         self, here: str, some: Sequence[Page], linked: Mapping[str, str], *, is_own: bool
@@ -193,7 +202,7 @@ def _card(site: "Site", here: str, page: Page, *, has_details: bool) -> dict[str
     entry, hidden = site.entries.get(page.place), site.hidden(page.place)
     image = "" if hidden else str(page.told("image") or (entry.thumb if entry else ""))
     picture = page.url + image if image and page.is_bundle and ":" not in image else ""
-    if page.is_section and not image:  # that of its newest entry
+    if page.is_section and not picture:  # that of its newest entry
         picture = next((site.tree.pages[one.place].url + one.thumb for one in site.newest(page)), "")
     return {
         "name": page.name,

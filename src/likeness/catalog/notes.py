@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from PIL import Image
 
 from likeness.catalog.card import Card
+from likeness.catalog.pictures import MARK
 from likeness.catalog.sidecars import trigger_words
 from likeness.images import Pixels, fit
 
@@ -88,7 +89,7 @@ def _hint(card: Card) -> str:
 
 
 def thumbnail_of(pixels: Pixels) -> str:
-    """A picture as ModelSpec keeps it in a header: a JPEG of 256 px, as a data address."""
+    """A picture that was drawn, as ModelSpec keeps it in a header: a JPEG of 256 px, as a data address."""
     file = io.BytesIO()
-    Image.fromarray(fit(pixels, THUMBNAIL, THUMBNAIL)).save(file, "JPEG", quality=QUALITY)
+    Image.fromarray(fit(pixels, THUMBNAIL, THUMBNAIL)).save(file, "JPEG", quality=QUALITY, xmp=MARK.encode())
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

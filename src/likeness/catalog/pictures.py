@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from likeness import __version__
 from likeness.catalog.card import Sample
@@ -11,7 +12,7 @@ from likeness.diffusion.infotext import infotext
 from likeness.images import Pixels, png_of
 from likeness.recipe import SampleConfig
 
-__all__ = ["Shown", "files_of", "pictured"]
+__all__ = ["MARK", "Shown", "files_of", "mark_of", "pictured"]
 
 MARK = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -22,6 +23,11 @@ MARK = (
     f'xmp:CreatorTool="likeness {__version__}"/></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
 """XMP that says that a trained program drew a picture: IPTC Photo Metadata Standard 2023.1, Digital Source Type."""
+
+
+def mark_of(picture: Path) -> str:
+    """The same, for a copy of a picture whose file says so, ours or a stranger's; "" for one that does not."""
+    return MARK if DRAWN.rpartition("/")[2].encode() in picture.read_bytes() else ""
 
 
 @dataclass(frozen=True, slots=True)

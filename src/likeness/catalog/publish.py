@@ -162,7 +162,12 @@ def _numbered(card: Card, before: Card | None, tensors: str, config: PublishConf
             f"publish.version = {config.version!r}: that version is published, and was another LoRA. Set another one, "
             "or none, for the next number."
         )
-    gone = Version(version=before.version, tensors=before.file.tensors, published=before.published)
+    gone = Version(
+        version=before.version,
+        tensors=before.file.tensors,
+        sha256=before.file.sha256,
+        published=before.published,
+    )
     update = {"version": config.version or _next(before.version), "previous": (gone, *before.previous)}
     return card.model_copy(update=update)
 
@@ -221,6 +226,13 @@ def _set_aside(folder: Path, before: Card) -> None:
     aside = folder / "versions" / before.version
     if aside.exists():
         raise PublishError(f"{aside} is there already. Move it elsewhere, and publish again.")
+    kept = (*(one.file for one in before.pictures), before.file.name)
+    lost = [file for file in kept if not (folder / file).is_file()]
+    if lost:
+        raise PublishError(
+            f"{folder} lacks {', '.join(lost)} of version {before.version}, which is to be kept. Put back what is "
+            "missing, or move the folder elsewhere, and publish again."
+        )
     make_folder(aside / "images")
     try:
         for sample in before.samples:

@@ -5,10 +5,12 @@ Source: huggingface/hub-docs, `docs/hub/model-cards.md` and `model-cards-compone
 
 from typing import Any
 
-from likeness.catalog.card import Card, Evaluated
+from likeness.catalog.card import Card
+from likeness.catalog.details import diffusers_code
 from likeness.catalog.licences import LICENCES
 from likeness.catalog.markdown import cell, table
 from likeness.catalog.pages import with_front
+from likeness.catalog.scores import Evaluated
 from likeness.catalog.sidecars import trigger_words
 
 __all__ = ["model_card"]
@@ -95,18 +97,7 @@ def _use(card: Card) -> str:
         if card.strength
         else f"Weight {card.weight:g}; which one is best was not measured."
     )
-    base = card.base.hub or f"path/to/{card.base.file or card.base.name}"
-    pipeline = "StableDiffusionXLPipeline" if card.base.family == "sdxl" else "StableDiffusionPipeline"
-    lines += [
-        "",
-        "```python",
-        f"from diffusers import {pipeline}",
-        "",
-        f'pipe = {pipeline}.from_pretrained("{base}")',
-        f'pipe.load_lora_weights(".", weight_name="{card.file.name}")',
-        f'pipe("{words}", cross_attention_kwargs={{"scale": {card.weight:g}}}).images[0]',
-        "```",
-    ]
+    lines += ["", "```python", diffusers_code(card), "```"]
     if card.clients:
         rows = [[one.name, "yes" if one.works else "no", one.why] for one in card.clients]
         lines += ["", table(["tool", "takes all of it", "what is lost"], rows)]

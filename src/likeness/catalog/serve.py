@@ -1,5 +1,6 @@
 """Serving: the same pages from memory, and a search that filters and orders, on this machine alone."""
 
+import logging
 import mimetypes
 import socket
 import time
@@ -93,8 +94,11 @@ class _Desk:
     def site(self) -> Site:
         """The site."""
         if time.monotonic() - self.looked_at > FRESH:
-            if Shelf(self.root).walk() != self.now.shelf.seen:
-                self._read()
+            try:
+                if Shelf(self.root).walk() != self.now.shelf.seen:
+                    self._read()
+            except PublishError as fault:  # somebody is in the middle of writing a page: the site of before stays
+                logging.getLogger("uvicorn.error").warning("%s", fault)
             self.looked_at = time.monotonic()
         return self.now
 

@@ -25,7 +25,7 @@ __all__ = ["CARD", "THUMB", "Seen", "Shelf"]
 
 CARD = "card.json"
 THUMB = "thumb.webp"
-FORMAT = 3  # of what is remembered
+FORMAT = 4  # of what is remembered
 WORDS = "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(place UNINDEXED, title, called, tags, about)"
 SCHEMA = f"""
 PRAGMA secure_delete = ON;
@@ -189,11 +189,20 @@ def _bundle(inside: "Iterable[os.DirEntry[str]]") -> Seen:
     beside = dict[str, str]()
     for one in inside:
         if one.is_dir():
-            beside |= {f"{one.name}/{inner.name}": _stamp(inner) for inner in os.scandir(one.path) if inner.is_file()}
+            beside |= {file: _stamp(inner) for file, inner in _inside(one)}
         else:
             beside[one.name] = _stamp(one)
     told = (beside.pop("index.md"), beside.get(CARD, ""), str(THUMB in beside))
     return Seen(" ".join(told), dict(sorted(beside.items())))
+
+
+def _inside(folder: "os.DirEntry[str]") -> "Iterator[tuple[str, os.DirEntry[str]]]":
+    """The files of a folder and of those in it, relative to the folder that it is in. Links are not followed."""
+    for one in os.scandir(folder.path):
+        if one.is_dir(follow_symlinks=False):
+            yield from ((f"{folder.name}/{file}", inner) for file, inner in _inside(one))
+        elif one.is_file():
+            yield f"{folder.name}/{one.name}", one
 
 
 def _stamp(one: "os.DirEntry[str]") -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from likeness.catalog.card import Card
+from likeness.catalog.markdown import html_of
 from likeness.recipe import Rating
 
 __all__ = ["NSFW_LEVELS", "VERSIONS", "a1111_json", "civitai_info", "metadata_json", "trigger_words", "written"]
@@ -58,7 +59,7 @@ def metadata_json(card: Card, modified: float) -> dict[str, Any]:
         "from_civitai": False,
         "civitai": {"trainedWords": [words] if (words := trigger_words(card)) else []},
         "tags": [*card.tags],
-        "modelDescription": card.description or card.summary,
+        "modelDescription": html_of(card.description or card.summary),
         "usage_tips": json.dumps(_tips(card)),
         "autov3": card.file.auto_v3,
         "skip_metadata_refresh": True,  # what Civitai says of another file of this name is not to replace it
@@ -80,7 +81,7 @@ def civitai_info(card: Card) -> dict[str, Any]:
         "id": 0,
         "modelId": 0,
         "name": card.version,
-        "description": card.description or card.summary,
+        "description": html_of(card.description or card.summary),
         "baseModel": card.base.name,
         "publishedAt": f"{card.published.isoformat()}T00:00:00Z",
         "trainedWords": [words] if words else [],
@@ -89,7 +90,7 @@ def civitai_info(card: Card) -> dict[str, Any]:
             "type": "LORA",
             "nsfw": card.rating in ("R", "X"),
             "poi": card.subject.kind == "real-person",
-            "description": card.description or card.summary,
+            "description": html_of(card.description or card.summary),
             "tags": [*card.tags],
         },
         "files": [
@@ -117,15 +118,10 @@ def civitai_info(card: Card) -> dict[str, Any]:
 
 def _tips(card: Card) -> dict[str, Any]:
     """How strongly to use it, as LoRA Manager puts it into nodes."""
-    if card.strength is None:
-        return {"strength": card.weight} if card.is_weighed else {}
-    low, high = card.strength.low, card.strength.high
-    tips: dict[str, Any] = {
-        "strength": card.strength.recommended,
-        "strength_min": low,
-        "strength_max": high,
-        "strength_range": f"{low:g}-{high:g}",
-    }
+    tips: dict[str, Any] = {"strength": card.weight} if card.is_weighed else {}
+    if card.strength:
+        low, high = card.strength.low, card.strength.high
+        tips |= {"strength_min": low, "strength_max": high, "strength_range": f"{low:g}-{high:g}"}
     return tips | ({"clip_skip": card.base.clip_skip} if card.base.clip_skip > 1 else {})
 
 

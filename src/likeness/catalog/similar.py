@@ -89,6 +89,6 @@ def clashes(entries: Iterable[Entry]) -> Iterator[Fault]:
         if entry.trigger:
             found[entry.base, entry.trigger.casefold()].append(entry)
     for (_, trigger), some in found.items():
-        first = some[0]
-        if second := next((one for one in some if one.tensors != first.tensors), None):
-            yield Fault(second.place, f"its trigger {trigger!r} is that of {first.place}, too: together, both come.")
+        for entry in some:
+            if other := next((one for one in some if one.tensors != entry.tensors), None):
+                yield Fault(entry.place, f"its trigger {trigger!r} is that of {other.place}, too: together, both come.")

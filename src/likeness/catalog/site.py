@@ -3,6 +3,7 @@
 import hashlib
 import json
 import posixpath
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -33,6 +34,9 @@ NEWEST = 30
 """Entries of the feed."""
 
 LORA = ".safetensors"
+CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""Signs that no XML may hold."""
+
 BESIDE = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", LORA)
 """What of a page's folder goes into the site: pictures, and the LoRA where it is to be downloaded."""
 
@@ -195,6 +199,8 @@ class Site:
             return ""
         if entry.rating not in RATINGS:
             return "nobody has said what they show"
+        if entry.kind == "real-person" and entry.rating in ("R", "X"):
+            return "no such picture of a real person is shown, whoever agrees"
         is_above = RATINGS.index(entry.rating) > RATINGS.index(self.settings.allowed)
         return f"they are rated {entry.rating}" if is_above else ""
 
@@ -289,7 +295,7 @@ class Site:
         ]
         updated = max((one.published for one in newest), default="1970-01-01")
         told = {"site": self.settings, "address": self._address, "entries": entries, "updated": f"{updated}T00:00:00Z"}
-        return _templates().get_template("feed.xml").render(told).encode()
+        return CONTROLS.sub("", _templates().get_template("feed.xml").render(told)).encode()
 
     @property
     def _address(self) -> str:

@@ -9,7 +9,7 @@ from functools import cached_property
 from likeness.catalog.links import file_of
 from likeness.catalog.pages import SECTION, UNDATED, Page, sort_key
 
-__all__ = ["GONE", "Fault", "Tree", "alias_target"]
+__all__ = ["GONE", "RESERVED", "Fault", "Tree", "alias_target"]
 
 REDIRECT = "(redirect)"
 """What titles of pages begin with that lists pass over."""
@@ -131,6 +131,10 @@ class Tree:
         for page in self.pages.values():
             if ".." in page.url.split("/") or "\\" in page.url:
                 yield Fault(page.place, f"its address {page.url} leads above the site. Write another url or slug.")
+            if page.is_bundle and page.url.endswith(".html"):
+                yield Fault(
+                    page.place, f"its address {page.url} is a file, and its pictures need a folder. Write a / behind."
+                )
             if (other := seen.setdefault(page.url.casefold(), page)) is not page:
                 yield Fault(
                     page.place, f"{other.place} has the same address, {page.url}. Give one of them another url."

@@ -5,17 +5,18 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from likeness.catalog.build import SITE
+from likeness.catalog.build import SITE, build
 from likeness.catalog.card import Card, read_card
 from likeness.catalog.pages import Page, read_page, with_front
 from likeness.catalog.publish import CARD as RELEASED
 from likeness.catalog.shelf import CARD, Shelf
+from likeness.catalog.shortcodes import escaped
 from likeness.catalog.tree import GONE
 from likeness.catalog.withdrawals import RECORD, Withdrawal, note_withdrawal
 from likeness.errors import PublishError, WorkspaceError
 from likeness.records import write_atomically
 
-__all__ = ["checklist", "others_of", "withdraw_entry", "withdraw_release"]
+__all__ = ["checklist", "others_of", "rebuild", "withdraw_entry", "withdraw_release"]
 
 TITLE = "Withdrawn"
 KEPT = ("url", "slug", "aliases")
@@ -37,14 +38,33 @@ def withdraw_entry(root: Path, place: str, because: str = "") -> Withdrawal:
     """
     folder = _folder(root, place)
     card, page = read_card(folder / CARD), read_page(root / "content", folder / "index.md")
+    built = (root / SITE / page.url).resolve()
+    if not built.is_relative_to((root / SITE).resolve()) or not page.url:
+        raise PublishError(
+            f"{folder / 'index.md'}: url = {page.front.get('url')!r} leads out of the site. Mend it first."
+        )
     told = _record(card, because, place=page.place)
     note_withdrawal(root / RECORD, told)
     front = {"title": TITLE, GONE: True, "date": told.date, "bookHidden": True}
     front |= {key: page.front[key] for key in KEPT if page.front.get(key)}
-    _emptied(root / SITE / page.url)
+    _emptied(built)
     _emptied(folder, keep="index.md")
     write_atomically(folder / "index.md", with_front(front, f"\n{_words(told)}\n"))
     return told
+
+
+def rebuild(root: Path) -> None:
+    """The site without what was withdrawn.
+
+    Raises:
+        PublishError: where something else keeps it from being built. The site is gone then: its lists, its feed and its
+            search would still tell of what was withdrawn.
+    """
+    try:
+        build(root)
+    except PublishError as fault:
+        shutil.rmtree(root / SITE, ignore_errors=True)
+        raise PublishError(f"{root / SITE} is removed, since it would still tell of it, and {fault}") from fault
 
 
 def _folder(root: Path, place: str) -> Path:
@@ -70,7 +90,8 @@ def withdraw_release(folder: Path, because: str = "") -> Withdrawal:
     card = read_card(folder / RELEASED)
     earlier = [read_card(path) for path in sorted(folder.glob(f"versions/*/{RELEASED}"))]
     told = _record(card, because)
-    told = told.model_copy(update={"files": (*told.files, *(one.file.sha256 for one in earlier))})
+    files = dict.fromkeys((*told.files, *(one.file.sha256 for one in earlier)))
+    told = told.model_copy(update={"files": tuple(files)})
     note_withdrawal(folder.parent / RECORD, told)
     try:
         shutil.rmtree(folder)
@@ -108,12 +129,12 @@ def _record(card: Card, because: str, place: str = "") -> Withdrawal:
         date=datetime.datetime.now(datetime.UTC).date(),
         because=because,
         tensors=tuple(dict.fromkeys((card.file.tensors, *(one.tensors for one in card.previous)))),
-        files=(card.file.sha256,),
+        files=(card.file.sha256, *(one.sha256 for one in card.previous if one.sha256)),
     )
 
 
 def _words(told: Withdrawal) -> str:
-    why = f" {told.because.strip().rstrip('.')}." if told.because.strip() else ""
+    why = f" {escaped(told.because.strip().rstrip('.'))}." if told.because.strip() else ""
     return f"What was here was withdrawn on {told.date.isoformat()}.{why} Please delete copies of it."
 
 

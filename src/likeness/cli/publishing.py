@@ -59,9 +59,8 @@ def fix(files: LoraFiles, check: CheckOnly = False, as_json: AsJson = False) -> 
 @app.command()
 def withdraw(what: What, source: From = Path("catalog"), because: Because = "", as_json: AsJson = False) -> None:
     """Remove a release, or an entry of a catalog: a page that says so stays there, and a record for others."""
-    from likeness.catalog.build import build
     from likeness.catalog.publish import CARD
-    from likeness.catalog.withdraw import checklist, others_of, withdraw_entry, withdraw_release
+    from likeness.catalog.withdraw import checklist, others_of, rebuild, withdraw_entry, withdraw_release
 
     is_release = (Path(what) / CARD).exists()
     told = withdraw_release(Path(what), because) if is_release else withdraw_entry(source, what, because)
@@ -69,7 +68,7 @@ def withdraw(what: What, source: From = Path("catalog"), because: Because = "", 
     words = "\n".join([f"{what} is withdrawn. Left to you:", *left])
     tell(as_json, {**told.model_dump(mode="json"), "left": list(left)}, words)
     if not is_release:
-        build(source)  # comes last: it may have faults of its own
+        rebuild(source)  # comes last: it may have faults of its own
 
 
 def changes_table(changes: "Sequence[Change]", *, is_done: bool) -> "RenderableType":

@@ -9,16 +9,18 @@ from likeness.catalog.add import add_card, add_release
 from likeness.catalog.card import Card, read_card
 from likeness.catalog.fix import files_in
 from likeness.catalog.foreign import card_of_file
+from likeness.catalog.pictures import mark_of
 from likeness.catalog.publish import CARD
 from likeness.catalog.redaction import leaks_in
 from likeness.catalog.shelf import Shelf
 from likeness.diffusion.checkpoints import read_header
 from likeness.errors import LikenessError, PublishError
 from likeness.events import Event, Report, silent
-from likeness.images import open_pixels, save_png, sha256_of
+from likeness.images import open_pixels, png_of, sha256_of
 from likeness.pipeline.clients import clients_of
 from likeness.pipeline.fixing import known_of
 from likeness.recipe import Rating
+from likeness.records import write_atomically
 
 __all__ = ["add_to_catalog"]
 
@@ -136,10 +138,12 @@ def _add_file(file: Path, wanted: _Wanted) -> Path:
 
 
 def _plain_preview(file: Path, card: Card, folder: Path) -> tuple[Card, dict[str, Path]]:
-    """A card whose preview is its pixels alone: files tell more, as whose disk they lay on."""
+    """A card whose preview is its pixels alone, with the mark of a program where it had one: files tell more, as whose
+    disk they lay on."""
     if card.preview is None:
         return card, {}
     picture = folder / f"{file.stem}.preview.png"
-    save_png(picture, open_pixels(file.with_name(card.preview.file)))
+    own = file.with_name(card.preview.file)
+    write_atomically(picture, png_of(open_pixels(own), xmp=mark_of(own)))
     preview = card.preview.model_copy(update={"file": picture.name, "sha256": sha256_of(picture)})
     return card.model_copy(update={"preview": preview, "samples": (preview,)}), {picture.name: picture}

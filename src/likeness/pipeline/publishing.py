@@ -9,23 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from likeness.catalog.bases import base_of
-from likeness.catalog.card import (
-    Agreed,
-    AxisScore,
-    BaseFacts,
-    Card,
-    Evaluated,
-    Made,
-    Rights,
-    Source,
-    Subject,
-    TrainedOn,
-    Used,
-)
-from likeness.catalog.card import Strength as BestWeight
+from likeness.catalog.card import Agreed, BaseFacts, Card, Made, Rights, Source, Subject, TrainedOn, Used
 from likeness.catalog.licences import Licence, licence_of
 from likeness.catalog.pictures import Shown
 from likeness.catalog.publish import file_facts, publish
+from likeness.catalog.scores import AxisScore, Evaluated
+from likeness.catalog.scores import Strength as BestWeight
 from likeness.diffusion.checkpoints import read_header
 from likeness.diffusion.files.headers import family_noted, hashes_of
 from likeness.errors import PublishError, WorkspaceError
