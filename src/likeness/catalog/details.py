@@ -54,7 +54,8 @@ def diffusers_code(card: Card) -> str:
     base, is_v = card.base, card.base.prediction == "v"
     pipeline = "StableDiffusionXLPipeline" if base.family == "sdxl" else "StableDiffusionPipeline"
     adapter = re.sub(r"\W", "_", card.name)  # torch takes no dot in the name of a module
-    source = f"from_pretrained({base.hub!r})" if base.hub else f"from_single_file({base.file or 'base.safetensors'!r})"
+    is_file = base.file.endswith((".safetensors", ".ckpt")) and not base.hub
+    source = f"from_{'single_file' if is_file else 'pretrained'}({base.hub or base.file or 'path/to/base'!r})"
     lines = [
         f"from diffusers import {'EulerDiscreteScheduler, ' if is_v else ''}{pipeline}",
         "",
