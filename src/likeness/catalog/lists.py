@@ -4,6 +4,7 @@ import datetime
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -38,13 +39,13 @@ ORDERS = {
 def section_outputs(site: "Site", section: Page) -> "Iterator[Output]":
     """A section's pages: what is right below it in its own order, and all entries below it in others."""
     children, entries = site.tree.listed(section), site.below(section)
-    tags = Counter(tag.casefold() for entry in entries for tag in entry.tags).most_common(TAGS)
+    tags = Counter(chain.from_iterable(site.folded[entry.place] for entry in entries)).most_common(TAGS)
     has_views = len(entries) > 1 and section.place != "/"
     yield from _List(site, section, section.url, tags=tags, has_views=has_views).outputs(children)
     digest = site.digest(section, [site.marks[one.place] for one in children])
     yield site.json(section.url, digest, lambda: _told(site, section, children))
-    for order, key in ORDERS.items() if has_views else ():
-        pages = [site.tree.pages[one.place] for one in sorted(entries, key=key)]
+    for order, below in site.ordered.items() if has_views else ():
+        pages = [site.tree.pages[one.place] for one in below[section.place]]
         url = f"{section.url}by-{order}/"
         yield from _List(site, section, url, order=order, tags=tags, has_views=True).outputs(pages)
 

@@ -29,6 +29,7 @@ FORMAT = 4  # of what is remembered
 WORDS = "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(place UNINDEXED, title, called, tags, about)"
 SCHEMA = f"""
 PRAGMA secure_delete = ON;
+PRAGMA synchronous = OFF; -- it is only a memory
 CREATE TABLE IF NOT EXISTS seen (file TEXT PRIMARY KEY, stamp TEXT, page TEXT, entry TEXT);
 CREATE TABLE IF NOT EXISTS made (file TEXT PRIMARY KEY, digest TEXT);
 CREATE TABLE IF NOT EXISTS kin (place TEXT PRIMARY KEY, words TEXT, places TEXT);

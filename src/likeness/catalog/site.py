@@ -4,11 +4,11 @@ import hashlib
 import json
 import posixpath
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
-from itertools import islice
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -123,21 +123,28 @@ class Site:
         return {fault.place: fault.what for fault in self.clashes}
 
     @cached_property
-    def by_date(self) -> list[Entry]:
-        """All entries, the newest first."""
-        return sorted(self.entries.values(), key=ORDERS["date"])
+    def folded(self) -> dict[str, tuple[str, ...]]:
+        """The tags of each entry, by place: those that differ in capitals alone are one."""
+        return {place: tuple(map(str.casefold, entry.tags)) for place, entry in self.entries.items()}
 
     @cached_property
-    def _pictured(self) -> list[Entry]:
-        return [one for one in self.by_date if one.thumb and not self.hidden(one.place)]
+    def ordered(self) -> dict[str, dict[str, list[Entry]]]:
+        """The entries below each folder, in each order of `ORDERS`; below "/" are all."""
+        return {name: _by_folder(sorted(self.entries.values(), key=key)) for name, key in ORDERS.items()}
+
+    @cached_property
+    def _pictured(self) -> dict[str, list[Entry]]:
+        """Those whose pictures may be shown, the newest first."""
+        newest = self.ordered["date"].get("/", [])
+        return _by_folder([one for one in newest if one.thumb and not self.hidden(one.place)])
 
     @cached_property
     def tagged(self) -> dict[str, list[Entry]]:
         """Entries by tag, the newest first: the order of the tree turns with each section that gets a new entry. Tags
         that have one address are one."""
         found: dict[str, tuple[str, list[Entry]]] = {}
-        for entry in self.by_date:
-            for url, tag in {tag_url(tag): tag.casefold() for tag in entry.tags}.items():
+        for entry in self.ordered["date"].get("/", []):
+            for url, tag in {tag_url(tag): tag for tag in self.folded[entry.place]}.items():
                 found.setdefault(url, (tag, []))[1].append(entry)
         return dict(found.values())
 
@@ -150,8 +157,7 @@ class Site:
 
     def newest(self, section: Page, most: int = 1) -> list[Entry]:
         """The newest entries below a section whose pictures may be shown."""
-        inside = section.place.rstrip("/") + "/"
-        return [*islice((one for one in self._pictured if one.place.startswith(inside)), most)]
+        return self._pictured.get(section.place, [])[:most]
 
     def count(self, page: Page) -> int | None:
         """How many entries are below a section; None for what is none."""
@@ -222,7 +228,7 @@ class Site:
         yield self.output(
             "search/", self.digest(), lambda: self.render("search.html", "search/", title="Search", is_served=False)
         )
-        newest = self.by_date[:NEWEST]
+        newest = self.ordered["date"].get("/", [])[:NEWEST]
         yield Output("feed.xml", self.digest(newest), lambda: self._feed(newest))
         rows = self._index_rows()
         yield Output("search.js", self.digest(rows), lambda: b"window.likenessIndex = " + _json(rows) + b";\n")
@@ -311,6 +317,17 @@ class Site:
             (one.title, link("", self._url(one)), " ".join((one.trigger, one.base, *one.tags, *one.aliases)))
             for one in self.entries.values()
         ]
+
+
+def _by_folder(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """What is below each folder, in this order."""
+    found: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        above = entry.place
+        while above != "/":
+            above = above.rpartition("/")[0] or "/"
+            found[above].append(entry)
+    return found
 
 
 def _json(told: Any) -> bytes:
