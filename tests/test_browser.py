@@ -123,21 +123,24 @@ def on_disk(root: Path, place: str) -> str:
     return (root / "site" / place / "index.html").as_uri()
 
 
-@pytest.mark.parametrize("place", PAGES)
-def test_nothing_is_asked_for_elsewhere(browser, root: Path, served: str, place: str):
-    for address, own in ((on_disk(root, place), "file://"), (served + place, served)):
-        page, asked = opened(browser, address)
-        page.locator("#q").fill("mira")
-        page.wait_for_timeout(50)
-        assert [one for one in asked if not one.startswith((own, "data:"))] == []
-        page.context.close()
+@pytest.mark.parametrize("is_served", [True, False])
+@pytest.mark.parametrize("place", ["", ENTRY, "search?q=ship"])
+def test_nothing_is_asked_for_elsewhere_by_searching(browser, root: Path, served: str, place: str, is_served: bool):
+    page, asked = opened(browser, served + place if is_served else on_disk(root, place.partition("?")[0]))
+    page.locator("#q").fill("mira")
+    page.locator("#found a").first.wait_for()
+    assert [one for one in asked if not one.startswith((served if is_served else "file://", "data:"))] == []
+    page.context.close()
 
 
 @pytest.mark.parametrize("place", [*PAGES, *OTHERS, "search?q=ship", "search?q=nobody"])
-def test_axe_finds_nothing_and_no_page_is_wider_than_the_screen(browser, root: Path, served: str, place: str):
+def test_axe_finds_nothing_no_page_is_wider_than_the_screen_and_nothing_is_asked_for_elsewhere(
+    browser, root: Path, served: str, place: str
+):
     from axe_playwright_python.sync_playwright import Axe
 
-    page, _ = opened(browser, served + place if "?" in place else on_disk(root, place))
+    page, asked = opened(browser, served + place if "?" in place else on_disk(root, place))
+    assert [one for one in asked if not one.startswith((served, "file://", "data:"))] == []
     all_of_it = {"rules": {"target-size": {"enabled": True}}}  # WCAG 2.2's own, which axe leaves out unless asked
     colours_alone = {"runOnly": ["color-contrast"]}  # what else there is does not hang on the scheme
     for scheme, thorough, options in (("light", 360, all_of_it), ("dark", 1280, colours_alone)):

@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from releases import released, trained
 
+from likeness.catalog.add import add_release
 from likeness.catalog.build import build
 from likeness.catalog.hugo import export_hugo
 from likeness.catalog.shelf import Shelf
 from likeness.catalog.tree import Tree
+from likeness.catalog.withdraw import withdraw_entry
 from likeness.errors import PublishError
 
 HUGO = shutil.which("hugo") or str(Path(sys.executable).parent / "hugo")
@@ -107,9 +110,12 @@ def built_by_hugo(to: Path) -> Path:
     (to / "layouts").mkdir(exist_ok=True)
     (to / "layouts" / "all.html").write_text(LISTED)
     (to / "hugo.toml").write_text(CONFIG)
-    done = subprocess.run(
-        [HUGO, "--panicOnWarning", "--printPathWarnings"], cwd=to, capture_output=True, text=True, check=False
-    )
+    return run_hugo(to)
+
+
+def run_hugo(to: Path) -> Path:
+    asked = [HUGO, "--panicOnWarning", "--printPathWarnings"]
+    done = subprocess.run(asked, cwd=to, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     return to / "public"
 
@@ -223,3 +229,63 @@ class TestExport:
             if page.is_section:
                 told = json.loads((catalog / "site" / page.url / "index.json").read_text())
                 assert [one["url"] for one in told["children"]] == [one.url for one in tree.listed(page)]
+
+
+BOOK = {
+    # what is particular to hugo-book: no title of its own, a menu that asks for every page's content from every page,
+    # a section shortcode that only warns, pages that are but templates of it
+    "theme/layouts/baseof.html": (
+        "<!doctype html><title>{{ .Title }}</title>"
+        '{{ range (index (slice (site.GetPage "/") .) 0).RegularPagesRecursive }}{{ if .Content }}{{ end }}{{ end }}'
+        '{{ partial "opengraph.html" . }}{{ .TableOfContents }}{{ .Summary | plainify }}<main>{{ .Content }}</main>'
+    ),
+    "theme/layouts/all.html": '{{ define "dummy" }}{{ end }}',
+    "theme/layouts/_shortcodes/section.html": '{{ warnf "section is deprecated" }}',
+    "theme/layouts/_markup/render-link.html": '<a href="{{ .Destination }}">{{ .Text }}</a>',
+}
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a theme like hugo-book makes of a catalog with a release, a stranger's entry, and one that was withdrawn."""
+    home = tmp_path_factory.mktemp("book")
+    content = home / "catalog" / "content"
+    names = {"mira": "1. Mira <lora:x:1> {{< y >}} & *co*", "ann": "Ann", "gone": "Gone girl"}
+    for seed, (name, title) in enumerate(names.items()):
+        lora = trained(home / f"{name}.safetensors", seed=seed)
+        told = {"summary": "She <b>is</b> {{< x >}}, **bold**.", "description": "# Hm\n\n<i>x</i> {{% y %}}"}
+        add_release(content, released(home / "release", lora, name=name, title=title, **told))
+    withdraw_entry(home / "catalog", "/characters/sd-1.5/gone-girl", "{{< asked >}} <b>")
+    export_hugo(home / "catalog", home / "site")
+    for name, text in BOOK.items():
+        file = home / "site" / "themes" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    (home / "site" / "hugo.toml").write_text('baseURL = "https://example.org/"\ntheme = "theme"\n')
+    return run_hugo(home / "site")
+
+
+@needs_hugo
+class TestWithATheme:
+    """What a theme like hugo-book shows of entries, without a warning."""
+
+    def test_an_entry_has_a_heading_its_pictures_and_its_terms(self, book: Path):
+        (page,) = (book / "characters" / "sd-1.5").glob("*mira*/index.html")
+        main = page.read_text().partition("<main>")[2]
+        assert "1. Mira &lt;lora:x:1&gt;" in main.partition("</h1>")[0]
+        pictures = re.findall(r'<img src="([^"]*)" alt="Mira: scene', main)
+        assert len(pictures) == 2
+        assert all((book / one.lstrip("/")).is_file() for one in pictures)
+        assert "<strong>bold</strong>" in main
+        assert "<b>" not in main
+        assert "AI-generated" in main
+
+    def test_a_network_finds_a_picture_of_it(self, book: Path):
+        page = (book / "characters" / "sd-1.5" / "ann" / "index.html").read_text()
+        assert re.search(r'property="og:image" content="[^"]*thumb.webp"', page)
+
+    def test_lists_are_ours_and_pass_over_what_was_withdrawn(self, book: Path):
+        text = (book / "characters" / "sd-1.5" / "index.html").read_text()
+        assert len(links_in(text, "section-list")) == 2
+        gone = (book / "characters" / "sd-1.5" / "gone-girl" / "index.html").read_text()
+        assert "was withdrawn" in gone

@@ -7,17 +7,18 @@ Source: gohugo.io on page bundles, front matter, shortcode templates; rakki194/c
 """
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from likeness.catalog.card import Card
+from likeness.catalog.card import Card, Sample
 from likeness.catalog.entries import Entry
 from likeness.catalog.pages import Page, with_front, written_front
 from likeness.catalog.shelf import Shelf
-from likeness.catalog.shortcodes import escaped, front_related, related_of
+from likeness.catalog.shortcodes import escaped, front_related, harmless, related_of
 from likeness.catalog.sidecars import trigger_words
 from likeness.catalog.site import Site
 from likeness.catalog.tree import GONE
@@ -94,7 +95,8 @@ def _page(site: Site, page: Page, source: Path, target: Path) -> list[Path]:
     told, body = written_front(source.read_text(encoding="utf-8"))
     if (entry := site.entries.get(page.place)) and (card := site.shelf.card(page)):
         told = _merged(_front(site, page, entry, card), told)
-        body = body.rstrip() + "\n\n{{< lora-card >}}\n"
+        heading = "" if body.lstrip().startswith("# ") else f"# {_plain(card.title)}\n\n"  # Book prints no title itself
+        body = f"{heading}{body.strip()}\n\n{{{{< lora-card >}}}}\n"
         if named := front_related(page) if related_of(page) else site.similar[page.place]:
             body += f'\n{{{{< related-posts related="{" | ".join(path.strip("/") for path in named)}" >}}}}\n'
     make_folder(target.parent)
@@ -129,14 +131,28 @@ def _front(site: Site, page: Page, entry: Entry, card: Card) -> dict[str, Any]:
         "sha256": card.file.sha256,
         "licence": card.rights.title or card.rights.licence,
         "rating": card.rating or "",
+        "terms": [*card.rights.asks],
+        "description": harmless(card.description),
+        "disclosure": card.disclosure,
+        "contact": card.contact,
+        "pictures": [] if site.hidden(page.place) else [*map(_picture, card.samples)],
     }
     if entry.likeness:
         mean, low, high = entry.likeness
         likeness |= {"likeness": round(mean, 3), "low": round(low, 3), "high": round(high, 3)}
-    told: dict[str, Any] = {"summary": escaped(entry.summary.replace("<", "&lt;")), "tags": [*entry.tags]}
+    told: dict[str, Any] = {"summary": harmless(entry.summary), "tags": [*entry.tags]}
     if image:
-        told |= {"image": image, "imageAlt": escaped(entry.alt)}
+        told |= {"image": image, "imageAlt": escaped(entry.alt), "images": [image]}  # the last for social networks
     return {**told, "params": {"likeness": likeness}}
+
+
+def _picture(sample: Sample) -> dict[str, Any]:
+    return sample.model_dump(include={"file", "alt", "prompt", "width", "height"})
+
+
+def _plain(text: str) -> str:
+    """Words of a heading in which no sign means anything."""
+    return escaped(re.sub(r"([\\`*_{}\[\]()#+\-.!<>|~&])", r"\\\1", text))
 
 
 def _data(site: Site, target: Path) -> Path:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from likeness.catalog.pages import Page
 from likeness.catalog.tree import Fault, Tree
 
-__all__ = ["Listed", "Part", "escaped", "faults_of", "front_related", "parts_of", "related_of"]
+__all__ = ["Listed", "Part", "escaped", "faults_of", "front_related", "harmless", "parts_of", "related_of"]
 
 SHORTCODE = re.compile(r"\{\{(?:<|%)\s*(?P<name>[\w-]+)(?P<given>[^}]*?)\s*(?:>|%)\}\}")
 GIVEN = re.compile(r'(?:(\w+)=)?(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`|([^\s"`]+))')
@@ -97,6 +97,11 @@ def _given(text: str) -> tuple[dict[str, str], list[str]]:
         else:
             loose.append(value)
     return named, loose
+
+
+def harmless(text: str) -> str:
+    """Markdown in which Hugo finds neither shortcodes nor HTML, of which it warns."""
+    return escaped(text.replace("<", "&lt;"))
 
 
 def escaped(text: str) -> str:

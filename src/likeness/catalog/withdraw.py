@@ -10,7 +10,7 @@ from likeness.catalog.card import Card, read_card
 from likeness.catalog.pages import Page, read_page, with_front
 from likeness.catalog.publish import CARD as RELEASED
 from likeness.catalog.shelf import CARD, Shelf
-from likeness.catalog.shortcodes import escaped
+from likeness.catalog.shortcodes import harmless
 from likeness.catalog.tree import GONE
 from likeness.catalog.withdrawals import RECORD, Withdrawal, note_withdrawal
 from likeness.errors import PublishError, WorkspaceError
@@ -45,7 +45,7 @@ def withdraw_entry(root: Path, place: str, because: str = "") -> Withdrawal:
         )
     told = _record(card, because, place=page.place)
     note_withdrawal(root / RECORD, told)
-    front = {"title": TITLE, GONE: True, "date": told.date, "bookHidden": True}
+    front = {"title": TITLE, GONE: True, "date": told.date, "bookHidden": True, "bookSearchExclude": True}
     front |= {key: page.front[key] for key in KEPT if page.front.get(key)}
     _emptied(built)
     _emptied(folder, keep="index.md")
@@ -134,7 +134,7 @@ def _record(card: Card, because: str, place: str = "") -> Withdrawal:
 
 
 def _words(told: Withdrawal) -> str:
-    why = f" {escaped(told.because.strip().rstrip('.'))}." if told.because.strip() else ""
+    why = f" {harmless(told.because.strip().rstrip('.'))}." if told.because.strip() else ""
     return f"What was here was withdrawn on {told.date.isoformat()}.{why} Please delete copies of it."
 
 
