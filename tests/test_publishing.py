@@ -10,6 +10,7 @@ from commands import called, refused
 from releases import NOTES, interval, pictures, trained
 
 from likeness.catalog.card import read_card
+from likeness.diffusion.files.headers import hashes_of
 from likeness.errors import ConsentError, PublishError
 from likeness.evaluation.advice import Finding
 from likeness.evaluation.choose import Choice
@@ -181,8 +182,6 @@ class TestPublish:
 
     def test_the_checkpoint_that_was_chosen_is_what_is_published(self, workspace: Path):
         called("publish", workspace)
-        from likeness.diffusion.files.headers import hashes_of
-
         released = hashes_of(workspace / "release" / "Mira_Fox" / "Mira_Fox.safetensors").tensors
         assert released == hashes_of(workspace / "runs" / "0001" / f"{WHO}.safetensors").tensors
 
@@ -196,6 +195,13 @@ class TestPublish:
     def test_before_it_was_measured_it_is_not_published(self, workspace: Path):
         Workspace(workspace).choice_json.unlink()
         assert "not measured" in refused("publish", workspace, by=PublishError)
+
+    def test_where_evaluation_let_none_through_its_reason_is_told(self, workspace: Path):
+        choice = Workspace(workspace).choice_json
+        told = json.loads(choice.read_text())
+        choice.write_text(json.dumps(told | {"lora": "", "choice": told["choice"] | {"reason": "Each copies."}}))
+        said = refused("publish", workspace, by=PublishError)
+        assert said == "Mira Fox is not published: evaluation let none of its LoRAs through. Each copies."
 
     def test_a_real_person_has_to_have_agreed(self, workspace: Path):
         told = refused("publish", workspace, "--set", "character.kind=real-person", by=ConsentError)
@@ -226,11 +232,15 @@ class TestPublish:
         first = json.loads(called("publish", workspace, "--json").stdout)["changed"]
         assert {"Mira_Fox.safetensors", "README.md", "likeness.json", "images/01.png"} <= {*first}
         assert "nothing: all of it was there already" in called("publish", workspace).output
-        renamed = json.loads(called("publish", workspace, "--json", "--set", "publish.summary=Another fox.").stdout)[
-            "changed"
-        ]
-        assert "README.md" in renamed
-        assert "images/01.png" not in renamed
+        file = workspace / "release" / "Mira_Fox" / "Mira_Fox.safetensors"
+        before = hashes_of(file)
+        said = called("publish", workspace, "--json", "--set", "publish.summary=Another fox.").stdout
+        changed, after = json.loads(said)["changed"], hashes_of(file)
+        assert "README.md" in changed
+        assert "images/01.png" not in changed
+        assert (after.tensors == before.tensors, after.sha256 == before.sha256) == (True, False)
+        sidecar = json.loads(file.with_name("Mira_Fox.metadata.json").read_text())
+        assert (sidecar["sha256"], sidecar["autov3"]) == (after.sha256, before.tensors[:12])
 
     def test_show_tells_of_it(self, workspace: Path):
         assert json.loads(called("show", workspace, "--json").stdout)["releases"] == []

@@ -66,6 +66,10 @@ def publish_chosen(workspace: Workspace, recipe: Recipe, *, report: Report = sil
 def publish_locked(workspace: Workspace, recipe: Recipe, *, report: Report = silent) -> Released:
     """As `publish_chosen`, for one who has locked the workspace."""
     lora, whole, to = best_lora(workspace, report), settings_of(recipe).recipe, workspace.root / "release"
+    if refused := _refused(workspace):
+        raise PublishError(
+            f"{whole.character.name} is not published: evaluation let none of its LoRAs through. {refused}"
+        )
     verdict, strength = _verdict(workspace, lora), _strength(workspace, lora, report)
     told = {"evaluated": _evaluated(workspace, verdict) if verdict else None, "strength": _best_weight(strength)}
     card = _card(workspace, whole, lora, report).model_copy(update=told)
@@ -250,6 +254,14 @@ def _verdict(workspace: Workspace, lora: Path) -> "Verdict | None":
 
     verdict = read_verdict(workspace) if workspace.choice_json.exists() else None
     return verdict if verdict and verdict.lora and _is_same(workspace.root / verdict.lora, lora) else None
+
+
+def _refused(workspace: Workspace) -> str:
+    """Why evaluation chose none; "" where it chose one, or was not asked."""
+    from likeness.pipeline.scores import read_verdict
+
+    verdict = read_verdict(workspace) if workspace.choice_json.exists() else None
+    return verdict.choice.reason if verdict and not verdict.lora else ""
 
 
 def _evaluated(workspace: Workspace, verdict: "Verdict") -> Evaluated:
