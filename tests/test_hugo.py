@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from releases import released, trained
@@ -253,7 +254,10 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = {"mira": "1. Mira <lora:x:1> {{< y >}} & *co*", "ann": "Ann", "gone": "Gone girl"}
     for seed, (name, title) in enumerate(names.items()):
         lora = trained(home / f"{name}.safetensors", seed=seed)
-        told = {"summary": "She <b>is</b> {{< x >}}, **bold**.", "description": "# Hm\n\n<i>x</i> {{% y %}}"}
+        told: dict[str, Any] = {
+            "summary": "She <b>is</b> {{< x >}}, **bold**.",
+            "description": "# Hm\n\n<i>x</i> {{% y %}}",
+        }
         add_release(content, released(home / "release", lora, name=name, title=title, **told))
     withdraw_entry(home / "catalog", "/characters/sd-1.5/gone-girl", "{{< asked >}} <b>")
     export_hugo(home / "catalog", home / "site")

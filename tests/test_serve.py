@@ -59,6 +59,9 @@ def test_a_search_finds_by_title_trigger_and_tag_and_by_the_beginnings_of_words(
 def test_a_search_filters_and_orders(client: TestClient):
     assert found(client, tag="odd", order="likeness")[:2] == ["Ship 29", "Ship 27"]
     assert found(client, base="SDXL 1.0") == []
+    assert found(client, least="0.9", order="likeness") == ["Ship 29", "Ship 28", "Ship 27"]
+    assert found(client, since="2999-01-01") == []
+    assert len(found(client, least="many", since="")) == 24
     assert len(found(client, base="SD 1.5")) == 24
 
 

@@ -60,7 +60,8 @@ class Found:
 
 
 def found_in(site: Site, asked: Mapping[str, str]) -> Found:
-    """The entries that have all the words, this base and this tag; those first that say it in their title."""
+    """The entries that have all the words, this base and this tag, and are that much alike and that new; those first
+    that say the words in their title. What is no number is passed over."""
     entries = list(site.entries.values())
     if words := asked.get("q", "").replace("\0", " ").split():
         with closing(site.shelf.open()) as store:
@@ -72,9 +73,20 @@ def found_in(site: Site, asked: Mapping[str, str]) -> Found:
         entries = [one for one in entries if one.base == base]
     if tag := asked.get("tag", "").strip().casefold():
         entries = [one for one in entries if tag in (own.casefold() for own in one.tags)]
+    if (least := _number(asked.get("least", ""))) is not None:
+        entries = [one for one in entries if one.likeness and one.likeness[0] >= least]
+    if since := asked.get("since", "").strip():
+        entries = [one for one in entries if one.published >= since]
     if (order := asked.get("order", "")) in ORDERS:
         entries = sorted(entries, key=ORDERS[order])
     return Found(entries, asked)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 class _Desk:
@@ -157,7 +169,7 @@ def _rows(site: Site, found: Found) -> list[dict[str, str]]:
 
 def _search_page(site: Site, found: Found) -> bytes:
     pages = [site.tree.pages[one.place] for one in found.shown]
-    asked: dict[str, Any] = {name: found.asked.get(name, "") for name in ("base", "tag", "order")}
+    asked: dict[str, Any] = {name: found.asked.get(name, "") for name in ("base", "tag", "least", "since", "order")}
     return site.render(
         "search.html",
         "",
