@@ -1,5 +1,6 @@
 """What every test runs under: one thread, no network, and a folder of its own."""
 
+import gc
 import os
 import socket
 from pathlib import Path
@@ -40,3 +41,9 @@ def model(folder: Path) -> "DiffusionModel":
     from likeness.diffusion import load_model
 
     return load_model(folder, device="cpu", dtype="float32")
+
+
+def pytest_collection_finish() -> None:
+    """What tests import stays to the end: the collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
