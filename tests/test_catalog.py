@@ -173,6 +173,22 @@ class TestTheSite:
                     assert target.is_file(), f"{page.relative_to(site)}: {address}"
                     assert target.is_relative_to(site.resolve())
 
+    @pytest.mark.parametrize(
+        ("written_as", "way"),
+        [
+            ("/characters/sd-1.5/mira#use", "characters/sd-1.5/mira/index.html#use"),
+            ("/characters/", "characters/index.html"),
+            ("/", "index.html"),
+            ("/feed.xml", "feed.xml"),
+            ("//example.org/x", "//example.org/x"),
+        ],
+    )
+    def test_an_address_from_the_root_leads_there_from_a_disk_too(self, root: Path, written_as: str, way: str):
+        written(root, "about.md", f"---\ntitle: About\n---\n[x]({written_as})\n")
+        build(root)
+        prefix = "" if way.startswith("//") else "../"
+        assert f'href="{prefix}{way}"' in page_of(root, "about")
+
     def test_nothing_on_a_page_comes_from_elsewhere(self, root: Path):
         build(root)
         for file in (root / "site").rglob("*"):
@@ -405,6 +421,12 @@ class TestFaults:
     def test_front_matter_that_cannot_be_read(self, root: Path, front: str):
         written(root, "bad.md", f"---\n{front}")
         assert "bad.md" in faults_of(root)
+
+    def test_every_page_that_cannot_be_read_is_named(self, root: Path):
+        for name in ("a", "b"):
+            written(root, f"{name}.md", "---\ndate: never\n---\n")
+        said = faults_of(root)
+        assert ("a.md" in said, "b.md" in said) == (True, True)
 
     @pytest.mark.parametrize("front", ['date: "2026-13-01"', "publishDate: soon", "expiryDate: [2026]"])
     def test_a_date_that_is_none(self, root: Path, front: str):

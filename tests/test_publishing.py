@@ -196,6 +196,16 @@ class TestPublish:
         Workspace(workspace).choice_json.unlink()
         assert "not measured" in refused("publish", workspace, by=PublishError)
 
+    def test_a_trigger_that_it_was_not_trained_with_is_told_to_no_tool(self, workspace: Path):
+        said = refused("publish", workspace, "--set", "character.trigger=other", by=PublishError)
+        assert "character.trigger = 'other', but runs/0001/" in said
+        assert "was trained with 'mirr'" in said
+
+    def test_a_licence_that_nobody_knows_is_told_with_all_else(self, workspace: Path):
+        words = ("--set", "publish.licence=foo", "--set", "character.kind=unknown", "--set", "publish.rating=X")
+        said = refused("publish", workspace, *words, by=ConsentError)
+        assert [word in said for word in ("'foo' is not known", "character.kind", "publish.rating")] == [True] * 3
+
     def test_where_evaluation_let_none_through_its_reason_is_told(self, workspace: Path):
         choice = Workspace(workspace).choice_json
         told = json.loads(choice.read_text())
@@ -264,6 +274,10 @@ class TestTheOthers:
         assert called("fix", tmp_path, "--check").exit_code == 1
         assert called("fix", tmp_path).exit_code == 0
         assert "Nothing is wrong" in called("fix", tmp_path, "--check").output
+        (tmp_path / "broken.safetensors").write_bytes(b"x" * 100)
+        looked = called("fix", tmp_path, "--check")
+        assert looked.exit_code == 1
+        assert "broken.safetensors: left as it is" in looked.output
 
     def test_a_workspace_comes_into_a_catalog_and_leaves_it(self, workspace: Path, tmp_path: Path):
         catalog = tmp_path / "catalog"

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from likeness.catalog.bases import base_of
 from likeness.catalog.card import BaseFacts, Card, read_card
 from likeness.catalog.publish import publish, renewed
+from likeness.catalog.redaction import leaks_in
 from likeness.catalog.scores import Evaluated
 from likeness.dataset.provenance import made_by
 from likeness.diffusion.checkpoints import read_header
@@ -287,6 +288,7 @@ class TestGates:
             ({"publishing": False}, "publishing"),
             ({"adult": False}, "adult"),
             ({"evidence_sha256": ""}, "evidence_sha256"),
+            ({"evidence_sha256": hashlib.sha256(b"").hexdigest()}, "evidence_sha256"),
             ({"expires": datetime.date(2026, 6, 1)}, "expires"),
             ({"revoked": datetime.date(2026, 6, 1)}, "revoked"),
         ],
@@ -403,6 +405,10 @@ class TestGates:
         lora = trained(tmp_path / "other.safetensors", notes={"ss_training_comment": "from /home/ann/x"})
         said = self.refused(tmp_path, lora, PublishConfig(rating="PG"))
         assert "ss_training_comment" in said
+
+    def test_very_long_notes_are_looked_through_in_one_go(self):
+        for text in ("x", "a.", "~/", "\\"):
+            assert leaks_in({"a": text * 300_000 + " ann@example.org"}, ["Ann Doe"])[-1].text == "ann@example.org"
 
     def test_addresses_on_the_web_and_plain_words_are_no_paths(self, tmp_path: Path, lora: Path):
         text = "See https://example.org/home/mira and either/or, 1/2; ratio 3:4."

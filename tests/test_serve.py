@@ -54,6 +54,10 @@ def test_a_search_finds_by_title_trigger_and_tag_and_by_the_beginnings_of_words(
     assert found(client, q="knig") == ["Mira"]
     assert found(client, q="ship 7") == ["Ship 7"]
     assert found(client, q='"; DROP') == []
+    assert "Mira" in found(
+        client, q=client.get("/characters/sd-1.5/mira/index.json").json()["card"]["file"]["tensors"][:12]
+    )
+    assert "31 found" in client.get("/search/?q=").text
 
 
 def test_a_search_filters_and_orders(client: TestClient):

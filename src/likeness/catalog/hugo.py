@@ -125,7 +125,7 @@ def _front(site: Site, page: Page, entry: Entry, card: Card) -> dict[str, Any]:
     likeness = {
         "trigger": trigger_words(card),
         "base": card.base.name,
-        "strength": card.weight,
+        "strength": card.weight if card.is_weighed else None,
         "version": card.version,
         "autov3": card.file.auto_v3,
         "sha256": card.file.sha256,

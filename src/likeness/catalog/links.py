@@ -4,11 +4,13 @@ import re
 import zlib
 from collections.abc import Callable, Sequence
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-__all__ = ["LEAST", "MOST", "chunks", "file_of", "link", "list_url"]
+__all__ = ["LEAST", "MOST", "chunks", "file_of", "from_disk", "link", "list_url"]
 
 Item = TypeVar("Item")
+
+FROM_ROOT = re.compile(r'(?P<name>href|src)="/(?!/)(?P<path>[^"?]*)"')
 
 PLAIN = re.compile(r"[\w./~@+-]+", re.ASCII)
 """Paths in which nothing has to be quoted, which is told ten times as fast."""
@@ -32,6 +34,22 @@ def link(start: str, to: str, *, index: str = "index.html") -> str:
         shared += 1
     path = "../" * (len(here) - shared) + "/".join(there[shared:])
     return path if PLAIN.fullmatch(path) else quote(path or "./", safe="/~@+")
+
+
+def from_disk(html: str, here: str) -> str:
+    """A page whose addresses from the site's root, as people write them, lead there from a disk as well.
+
+    Args:
+        html: of the page.
+        here: its address.
+    """
+
+    def relative(match: "re.Match[str]") -> str:
+        path, hash, anchor = match["path"].partition("#")
+        is_page = path and not path.endswith("/") and "." not in path.rpartition("/")[2]
+        return f'{match["name"]}="{link(here, unquote(path) + "/" * bool(is_page))}{hash}{anchor}"'
+
+    return FROM_ROOT.sub(relative, html)
 
 
 def file_of(url: str) -> str:

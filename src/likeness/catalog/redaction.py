@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 __all__ = ["Leak", "leaks_in"]
 
-EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")  # from where a word begins: in one go
 TOPS = (
     "home|Users|root|mnt|media|workspace|workspaces|work|content|tmp|var|opt|data|srv|Volumes|kaggle|scratch|storage|"
     "notebooks|app|usr|etc|private|projects?|gdrive|teamspace|nfs|nas|lustre|gpfs|beegfs|ceph|cluster|run|disks?|ssd|hdd|"

@@ -159,7 +159,12 @@ def app_of(root: Path, *, hosts: Sequence[str] = ("127.0.0.1", "localhost")) -> 
             return RedirectResponse(f"/{path}/")
         return Response("There is no such page.", status_code=404, media_type="text/plain", headers=HEADERS)
 
-    routes = [Route("/search", search), Route("/search.json", search), Route("/{path:path}", page)]
+    routes = [
+        Route("/search", search),
+        Route("/search/", search),
+        Route("/search.json", search),
+        Route("/{path:path}", page),
+    ]
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts])])
 
 

@@ -79,11 +79,8 @@ class Shelf:
         with closing(self.open()) as store, store:
             known = {row[0]: row[1:] for row in store.execute("SELECT file, stamp, page, entry FROM seen")}
             gone = known.keys() - self.seen.keys()
-            fresh = [
-                (file, seen.stamp, *self._read(file))
-                for file, seen in self.seen.items()
-                if file not in known or known[file][0] != seen.stamp
-            ]
+            new = [file for file, seen in self.seen.items() if file not in known or known[file][0] != seen.stamp]
+            fresh = [(file, self.seen[file].stamp, *told) for file, told in zip(new, self._all(new), strict=True)]
             now = known | {file: told for file, *told in fresh}
             pages = [_page(told) for told in _loaded(now[file][1] for file in self.seen)]
             found = zip(pages, _loaded(now[file][2] for file in self.seen), strict=True)
@@ -158,6 +155,22 @@ class Shelf:
         """Where a page's own files lie."""
         return (self.content / page.file).parent
 
+    def _all(self, files: Sequence[str]) -> list[tuple[str, str]]:
+        """What these files say.
+
+        Raises:
+            PublishError: where some cannot be read, with each of them.
+        """
+        found, faults = list[tuple[str, str]](), list[str]()
+        for file in files:
+            try:
+                found.append(self._read(file))
+            except PublishError as fault:
+                faults.append(str(fault))
+        if faults:
+            raise PublishError("\n".join(faults))
+        return found
+
     def _read(self, file: str) -> tuple[str, str]:
         """A page and its entry, as they are remembered."""
         page = read_page(self.content, self.content / file)
@@ -227,7 +240,13 @@ def _entry(told: Sequence[Any]) -> Entry:
 def _note_words(store: sqlite3.Connection, entries: Iterable[Entry]) -> None:
     """What searches look through."""
     rows = (
-        (one.place, one.title, f"{one.trigger} {' '.join(one.aliases)}", " ".join((*one.tags, one.base)), one.summary)
+        (
+            one.place,
+            one.title,
+            " ".join((one.trigger, one.tensors[:12], *one.aliases)),
+            " ".join((*one.tags, one.base)),
+            one.summary,
+        )
         for one in entries
     )
     store.executemany("INSERT INTO words VALUES (?, ?, ?, ?, ?)", rows)

@@ -18,7 +18,7 @@ from likeness.catalog.card import Card
 from likeness.catalog.details import gauge_of
 from likeness.catalog.entries import Entry
 from likeness.catalog.leaves import entry_outputs, gone_output, plain_outputs
-from likeness.catalog.links import file_of, link
+from likeness.catalog.links import file_of, from_disk, link
 from likeness.catalog.lists import ORDERS, section_outputs, tag_outputs, tag_url
 from likeness.catalog.markdown import html_of
 from likeness.catalog.pages import Page
@@ -275,7 +275,8 @@ class Site:
             "json_address": "",
             "menu": self._menu(here),
         }
-        return _templates().get_template(template).render({**common, **told}).encode()
+        page = _templates().get_template(template).render({**common, **told})
+        return (page if self.is_served else from_disk(page, here)).encode()
 
     def _menu(self, here: str) -> Markup:
         """The menu of a page: what is below a section stands beside it, or behind a toggle where that is collapsed."""
@@ -314,7 +315,11 @@ class Site:
     def _index_rows(self) -> list[tuple[str, str, str]]:
         """Title, address and words of each entry, in the order of their places."""
         return [
-            (one.title, link("", self._url(one)), " ".join((one.trigger, one.base, *one.tags, *one.aliases)))
+            (
+                one.title,
+                link("", self._url(one)),
+                " ".join((one.trigger, one.base, one.tensors[:12], *one.tags, *one.aliases)),
+            )
             for one in self.entries.values()
         ]
 
@@ -346,7 +351,7 @@ def _templates() -> Environment:
     pages.globals["gauge"] = gauge_of
     pages.filters.update(
         address=lambda path: link("", path),
-        short=lambda value: f"{value:.2f}",
+        short=lambda value: f"{round(value, 2) + 0.0:.2f}",  # no -0.00
         markdown=lambda text: Markup(html_of(text)),
         line=lambda text: Markup(html_of(text, inline=True)),
     )

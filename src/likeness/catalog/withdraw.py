@@ -86,7 +86,9 @@ def withdraw_release(folder: Path, because: str = "") -> Withdrawal:
         WorkspaceError: where it cannot be removed.
     """
     if not (folder / RELEASED).exists():
-        raise PublishError(f"{folder} is no release. Name a folder that `likeness publish` made.")
+        raise PublishError(
+            f"{folder} is no release. Name a folder that `likeness publish` made, as in mira/release/mira."
+        )
     card = read_card(folder / RELEASED)
     earlier = [read_card(path) for path in sorted(folder.glob(f"versions/*/{RELEASED}"))]
     told = _record(card, because)

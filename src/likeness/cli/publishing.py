@@ -62,7 +62,7 @@ def withdraw(what: What, source: From = Path("catalog"), because: Because = "", 
     from likeness.catalog.publish import CARD
     from likeness.catalog.withdraw import checklist, others_of, rebuild, withdraw_entry, withdraw_release
 
-    is_release = (Path(what) / CARD).exists()
+    is_release = (Path(what) / CARD).exists() or (Path(what) / "likeness.toml").exists()
     told = withdraw_release(Path(what), because) if is_release else withdraw_entry(source, what, because)
     left = checklist(told, [] if is_release else others_of(source, told))
     words = "\n".join([f"{what} is withdrawn. Left to you:", *left])
@@ -92,7 +92,9 @@ def release_table(released: "Released") -> "RenderableType":
 
     card, table = released.card, plain_table("", "")
     add_row(table, "release", f"{card.title}, version {card.version}, for {card.base.name}")
-    add_row(table, "use it with", f"{trigger_words(card)} at {card.weight:g}")
+    add_row(
+        table, "use it with", f"{trigger_words(card)} at {card.weight:g}" if card.is_weighed else trigger_words(card)
+    )
     add_row(table, "licence", card.rights.title)
     add_row(table, "works in", ", ".join(one.name for one in card.clients if one.works) or "not told")
     add_row(table, "AutoV3", card.file.auto_v3)

@@ -83,6 +83,13 @@ def add_to_catalog(
     return added
 
 
+def _tell_section(at: Path | None, wanted: _Wanted) -> None:
+    """An entry stays where it is, whatever section is named now."""
+    if at and wanted.section and at.relative_to(wanted.content).parts[0] != wanted.section:
+        note = f"{at} is where it was, and not in {wanted.section}: move its folder to have it elsewhere"
+        wanted.report(Event(stage="add", done=0, total=0, note=note))
+
+
 def _there(root: Path) -> dict[tuple[str, str], Path]:
     """The folder of each entry's page, wherever it is, by the name of its file and its tensors' hash."""
     if not (root / "content").is_dir():
@@ -120,6 +127,7 @@ def _loose(sources: Sequence[Path], releases: Sequence[Path]) -> Iterator[Path]:
 
 def _add_release(release: Path, wanted: _Wanted) -> Path:
     at = _where(wanted, read_card(release / CARD))
+    _tell_section(at, wanted)
     return add_release(wanted.content, release, kind=wanted.section, with_file=wanted.with_files, at=at)
 
 
@@ -134,7 +142,9 @@ def _add_file(file: Path, wanted: _Wanted) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         card, pictures = _plain_preview(file, card, Path(folder))
         own = file if wanted.with_files else None
-        return add_card(wanted.content, card, pictures, kind=wanted.section, file=own, at=_where(wanted, card))
+        at = _where(wanted, card)
+        _tell_section(at, wanted)
+        return add_card(wanted.content, card, pictures, kind=wanted.section, file=own, at=at)
 
 
 def _plain_preview(file: Path, card: Card, folder: Path) -> tuple[Card, dict[str, Path]]:

@@ -21,7 +21,7 @@ def fix_files(paths: Sequence[Path], *, write: bool = True, report: Report = sil
     files = files_in(paths)
     if not files:
         raise CheckpointError(f"{', '.join(map(str, paths))}: there is no .safetensors file. Name a LoRA, or a folder.")
-    known = dict[Path, Known]()
+    known, broken = dict[Path, Known](), list[Change]()
     for place, file in enumerate(files, start=1):
         note = ""
         try:
@@ -30,8 +30,18 @@ def fix_files(paths: Sequence[Path], *, write: bool = True, report: Report = sil
             if file in paths:
                 raise
             note = f"passed over: {fault}"
+            broken += [Change(file=str(file), what=f"left as it is: {fault}")] if not _is_readable(file) else []
         report(Event(stage="fix", done=place, total=len(files), note=note))
-    return fix(known, write=write)
+    return [*fix(known, write=write), *broken]
+
+
+def _is_readable(file: Path) -> bool:
+    """Whether it is a safetensors file at all: what is no LoRA is none of ours, and what is broken is wrong."""
+    try:
+        read_header(file)
+    except CheckpointError:
+        return False
+    return True
 
 
 def known_of(file: Path, report: Report = silent) -> Known:

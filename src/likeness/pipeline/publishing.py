@@ -24,7 +24,7 @@ from likeness.pipeline.clients import clients_of
 from likeness.pipeline.instruments import open_reader
 from likeness.pipeline.samples import best_lora
 from likeness.pipeline.settings import settings_of
-from likeness.recipe import RATINGS, CharacterConfig, Rating, Recipe, SampleConfig, load_recipe
+from likeness.recipe import RATINGS, CharacterConfig, PublishConfig, Rating, Recipe, SampleConfig, load_recipe
 from likeness.records import Picture, read_records
 from likeness.workspace import Run, Workspace
 
@@ -70,6 +70,7 @@ def publish_locked(workspace: Workspace, recipe: Recipe, *, report: Report = sil
         raise PublishError(
             f"{whole.character.name} is not published: evaluation let none of its LoRAs through. {refused}"
         )
+    _refuse_other_words(workspace, whole, lora)
     verdict, strength = _verdict(workspace, lora), _strength(workspace, lora, report)
     told = {"evaluated": _evaluated(workspace, verdict) if verdict else None, "strength": _best_weight(strength)}
     card = _card(workspace, whole, lora, report).model_copy(update=told)
@@ -113,7 +114,6 @@ def _card(workspace: Workspace, recipe: Recipe, lora: Path, report: Report) -> C
     """What is known without its having been measured."""
     character, config, notes = recipe.character, recipe.publish, read_header(lora).metadata
     base = _base(recipe, notes)
-    own = _licence(config.licence or base.licence, config.licence_link, "publish.licence")
     return Card(
         name=Run(workspace.runs).lora(character.name).stem,
         title=character.name,
@@ -125,7 +125,7 @@ def _card(workspace: Workspace, recipe: Recipe, lora: Path, report: Report) -> C
         file=file_facts(lora),
         subject=_subject(character),
         base=base,
-        rights=_rights(own, base, config.licence_link, config.author),
+        rights=_rights(config, base),
         negative=recipe.sample.negative,
         trained_on=_trained_on(workspace),
         made=_made(workspace, recipe, lora, notes),
@@ -182,15 +182,19 @@ def _base(recipe: Recipe, notes: Mapping[str, str]) -> BaseFacts:
     )
 
 
-def _licence(id: str, link: str, field: str) -> Licence | None:
-    """A licence that is known; None where nobody said, which a gate tells."""
-    return licence_of(id, link, field=field) if id else None
+def _licence(id: str, link: str) -> Licence | None:
+    """A licence that is known; None where nobody said, or nobody knows it, which a gate tells with all else."""
+    try:
+        return licence_of(id, link, field="") if id else None
+    except PublishError:
+        return None
 
 
-def _rights(own: Licence | None, base: BaseFacts, link: str, owner: str) -> Rights:
+def _rights(config: PublishConfig, base: BaseFacts) -> Rights:
+    id, link, owner = config.licence or base.licence, config.licence_link, config.author
+    own, of_base = _licence(id, link), _licence(base.licence, link)
     if own is None:
-        return Rights(owner=owner)
-    of_base = _licence(base.licence, link, "publish.base_licence")
+        return Rights(licence=id, owner=owner)
     asks = tuple(dict.fromkeys(filter(None, (own.asks, of_base.asks if of_base else ""))))
     return Rights(licence=own.id, title=own.title, link=own.link, on_hub=own.on_hub, asks=asks, owner=owner)
 
@@ -254,6 +258,21 @@ def _verdict(workspace: Workspace, lora: Path) -> "Verdict | None":
 
     verdict = read_verdict(workspace) if workspace.choice_json.exists() else None
     return verdict if verdict and verdict.lora and _is_same(workspace.root / verdict.lora, lora) else None
+
+
+def _refuse_other_words(workspace: Workspace, recipe: Recipe, lora: Path) -> None:
+    """Refuses to tell tools of a trigger that the LoRA was not trained with."""
+    run = Run(lora.parent)
+    if not run.recipe.exists():
+        return
+    ran = load_recipe(run.recipe).character
+    for field in ("trigger", "class_words"):
+        trained, now = getattr(ran, field), getattr(recipe.character, field)
+        if trained != now:
+            file = lora.relative_to(workspace.root)
+            raise PublishError(
+                f"character.{field} = {now!r}, but {file} was trained with {trained!r}. Set it back, or train again."
+            )
 
 
 def _refused(workspace: Workspace) -> str:

@@ -39,6 +39,8 @@ def check_may_publish(character: CharacterConfig) -> None:
 def _refuse(character: CharacterConfig, done: str, needed: tuple[str, ...]) -> None:
     consent, today = character.consent or Consent(), datetime.date.today()
     faults = {name: Consent.model_fields[name].description for name in needed if not getattr(consent, name)}
+    if consent.evidence_sha256.startswith("e3b0c44298fc"):
+        faults["evidence_sha256"] = "it is that of an empty file. Write the one of the paper, as sha256sum prints it."
     if consent.date and consent.date > today:
         faults["date"] = f"{consent.date} is yet to come."
     if consent.expires and consent.expires < today:
