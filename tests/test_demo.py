@@ -73,9 +73,9 @@ def test_it_leaves_pictures_a_lora_a_page_and_a_grid(result: DemoResult):
 
 
 def test_it_says_why_its_lora_is_not_published(result: DemoResult):
-    """A base of noise, whose licence nobody knows: on the embedded one it ends with a catalog."""
+    """A base of noise, which no limit lets through: on the embedded one it ends with a catalog."""
     assert result.catalog.startswith("none: ")
-    assert "publish.base_licence" in result.catalog
+    assert "evaluation let none of its LoRAs through" in result.catalog
     assert not (result.workspace / "catalog").exists()
 
 
