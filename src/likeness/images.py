@@ -247,16 +247,17 @@ def fit(pixels: Pixels, width: int, height: int, *, window: tuple[float, float, 
     return numpy.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, box=window))
 
 
-def save_png(path: Path, pixels: Pixels, text: Mapping[str, str] | None = None) -> None:
+def save_png(path: Path, pixels: Pixels, text: Mapping[str, str] | None = None, *, xmp: str = "") -> None:
     """`path` is a PNG of `pixels`, written atomically.
 
     Args:
         text: kept in the file by key, as other tools keep a picture's prompt under "parameters".
+        xmp: as for `png_of`.
 
     Raises:
         WorkspaceError: on a full disk or in a read-only folder.
     """
-    write_atomically(path, png_of(pixels, text))
+    write_atomically(path, png_of(pixels, text, xmp=xmp))
 
 
 def png_of(pixels: Pixels, text: Mapping[str, str] | None = None, *, xmp: str = "") -> bytes:

@@ -124,13 +124,14 @@ def _ended(site: Site) -> Iterator[Fault]:
 def _uncollected() -> Iterator[Callable[[], None]]:
     """Python looks for no garbage; once what is yielded was called, it does among what is made after that. Of some
     hundred thousand objects that are all kept it would find none, again and again, in a third of the time."""
-
+    was_on = gc.isenabled()
     is_ours = gc.get_freeze_count() == 0  # who froze objects before wants them to stay so
 
     def settle() -> None:
         if is_ours:
             gc.freeze()
-        gc.enable()
+        if was_on:
+            gc.enable()
 
     gc.disable()
     try:
@@ -138,7 +139,8 @@ def _uncollected() -> Iterator[Callable[[], None]]:
     finally:
         if is_ours:
             gc.unfreeze()
-        gc.enable()
+        if was_on:
+            gc.enable()
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from likeness.catalog.card import Card
-from likeness.catalog.foreign import Beside, card_of_file, read_beside
+from likeness.catalog.foreign import Beside, card_of_file, read_beside, table_in
 from likeness.catalog.notes import family_notes
 from likeness.catalog.sidecars import VERSIONS, a1111_json, metadata_json, written
 from likeness.diffusion.checkpoints import read_header
@@ -214,7 +214,10 @@ def _managed(file: Path, card: Card, beside: Beside) -> dict[str, Any]:
         told["modified"] = before  # it sorts by it, as the day on which a LoRA came
     empty = ("", None, {}, [], "Unknown")  # what LoRA Manager itself writes of a file that nobody told it about
     kept = {key: value for key, value in beside.managed.items() if value not in empty}
-    site = {**beside.civitai, **{key: value for key, value in _site(beside).items() if value not in empty}}
+    site = {
+        **beside.civitai,
+        **{key: value for key, value in table_in(beside.managed, "civitai").items() if value not in empty},
+    }
     kept["civitai"] = told["civitai"] | {key: value for key, value in site.items() if value not in empty}
     told["from_civitai"] = bool(site.get("id"))
     wanted = {key: told[key] for key in (*REQUIRED, "autov3", "civitai", "tags", "from_civitai") if key in told}
@@ -225,12 +228,6 @@ def _managed(file: Path, card: Card, beside: Beside) -> dict[str, Any]:
             key: told[key] for key in ("notes", "modelDescription", "usage_tips") if told[key] not in ("", "{}")
         }
     return {**beside.managed, **kept, **missing, **facts, **({"modified": told["modified"]} if beside.managed else {})}
-
-
-def _site(beside: Beside) -> Mapping[str, Any]:
-    """What LoRA Manager keeps of a site's own words."""
-    site = beside.managed.get("civitai")
-    return site if isinstance(site, dict) else {}
 
 
 def _a1111(card: Card, beside: Beside) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from likeness.images import open_pixels, sha256_of
 from likeness.recipe import Rating
 from likeness.records import first_fault
 
-__all__ = ["PREVIEWS", "Beside", "card_of_file", "read_beside"]
+__all__ = ["PREVIEWS", "Beside", "card_of_file", "read_beside", "table_in"]
 
 PREVIEWS = tuple(f"{infix}.{ending}" for infix in (".preview", "") for ending in ("png", "jpg", "jpeg", "webp"))
 """What follows a LoRA's name in that of its picture; the surest first."""
@@ -137,8 +137,8 @@ class _Told:
 
     def __init__(self, notes: Mapping[str, str], beside: Beside) -> None:
         self.notes, self.beside = notes, beside
-        self.site = beside.civitai or _table(beside.managed, "civitai")
-        self.model = _table(self.site, "model")
+        self.site = beside.civitai or table_in(beside.managed, "civitai")
+        self.model = table_in(self.site, "model")
 
     @staticmethod
     def of(table: Table, key: str) -> str:
@@ -212,7 +212,7 @@ class _Told:
         level = self.beside.managed.get("preview_nsfw_level")
         if not isinstance(level, int) or level < 1:
             images = self.site.get("images")
-            levels = [_table({"": one}, "").get("nsfwLevel") for one in images] if isinstance(images, list) else []
+            levels = [table_in({"": one}, "").get("nsfwLevel") for one in images] if isinstance(images, list) else []
             level = max((one for one in levels if isinstance(one, int)), default=0)
         return next((rating for rating, number in [*NSFW_LEVELS.items()][::-1] if level >= number), None)
 
@@ -243,7 +243,8 @@ def _try(read: Callable[[], Any]) -> Any:
         return None
 
 
-def _table(table: Table, key: str) -> Table:
+def table_in(table: Table, key: str) -> Table:
+    """A table in a table; an empty one where there is none."""
     found = table.get(key)
     return found if isinstance(found, dict) else {}
 

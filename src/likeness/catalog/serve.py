@@ -72,7 +72,7 @@ def found_in(site: Site, asked: Mapping[str, str]) -> Found:
     if base := asked.get("base", ""):
         entries = [one for one in entries if one.base == base]
     if tag := asked.get("tag", "").strip().casefold():
-        entries = [one for one in entries if tag in (own.casefold() for own in one.tags)]
+        entries = [one for one in entries if tag in site.folded[one.place]]
     if (least := _number(asked.get("least", ""))) is not None:
         entries = [one for one in entries if one.likeness and one.likeness[0] >= least]
     if since := asked.get("since", "").strip():

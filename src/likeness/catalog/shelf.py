@@ -87,13 +87,13 @@ class Shelf:
             entries = {page.place: _entry(told) for page, told in found if told}  # also what is not shown yet
             store.executemany("DELETE FROM seen WHERE file = ?", [(file,) for file in gone])
             store.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", fresh)
-            if gone or any(file in known for file, *_ in fresh):  # to delete rows would leave their words in the table
+            if gone or any(file in known for file in new):  # to delete rows would leave their words in the table
                 store.execute("DROP TABLE words")
                 store.execute(WORDS)
                 _note_words(store, entries.values())
-            elif fresh:
-                new = {file for file, *_ in fresh}
-                places = [page.place for page in pages if page.file in new]
+            elif new:
+                added = {*new}
+                places = [page.place for page in pages if page.file in added]
                 _note_words(store, (entries[place] for place in places if place in entries))
         tree = Tree(pages)
         return tree, {place: entry for place, entry in entries.items() if place in tree.pages}

@@ -33,10 +33,10 @@ __all__ = ["Beside", "Output", "Site"]
 NEWEST = 30
 """Entries of the feed."""
 
-LORA = ".safetensors"
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """Signs that no XML may hold."""
 
+LORA = ".safetensors"
 BESIDE = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", LORA)
 """What of a page's folder goes into the site: pictures, and the LoRA where it is to be downloaded."""
 

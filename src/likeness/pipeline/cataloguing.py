@@ -16,11 +16,10 @@ from likeness.catalog.shelf import Shelf
 from likeness.diffusion.checkpoints import read_header
 from likeness.errors import LikenessError, PublishError
 from likeness.events import Event, Report, silent
-from likeness.images import open_pixels, png_of, sha256_of
+from likeness.images import open_pixels, save_png, sha256_of
 from likeness.pipeline.clients import clients_of
 from likeness.pipeline.fixing import known_of
 from likeness.recipe import Rating
-from likeness.records import write_atomically
 
 __all__ = ["add_to_catalog"]
 
@@ -154,6 +153,6 @@ def _plain_preview(file: Path, card: Card, folder: Path) -> tuple[Card, dict[str
         return card, {}
     picture = folder / f"{file.stem}.preview.png"
     own = file.with_name(card.preview.file)
-    write_atomically(picture, png_of(open_pixels(own), xmp=mark_of(own)))
+    save_png(picture, open_pixels(own), xmp=mark_of(own))
     preview = card.preview.model_copy(update={"file": picture.name, "sha256": sha256_of(picture)})
     return card.model_copy(update={"preview": preview, "samples": (preview,)}), {picture.name: picture}

@@ -66,12 +66,9 @@ def publish_chosen(workspace: Workspace, recipe: Recipe, *, report: Report = sil
 def publish_locked(workspace: Workspace, recipe: Recipe, *, report: Report = silent) -> Released:
     """As `publish_chosen`, for one who has locked the workspace."""
     lora, whole, to = best_lora(workspace, report), settings_of(recipe).recipe, workspace.root / "release"
-    if refused := _refused(workspace):
-        raise PublishError(
-            f"{whole.character.name} is not published: evaluation let none of its LoRAs through. {refused}"
-        )
+    verdict = _verdict(workspace, lora, who=whole.character.name)
     _refuse_other_words(workspace, whole, lora)
-    verdict, strength = _verdict(workspace, lora), _strength(workspace, lora, report)
+    strength = _strength(workspace, lora, report)
     told = {"evaluated": _evaluated(workspace, verdict) if verdict else None, "strength": _best_weight(strength)}
     card = _card(workspace, whole, lora, report).model_copy(update=told)
     shown = _shown(workspace, whole, verdict, strength) if verdict else []
@@ -252,12 +249,15 @@ def _told(recipe: Recipe) -> dict[str, Any]:
     return told
 
 
-def _verdict(workspace: Workspace, lora: Path) -> "Verdict | None":
-    """The choice, where it is this LoRA; None where it is another one, or was not made."""
+def _verdict(workspace: Workspace, lora: Path, *, who: str) -> "Verdict | None":
+    """The choice, where it is this LoRA; None where it is another one, or was not made. None at all was let through:
+    that keeps it from being published, and is told."""
     from likeness.pipeline.scores import read_verdict
 
     verdict = read_verdict(workspace) if workspace.choice_json.exists() else None
-    return verdict if verdict and verdict.lora and _is_same(workspace.root / verdict.lora, lora) else None
+    if verdict and not verdict.lora:
+        raise PublishError(f"{who} is not published: evaluation let none of its LoRAs through. {verdict.choice.reason}")
+    return verdict if verdict and _is_same(workspace.root / verdict.lora, lora) else None
 
 
 def _refuse_other_words(workspace: Workspace, recipe: Recipe, lora: Path) -> None:
@@ -273,14 +273,6 @@ def _refuse_other_words(workspace: Workspace, recipe: Recipe, lora: Path) -> Non
             raise PublishError(
                 f"character.{field} = {now!r}, but {file} was trained with {trained!r}. Set it back, or train again."
             )
-
-
-def _refused(workspace: Workspace) -> str:
-    """Why evaluation chose none; "" where it chose one, or was not asked."""
-    from likeness.pipeline.scores import read_verdict
-
-    verdict = read_verdict(workspace) if workspace.choice_json.exists() else None
-    return verdict.choice.reason if verdict and not verdict.lora else ""
 
 
 def _evaluated(workspace: Workspace, verdict: "Verdict") -> Evaluated:
