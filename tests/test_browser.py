@@ -189,7 +189,7 @@ def test_searching_on_the_server_works_without_scripts(browser, served: str):
     page, _ = opened(browser, served, java_script_enabled=False)
     page.locator("#q").fill("mira")
     page.get_by_role("button", name="Search").first.click()
-    assert page.get_by_text("found.").is_visible()
+    page.get_by_text("found.").wait_for()
     assert page.get_by_role("link", name="Mira", exact=True).is_visible()
     page.context.close()
 

@@ -4,12 +4,15 @@ import datetime
 import gc
 import posixpath
 import shutil
+import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from likeness.catalog.changes import Changes
 from likeness.catalog.shelf import Shelf
 from likeness.catalog.shortcodes import faults_of
 from likeness.catalog.site import Beside, Output, Site
@@ -50,65 +53,111 @@ def build(root: Path, *, report: Report = silent) -> Built:
         PublishError: where pages do not hold together, with all faults; nothing is written.
         WorkspaceError: where it cannot be written.
     """
-    shelf = Shelf(root)
     with _uncollected() as settle:
-        site = Site(shelf)
-        outputs = list(site.outputs())
-        if faults := faults_in(site, outputs):
-            lines = [f"  {fault.place}: {fault.what}" for fault in faults[:20]]
-            more = [f"  and {len(faults) - 20} more"] if len(faults) > 20 else []
-            raise PublishError(f"{root} is not built:\n" + "\n".join([*lines, *more]))
-        beside = [*site.resources()]
-        settle()
-        try:
-            return _written(site, outputs, beside, report)
-        except OSError as fault:
-            raise WorkspaceError.of(root / SITE, fault) from fault
+        site = Site(Shelf(root))
+        with closing(site.shelf.open()) as store:
+            plan = _plan(site, store)
+
+            def is_taken(folded: str) -> bool:
+                rows = store.execute("SELECT part FROM made WHERE folded = ?", (folded,))
+                return any(part not in plan.parts for (part,) in rows)
+
+            outputs = (one for _, one in plan.files if isinstance(one, Output))
+            if faults := faults_in(site, outputs, is_taken):
+                lines = [f"  {fault.place}: {fault.what}" for fault in faults[:20]]
+                more = [f"  and {len(faults) - 20} more"] if len(faults) > 20 else []
+                raise PublishError(f"{root} is not built:\n" + "\n".join([*lines, *more]))
+            settle()
+            try:
+                return _written(site, plan, store, report)
+            except OSError as fault:
+                raise WorkspaceError.of(root / SITE, fault) from fault
 
 
-def _written(site: Site, outputs: Sequence[Output], beside: Sequence[Beside], report: Report) -> Built:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a build comes to.
+
+    Attributes:
+        changes: since the last one.
+        parts: of the site that something which has changed can show in, or that are gone.
+        before: the files of those parts in the last one, each with its digest and its part.
+        files: of them now, each with its part.
+    """
+
+    changes: Changes
+    parts: AbstractSet[str]
+    before: Mapping[str, tuple[str, str]]
+    files: list[tuple[str, Output | Beside]]
+
+
+def _plan(site: Site, store: sqlite3.Connection) -> _Plan:
+    if not (site.shelf.root / SITE / "index.html").exists():
+        store.executescript("DELETE FROM built; DELETE FROM made;")
+    changes, whole = Changes.since(store, site), list(site.parts())
+    now, then = {part for part, _ in whole}, {part for (part,) in store.execute("SELECT DISTINCT part FROM made")}
+    stirred = changes.parts()
+    broken_off = {part for (part,) in store.execute("SELECT DISTINCT part FROM made WHERE digest = ''")}
+    parts = now | then if stirred is None else stirred | broken_off | (then - now)
+    before = dict[str, tuple[str, str]]()
+    for part in parts:
+        rows = store.execute("SELECT file, digest FROM made WHERE part = ?", (part,))
+        before |= {file: (digest, part) for file, digest in rows}
+    return _Plan(changes, parts, before, [(part, file) for part, make in whole if part in parts for file in make()])
+
+
+def _written(site: Site, plan: _Plan, store: sqlite3.Connection, report: Report) -> Built:
     """Writes what has changed since the last time, and removes what is no longer of the site."""
     to, content = site.shelf.root / SITE, site.shelf.content
-    with closing(site.shelf.open()) as store:
-        made = dict(store.execute("SELECT file, digest FROM made")) if (to / "index.html").exists() else {}
-        if not made and (to / "search.js").exists():  # nobody remembers what of it is no longer wanted
-            shutil.rmtree(to)
-        wanted = {one.file: one.digest for one in outputs} | {one.file: one.stamp for one in beside}
-        changed = {file: digest for file, digest in wanted.items() if made.get(file) != digest}
-        for folder in {posixpath.dirname(file) for file in changed}:
-            make_folder(to / folder)
-        drawn = [one for one in outputs if one.file in changed]
-        for done, output in enumerate(drawn):
-            _write(to / output.file, output.make())
-            if done % 500 == 0:
-                report(Event(stage="build", done=done, total=len(drawn)))
-        for one in beside:
-            if one.file in changed:
-                link_or_copy(content / one.source, to / one.file)
-        gone = made.keys() - wanted.keys()
-        removed = _removed(to, gone)
-        with store:
-            store.executemany("DELETE FROM made WHERE file = ?", [(file,) for file in gone])
-            store.executemany("INSERT OR REPLACE INTO made VALUES (?, ?)", changed.items())
-    report(Event(stage="build", done=len(drawn), total=len(drawn)))
-    return Built(to / "index.html", len(wanted), len(changed), removed, tuple(site.clashes))
+    is_known = store.execute("SELECT 1 FROM made").fetchone()
+    if not is_known and (to / "search.js").exists():  # nobody remembers what of it is no longer wanted
+        shutil.rmtree(to)
+    changed = [(part, one) for part, one in plan.files if plan.before.get(one.file) != (one.digest, part)]
+    with store:  # whoever breaks off from here leaves files of which it is not known what they show
+        _remember(store, ((one.file, "", part) for part, one in changed))
+    for folder in {posixpath.dirname(one.file) for _, one in changed}:
+        make_folder(to / folder)
+    for done, (_, one) in enumerate(changed):
+        if isinstance(one, Output):
+            _write(to / one.file, one.make())
+        else:
+            link_or_copy(content / one.source, to / one.file)
+        if done % 500 == 0:
+            report(Event(stage="build", done=done, total=len(changed)))
+    gone = plan.before.keys() - {one.file for _, one in plan.files}
+    removed = _removed(to, gone)
+    with store:
+        store.executemany("DELETE FROM made WHERE file = ?", [(file,) for file in gone])
+        _remember(store, ((one.file, one.digest, part) for part, one in changed))
+        plan.changes.note(store)
+    (pages,) = store.execute("SELECT count(*) FROM made").fetchone()
+    report(Event(stage="build", done=len(changed), total=len(changed)))
+    return Built(to / "index.html", pages, len(changed), removed, tuple(site.ties.clashes))
 
 
-def faults_in(site: Site, outputs: Sequence[Output]) -> list[Fault]:
+def _remember(store: sqlite3.Connection, made: Iterable[tuple[str, str, str]]) -> None:
+    """Files with their digests and parts."""
+    rows = ((file, digest, part, file.casefold()) for file, digest, part in made)
+    store.executemany("INSERT OR REPLACE INTO made VALUES (?, ?, ?, ?)", rows)
+
+
+def faults_in(site: Site, outputs: Iterable[Output], is_taken: Callable[[str], bool] = lambda _: False) -> list[Fault]:
     """What does not hold together: addresses, related paths, shortcodes, two files of one name.
 
     Args:
         site: the whole.
         outputs: its files.
+        is_taken: whether another file of it, which is not among those, has this name in lower case.
     """
     pages = site.tree.pages.values()
     found = [*site.tree.faults(), *(fault for page in pages for fault in faults_of(page, site.tree)), *_ended(site)]
     if not found:
         counts = Counter(output.file.casefold() for output in outputs)
-        found = [Fault(f"/{file}", TWICE) for file, count in counts.items() if count > 1]
+        found = [Fault(f"/{file}", TWICE) for file, count in counts.items() if count > 1 or is_taken(file)]
         for file, page in site.tree.redirects.items():
-            if above := next((one for one in Path(file.casefold()).parents if one.as_posix() in counts), None):
-                found.append(Fault(page.place, f"an alias of it is below /{above}, which is a file. Leave it out."))
+            above = (one.as_posix() for one in Path(file.casefold()).parents)
+            if met := next((one for one in above if one in counts or is_taken(one)), None):
+                found.append(Fault(page.place, f"an alias of it is below /{met}, which is a file. Leave it out."))
     return found
 
 

@@ -20,12 +20,12 @@ def check(root: Path) -> tuple[list[Fault], list[Fault]]:
         PublishError: where it cannot be read.
     """
     site = Site(Shelf(root))
-    odd = [*_doubles(site), *site.clashes, *_near(site), *_same_names(site)]
+    odd = [*_doubles(site), *site.ties.clashes, *_near(site), *_same_names(site)]
     return faults_in(site, list(site.outputs())), odd
 
 
 def _doubles(site: Site) -> Iterator[Fault]:
-    for places in site.doubles.values():
+    for places in site.ties.doubles.values():
         for place in places[1:]:
             yield Fault(place, f"it is the same LoRA as {places[0]}, by its tensors: one of them will do.")
 

@@ -17,10 +17,7 @@ class Entry(NamedTuple):
         title: of it.
         base: that it is for.
         trigger: what calls it up.
-        tags: words that it is to be found under.
-        aliases: other names.
         summary: markdown.
-        likeness: the score of identity, and the ends of its interval; None where it was not measured.
         published: the day, ISO 8601.
         version: of the release.
         tensors: sha256 of the tensors.
@@ -31,6 +28,9 @@ class Entry(NamedTuple):
         alt: what that shows.
         kind: who is drawn: "original", "fictional", "real-person", or "unknown".
         until: the last day of a real person's consent; "" where it has none.
+        tags: words that it is to be found under, in lower case: those that differ in capitals alone are one.
+        aliases: other names.
+        likeness: the score of identity, and the ends of its interval; None where it was not measured.
     """
 
     place: str
@@ -38,10 +38,7 @@ class Entry(NamedTuple):
     title: str
     base: str
     trigger: str
-    tags: tuple[str, ...]
-    aliases: tuple[str, ...]
     summary: str
-    likeness: tuple[float, float, float] | None
     published: str
     version: str
     tensors: str
@@ -52,6 +49,9 @@ class Entry(NamedTuple):
     alt: str
     kind: str
     until: str
+    tags: tuple[str, ...]
+    aliases: tuple[str, ...]
+    likeness: tuple[float, float, float] | None
 
 
 def entry_of(page: Page, card: Card, thumb: str) -> Entry:
@@ -64,7 +64,7 @@ def entry_of(page: Page, card: Card, thumb: str) -> Entry:
         title=page.name,
         base=card.base.name,
         trigger=card.subject.trigger,
-        tags=card.tags,
+        tags=tuple(dict.fromkeys(map(str.casefold, card.tags))),
         aliases=card.aliases,
         summary=page.summary or card.summary,
         likeness=(value.mean, value.low, value.high) if value else None,

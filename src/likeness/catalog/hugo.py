@@ -97,7 +97,7 @@ def _page(site: Site, page: Page, source: Path, target: Path) -> list[Path]:
         told = _merged(_front(site, page, entry, card), told)
         heading = "" if body.lstrip().startswith("# ") else f"# {_plain(card.title)}\n\n"  # Book prints no title itself
         body = f"{heading}{body.strip()}\n\n{{{{< lora-card >}}}}\n"
-        if named := front_related(page) if related_of(page) else site.similar[page.place]:
+        if named := front_related(page) if related_of(page) else site.ties.similar(page.place):
             body += f'\n{{{{< related-posts related="{" | ".join(path.strip("/") for path in named)}" >}}}}\n'
     make_folder(target.parent)
     write_atomically(target, with_front(told, body))
@@ -140,7 +140,7 @@ def _front(site: Site, page: Page, entry: Entry, card: Card) -> dict[str, Any]:
     if entry.likeness:
         mean, low, high = entry.likeness
         likeness |= {"likeness": round(mean, 3), "low": round(low, 3), "high": round(high, 3)}
-    told: dict[str, Any] = {"summary": harmless(entry.summary), "tags": [*entry.tags]}
+    told: dict[str, Any] = {"summary": harmless(entry.summary), "tags": [*card.tags]}
     if image:
         told |= {"image": image, "imageAlt": escaped(entry.alt), "images": [image]}  # the last for social networks
     return {**told, "params": {"likeness": likeness}}

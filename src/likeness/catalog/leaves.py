@@ -24,10 +24,15 @@ def entry_outputs(site: "Site", page: Page) -> "Iterator[Output]":
     """An entry's page, and the same as JSON."""
     entry = site.entries[page.place]
     named = [found for path in related_of(page) if (found := site.tree.find(path))]
-    related = named or [site.tree.pages[place] for place in site.similar.get(page.place, ())]
-    doubles = [site.tree.pages[one] for one in site.doubles.get(entry.tensors, ()) if one != page.place]
-    near = [site.marks[one.place] for one in (page, *related, *doubles)]
-    digest = site.digest(near, site.around(page), bool(named), site.clashing.get(page.place))
+    related = named or [site.tree.pages[place] for place in site.ties.similar(page.place)]
+    doubles = [site.tree.pages[one] for one in site.ties.doubles.get(entry.tensors, ()) if one != page.place]
+    digest = site.digest(
+        site.mark((page, *related, *doubles)),
+        len(related),
+        site.around(page),
+        bool(named),
+        site.clashing.get(page.place),
+    )
     yield site.output(page.url, digest, lambda: _entry(site, page, related, doubles, is_named=bool(named)))
     if page.json_address:
         yield site.json(page.url, digest, lambda: _facts(site, page, related))
@@ -55,7 +60,7 @@ def _entry(site: "Site", page: Page, related: Sequence[Page], doubles: Sequence[
         json_address=page.json_address,
         card=card,
         published=card.published.isoformat(),
-        tags=[tag_link(url, tag.casefold()) for tag in card.tags],
+        tags=[tag_link(url, tag) for tag in site.entries[page.place].tags],
         doubles=cards_of(site, url, doubles),
         clash=site.clashing.get(page.place, ""),
         hidden=site.hidden(page.place),
@@ -121,7 +126,7 @@ def plain_outputs(site: "Site", page: Page) -> "Iterator[Output]":
             filters=[],
         )
 
-    digest = site.digest(page, site.around(page), [site.marks[one.place] for one in related])
+    digest = site.digest(page, site.around(page), site.mark(related))
     yield site.output(page.url, digest, make)
     if page.json_address:
         told = {"title": page.name, "summary": page.summary, "text": page.body, "related": [one.url for one in related]}

@@ -3,7 +3,8 @@
 import datetime
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
+from heapq import nsmallest
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -39,29 +40,29 @@ ORDERS = {
 def section_outputs(site: "Site", section: Page) -> "Iterator[Output]":
     """A section's pages: what is right below it in its own order, and all entries below it in others."""
     children, entries = site.tree.listed(section), site.below(section)
-    tags = Counter(chain.from_iterable(site.folded[entry.place] for entry in entries)).most_common(TAGS)
+    counts = Counter(chain.from_iterable(entry.tags for entry in entries))
+    tags = nsmallest(TAGS, counts.items(), key=lambda told: (-told[1], told[0]))
     has_views = len(entries) > 1 and section.place != "/"
     yield from _List(site, section, section.url, tags=tags, has_views=has_views).outputs(children)
-    digest = site.digest(section, [site.marks[one.place] for one in children])
+    digest = site.digest(section, site.mark(children))
     yield site.json(section.url, digest, lambda: _told(site, section, children))
-    for order, below in site.ordered.items() if has_views else ():
-        pages = [site.tree.pages[one.place] for one in below[section.place]]
+    above = section.place.rstrip("/") + "/"
+    for order in ORDERS if has_views else ():
+        pages = [site.tree.pages[one.place] for one in site.ordered[order] if one.place.startswith(above)]
         url = f"{section.url}by-{order}/"
         yield from _List(site, section, url, order=order, tags=tags, has_views=True).outputs(pages)
 
 
-def tag_outputs(site: "Site") -> "Iterator[Output]":
-    """A list for each tag."""
-    for tag, entries in site.tagged.items():
-        url = tag_url(tag)
-        section = Page(file="", place="/tags", url=url, is_section=True, front={}, body="", title=f"Tag: {tag}")
-        pages = [site.tree.pages[one.place] for one in entries]
-        yield from _List(site, section, url).outputs(pages)
+def tag_outputs(site: "Site", url: str, tags: Sequence[str]) -> "Iterator[Output]":
+    """The list of a tag, at an address, which tags that are written alike share; and the same as JSON."""
+    tag, pages = min(tags), [site.tree.pages[one.place] for one in site.tagged(tags)]
+    section = Page(file="", place="/tags", url=url, is_section=True, front={}, body="", title=f"Tag: {tag}")
+    yield from _List(site, section, url).outputs(pages)
 
-        def told(tag: str = tag, pages: Sequence[Page] = pages) -> dict[str, Any]:
-            return {"tag": tag, "entries": [(site.entries[one.place].title, one.url) for one in pages]}
+    def told() -> dict[str, Any]:
+        return {"tag": tag, "entries": [(site.entries[one.place].title, one.url) for one in pages]}
 
-        yield site.json(url, site.digest(tag, [site.marks[one.place] for one in pages]), told)
+    yield site.json(url, site.digest(tag, site.mark(pages)), told)
 
 
 class _List:
@@ -92,25 +93,20 @@ class _List:
 
     def outputs(self, pages: Sequence[Page]) -> "Iterator[Output]":
         """Its pages."""
-        cut = chunks(pages, lambda page: page.place)
+        cut, marks = chunks([page.place for page in pages]), [self.site.marks[page.place] for page in pages]
         urls = [list_url(self.url, place, name) for place, (name, _) in enumerate(cut)]
         related = [
-            [self.site.marks[one.place] for one in part.pages]
-            for part in self.parts
-            if isinstance(part, Listed) and part.kind == "related"
+            self.site.mark(part.pages) for part in self.parts if isinstance(part, Listed) and part.kind == "related"
         ]
         above = (self.section.title, self.site.around(self.section), self.order)
         newest = self.site.newest(self.section, NEWEST) if self.section.place == "/" else []
         frame = (above, self.section, self.tags, self.has_views, related, newest)
-        for place, (_, some) in enumerate(cut):
+        for place, (_, shown) in enumerate(cut):
             here, newer, older = urls[place], urls[place - 1] if place else "", (*urls, "")[place + 1]
             # what stands around a list stands on its first page: one more entry is not to write the others anew
-            hangs_on = (above if place else frame, [self.site.marks[one.place] for one in some], newer, older)
-
-            def make(here: str = here, some: Sequence[Page] = some, newer: str = newer, older: str = older) -> bytes:
-                return self._page(here, some, {"newer": newer, "older": older})
-
-            yield self.site.output(here, self.site.digest(*hangs_on), make)
+            digest = self.site.digest(above if place else frame, " ".join(marks[shown]), newer, older)
+            make = partial(self._page, here, pages[shown], {"newer": newer, "older": older})
+            yield self.site.output(here, digest, make)
 
     def _page(self, here: str, some: Sequence[Page], ways: Mapping[str, str]) -> bytes:
         site, section, is_first = self.site, self.section, here == self.url
@@ -204,7 +200,7 @@ def _card(site: "Site", here: str, page: Page, *, has_details: bool) -> dict[str
     image = "" if hidden else str(page.told("image") or (entry.thumb if entry else ""))
     picture = page.url + image if image and page.is_bundle and ":" not in image else ""
     if page.is_section and not picture:  # that of its newest entry
-        picture = next((site.tree.pages[one.place].url + one.thumb for one in site.newest(page)), "")
+        picture = next((site.picture(one) for one in site.newest(page)), "")
     return {
         "name": page.name,
         "href": link(here, page.url),

@@ -10,10 +10,9 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -32,8 +31,7 @@ KEPT = ".#+~-@_/"
 UNDATED = datetime.datetime.min
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """A page, or a section, as its file says.
 
     Attributes:
@@ -60,7 +58,7 @@ class Page:
     link_title: str = ""
     weight: int = 0
     date: datetime.datetime = UNDATED
-    aliases: tuple[str, ...] = field(default=())
+    aliases: tuple[str, ...] = ()
 
     @property
     def is_bundle(self) -> bool:
@@ -90,10 +88,8 @@ class Page:
         """What the front matter says."""
         return self.front.get(key, usual)
 
-    @property
-    def is_shown(self) -> bool:
-        """Whether it is built: no draft, not of the future, and not over."""
-        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    def is_shown(self, now: datetime.datetime) -> bool:
+        """Whether it is built at a time: it is no draft, not of the future, and not over."""
         starts = _date(self.front.get("publishdate")) or self.date
         ends = _date(self.front.get("expirydate"))
         return not self.front.get("draft") and starts <= now and (ends is None or ends > now)

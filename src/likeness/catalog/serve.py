@@ -4,7 +4,7 @@ import logging
 import mimetypes
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from likeness.catalog.entries import Entry
 from likeness.catalog.lists import ORDERS, cards_of
 from likeness.catalog.shelf import Shelf
-from likeness.catalog.site import Output, Site
+from likeness.catalog.site import Beside, Output, Site
 from likeness.errors import PublishError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def found_in(site: Site, asked: Mapping[str, str]) -> Found:
     if base := asked.get("base", ""):
         entries = [one for one in entries if one.base == base]
     if tag := asked.get("tag", "").strip().casefold():
-        entries = [one for one in entries if tag in site.folded[one.place]]
+        entries = [one for one in entries if tag in one.tags]
     if (least := _number(asked.get("least", ""))) is not None:
         entries = [one for one in entries if one.likeness and one.likeness[0] >= least]
     if since := asked.get("since", "").strip():
@@ -89,6 +89,34 @@ def _number(text: str) -> float | None:
         return None
 
 
+class _Files:
+    """The files of a site. A part is planned when something in it is first asked for, since all of them take seconds.
+
+    Args:
+        site: whose they are.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self._parts: dict[str, list[Callable[[], Iterator[Output | Beside]]]] = {}
+        for address, make in site.parts():
+            self._parts.setdefault(address, []).append(make)
+        self._planned: dict[str, dict[str, Output | Beside]] = {}
+
+    def find(self, file: str) -> Output | Beside | None:
+        """A file of the site; None where there is no such one."""
+        address = file
+        while not (found := self._part(address).get(file)) and address:
+            above = address.rstrip("/").rpartition("/")[0]
+            address = above and f"{above}/"
+        return found
+
+    def _part(self, address: str) -> Mapping[str, Output | Beside]:
+        if address in self._parts and address not in self._planned:
+            self._planned[address] = {one.file: one for make in self._parts[address] for one in make()}
+        return self._planned.get(address, {})
+
+
 class _Desk:
     """The site as it is now: looked at again when that was last done some seconds ago.
 
@@ -101,24 +129,21 @@ class _Desk:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._read()
+        self._files, self._looked_at = self._read(), time.monotonic()
 
-    def site(self) -> Site:
-        """The site."""
-        if time.monotonic() - self.looked_at > FRESH:
+    def files(self) -> _Files:
+        """The files of the site."""
+        if time.monotonic() - self._looked_at > FRESH:
             try:
-                if Shelf(self.root).walk() != self.now.shelf.seen:
-                    self._read()
+                if Shelf(self.root).walk() != self._files.site.shelf.seen:
+                    self._files = self._read()
             except PublishError as fault:  # somebody is in the middle of writing a page: the site of before stays
                 logging.getLogger("uvicorn.error").warning("%s", fault)
-            self.looked_at = time.monotonic()
-        return self.now
+            self._looked_at = time.monotonic()
+        return self._files
 
-    def _read(self) -> None:
-        self.now = Site(Shelf(self.root), is_served=True)
-        self.outputs: dict[str, Output] = {one.file: one for one in self.now.outputs()}
-        self.files = {file: source for file, source, _ in self.now.resources()}
-        self.looked_at = time.monotonic()
+    def _read(self) -> _Files:
+        return _Files(Site(Shelf(self.root), is_served=True))
 
 
 def app_of(root: Path, *, hosts: Sequence[str] = ("127.0.0.1", "localhost")) -> "Starlette":
@@ -137,7 +162,7 @@ def app_of(root: Path, *, hosts: Sequence[str] = ("127.0.0.1", "localhost")) -> 
     desk = _Desk(root)
 
     def search(request: "Request") -> Response:
-        site = desk.site()
+        site = desk.files().site
         found = found_in(site, dict(request.query_params))
         if request.url.path.endswith(".json"):
             return JSONResponse({"total": len(found.entries), "entries": _rows(site, found)}, headers=HEADERS)
@@ -145,17 +170,16 @@ def app_of(root: Path, *, hosts: Sequence[str] = ("127.0.0.1", "localhost")) -> 
 
     def page(request: "Request") -> Response:
         path = request.path_params["path"]
-        desk.site()
-        for file in (path, f"{path}index.html" if path.endswith("/") or not path else ""):
-            if file in desk.outputs:
-                media = mimetypes.guess_type(file)[0] or "text/html"
-                digest = f'"{desk.outputs[file].digest[:32]}"'
-                if request.headers.get("if-none-match") == digest:
-                    return Response(status_code=304, headers=HEADERS)
-                return Response(desk.outputs[file].make(), media_type=media, headers={**HEADERS, "ETag": digest})
-        if path in desk.files:
-            return FileResponse(desk.now.shelf.content / desk.files[path], headers=HEADERS)
-        if f"{path}/index.html" in desk.outputs:
+        files = desk.files()
+        found = files.find(f"{path}index.html" if path.endswith("/") or not path else path)
+        if isinstance(found, Beside):
+            return FileResponse(files.site.shelf.content / found.source, headers=HEADERS)
+        if found:
+            media, digest = mimetypes.guess_type(found.file)[0] or "text/html", f'"{found.digest[:32]}"'
+            if request.headers.get("if-none-match") == digest:
+                return Response(status_code=304, headers=HEADERS)
+            return Response(found.make(), media_type=media, headers={**HEADERS, "ETag": digest})
+        if files.find(f"{path}/index.html"):
             return RedirectResponse(f"/{path}/")
         return Response("There is no such page.", status_code=404, media_type="text/plain", headers=HEADERS)
 

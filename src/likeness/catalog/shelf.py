@@ -3,21 +3,20 @@
 `catalog.toml` and `content/` are what a person writes and `catalog add` fills; `.shelf.sqlite` may be deleted.
 """
 
+import hashlib
 import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import astuple, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from likeness.catalog.card import Card, read_card
 from likeness.catalog.entries import Entry, entry_of
 from likeness.catalog.pages import Page, read_page
 from likeness.catalog.settings import CatalogConfig, read_settings
-from likeness.catalog.similar import Kin, kin_of
 from likeness.catalog.tree import Tree
 from likeness.errors import PublishError
 
@@ -25,26 +24,27 @@ __all__ = ["CARD", "THUMB", "Seen", "Shelf"]
 
 CARD = "card.json"
 THUMB = "thumb.webp"
-FORMAT = 4  # of what is remembered
+FORMAT = 5  # of what is remembered
 WORDS = "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(place UNINDEXED, title, called, tags, about)"
 SCHEMA = f"""
 PRAGMA secure_delete = ON;
 PRAGMA synchronous = OFF; -- it is only a memory
 CREATE TABLE IF NOT EXISTS seen (file TEXT PRIMARY KEY, stamp TEXT, page TEXT, entry TEXT);
-CREATE TABLE IF NOT EXISTS made (file TEXT PRIMARY KEY, digest TEXT);
-CREATE TABLE IF NOT EXISTS kin (place TEXT PRIMARY KEY, words TEXT, places TEXT);
+CREATE TABLE IF NOT EXISTS built (file TEXT PRIMARY KEY, stamp TEXT, ties TEXT);
+CREATE TABLE IF NOT EXISTS made (file TEXT PRIMARY KEY, digest TEXT, part TEXT, folded TEXT);
+CREATE INDEX IF NOT EXISTS parts ON made (part);
+CREATE INDEX IF NOT EXISTS names ON made (folded);
 {WORDS};
 PRAGMA user_version = {FORMAT};
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """A page's file as it lies there.
 
     Attributes:
-        stamp: tells whether it, or its card, has changed.
-        beside: what else lies in its folder, relative to that, each with its own stamp.
+        stamp: another one tells that it, or anything that lies beside it, has changed or lies elsewhere.
+        beside: what lies in its folder, relative to that, each with its own stamp.
     """
 
     stamp: str
@@ -77,16 +77,16 @@ class Shelf:
         """
         self.seen = self.walk()
         with closing(self.open()) as store, store:
-            known = {row[0]: row[1:] for row in store.execute("SELECT file, stamp, page, entry FROM seen")}
+            known = {row[0]: row for row in store.execute("SELECT file, stamp, page, entry FROM seen")}
             gone = known.keys() - self.seen.keys()
-            new = [file for file, seen in self.seen.items() if file not in known or known[file][0] != seen.stamp]
-            fresh = [(file, self.seen[file].stamp, *told) for file, told in zip(new, self._all(new), strict=True)]
-            now = known | {file: told for file, *told in fresh}
-            pages = [_page(told) for told in _loaded(now[file][1] for file in self.seen)]
-            found = zip(pages, _loaded(now[file][2] for file in self.seen), strict=True)
-            entries = {page.place: _entry(told) for page, told in found if told}  # also what is not shown yet
+            new = [file for file, seen in self.seen.items() if file not in known or known[file][1] != seen.stamp]
+            fresh = {file: (file, self.seen[file].stamp, *told) for file, told in zip(new, self._all(new), strict=True)}
+            now = known | fresh
+            pages = [_page(told) for told in _loaded(now[file][2] for file in self.seen)]
+            found = zip(pages, _loaded(now[file][3] for file in self.seen), strict=True)
+            entries = {page.place: _entry(page, told) for page, told in found if told}  # also what is not shown yet
             store.executemany("DELETE FROM seen WHERE file = ?", [(file,) for file in gone])
-            store.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", fresh)
+            store.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", fresh.values())
             if gone or any(file in known for file in new):  # to delete rows would leave their words in the table
                 store.execute("DROP TABLE words")
                 store.execute(WORDS)
@@ -107,24 +107,6 @@ class Shelf:
         if not self.content.is_dir():
             raise PublishError(f"{self.content} is not there: there are no pages. Begin with: likeness catalog add")
         return dict(sorted(_walked(self.content)))
-
-    def kin(self, entries: Mapping[str, Entry]) -> dict[str, tuple[str, ...]]:
-        """Places of what is similar to each entry; told anew only where something near has changed."""
-        with closing(self.open()) as store, store:
-            rows = store.execute("SELECT place, words, places FROM kin").fetchall()
-            words, near = (_loaded(row[column] for row in rows) for column in (1, 2))
-            told = zip(rows, words, near, strict=True)
-            before = {place: Kin(tuple(own), tuple(places)) for (place, *_), own, places in told}
-            found = kin_of(entries, before)
-            gone = [(place,) for place in before.keys() - found.keys()]
-            store.executemany("DELETE FROM kin WHERE place = ?", gone)
-            changed = [
-                (place, json.dumps(one.words), json.dumps(one.places))
-                for place, one in found.items()
-                if before.get(place) != one
-            ]
-            store.executemany("INSERT OR REPLACE INTO kin VALUES (?, ?, ?)", changed)
-        return {place: one.places for place, one in found.items()}
 
     def open(self) -> sqlite3.Connection:
         """The memory, made where it is not there or of another version. What was withdrawn is not to be found in parts
@@ -175,7 +157,7 @@ class Shelf:
         """A page and its entry, as they are remembered."""
         page = read_page(self.content, self.content / file)
         card = self.card(page)
-        told = json.dumps(astuple(page), default=str)
+        told = json.dumps(page, default=str)
         if card is None:
             return told, "null"
         thumb = THUMB if THUMB in self.seen[file].beside else card.preview.file if card.preview else ""
@@ -189,25 +171,30 @@ def _walked(content: Path) -> Iterator[tuple[str, Seen]]:
         folder = folders.pop()
         inside = {one.name: one for one in os.scandir(f"{content}/{folder}")}
         if "index.md" in inside:
-            yield f"{folder}/index.md".lstrip("/"), _bundle(inside.values())
+            file = f"{folder}/index.md".lstrip("/")
+            yield file, _seen(file, _bundle(inside.values()))
             continue
         for one in inside.values():
             place = f"{folder}/{one.name}".lstrip("/")
             if one.is_dir() and not one.name.startswith("."):
                 folders.append(place)
             elif one.name.endswith(".md"):
-                yield place, Seen(_stamp(one), {})
+                yield place, _seen(place, {one.name: _stamp(one)})
 
 
-def _bundle(inside: "Iterable[os.DirEntry[str]]") -> Seen:
-    beside = dict[str, str]()
+def _seen(file: str, beside: Mapping[str, str]) -> Seen:
+    return Seen(hashlib.blake2b(f"{file} {beside}".encode(), digest_size=8).hexdigest(), beside)
+
+
+def _bundle(inside: "Iterable[os.DirEntry[str]]") -> Mapping[str, str]:
+    """Stamps of the files of a page's folder."""
+    found = dict[str, str]()
     for one in inside:
         if one.is_dir():
-            beside |= {file: _stamp(inner) for file, inner in _inside(one)}
+            found |= {file: _stamp(inner) for file, inner in _inside(one)}
         else:
-            beside[one.name] = _stamp(one)
-    told = (beside.pop("index.md"), beside.get(CARD, ""), str(THUMB in beside))
-    return Seen(" ".join(told), dict(sorted(beside.items())))
+            found[one.name] = _stamp(one)
+    return dict(sorted(found.items()))
 
 
 def _inside(folder: "os.DirEntry[str]") -> "Iterator[tuple[str, os.DirEntry[str]]]":
@@ -230,11 +217,14 @@ def _loaded(texts: Iterable[str]) -> list[Any]:
 
 
 def _page(told: Sequence[Any]) -> Page:
-    return Page(*told[:-2], date=datetime.fromisoformat(told[-2]), aliases=tuple(told[-1]))
+    *others, date, aliases = told
+    return Page._make((*others, datetime.fromisoformat(date), tuple(aliases)))
 
 
-def _entry(told: Sequence[Any]) -> Entry:
-    return Entry._make(tuple(value) if isinstance(value, list) else value for value in told)
+def _entry(page: Page, told: Sequence[Any]) -> Entry:
+    _, *others, tags, aliases, likeness = told
+    # its place is the very string of its page: it is looked up by the hundred thousand
+    return Entry._make((page.place, *others, tuple(tags), tuple(aliases), likeness and tuple(likeness)))
 
 
 def _note_words(store: sqlite3.Connection, entries: Iterable[Entry]) -> None:

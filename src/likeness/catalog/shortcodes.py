@@ -62,6 +62,8 @@ def front_related(page: Page) -> list[str]:
 
 def related_of(page: Page) -> list[str]:
     """The paths that a page says are related: of its front matter, and of its shortcodes."""
+    if "{{" not in page.body and "related" not in page.front:
+        return []  # as of most pages, of which there may be many
     paths = front_related(page)
     for match in _shortcodes(page):
         if match["name"] == "related-posts":

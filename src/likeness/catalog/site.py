@@ -4,11 +4,11 @@ import hashlib
 import json
 import posixpath
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib import resources
+from itertools import islice
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -23,12 +23,12 @@ from likeness.catalog.lists import ORDERS, section_outputs, tag_outputs, tag_url
 from likeness.catalog.markdown import html_of
 from likeness.catalog.pages import Page
 from likeness.catalog.shelf import Shelf
-from likeness.catalog.similar import clashes, same_tensors
-from likeness.catalog.tree import GONE, Fault
+from likeness.catalog.similar import Ties
+from likeness.catalog.tree import GONE
 from likeness.catalog.withdrawals import RECORD
 from likeness.recipe import RATINGS
 
-__all__ = ["Beside", "Output", "Site"]
+__all__ = ["Beside", "Output", "Part", "Site"]
 
 NEWEST = 30
 """Entries of the feed."""
@@ -62,12 +62,16 @@ class Beside(NamedTuple):
     Attributes:
         file: relative to the site.
         source: relative to the content.
-        stamp: tells whether it has changed.
+        digest: another one tells that it has changed.
     """
 
     file: str
     source: str
-    stamp: str
+    digest: str
+
+
+Part = tuple[str, Callable[[], "Iterator[Output | Beside]"]]
+"""A part of a site: its address, which is where most of its files are, and what makes them."""
 
 
 class Site:
@@ -80,19 +84,20 @@ class Site:
     Attributes:
         tree: of its pages.
         entries: LoRAs, by place.
-        similar: places of what is similar to each.
+        ties: what ties them to each other.
     """
 
     def __init__(self, shelf: Shelf, *, is_served: bool = False) -> None:
         self.shelf, self.settings, self.is_served = shelf, shelf.settings, is_served
         self.tree, self.entries = shelf.read()
-        self.similar = shelf.kin(self.entries)
+        self.ties = Ties(self.entries)
         self._around: dict[str, list[tuple[str, str]]] = {}
         self._card: tuple[str, Card] | None = None
         self._menus: dict[tuple[str, str, bool], Markup] = {}
         self._below: dict[str, list[Entry]] = {}
+        self._newest: dict[tuple[str, int], list[Entry]] = {}
         told = [self.settings.model_dump_json(), str(is_served), _own_digest(), self._menu("")]
-        self.everywhere = hashlib.sha256("\n".join(told).encode()).hexdigest()
+        self._everywhere = hashlib.sha256("\n".join(told).encode()).hexdigest()
 
     # -- what is known of pages ----------------------------------------------------------------------------------------
 
@@ -108,56 +113,55 @@ class Site:
         return [(one, [inner for inner in shown(one) if inner.is_section]) for one in shown(self.tree.pages["/"])]
 
     @cached_property
-    def doubles(self) -> dict[str, list[str]]:
-        """Places of entries that are one LoRA, by its tensors."""
-        return same_tensors(self.entries.values())
-
-    @cached_property
-    def clashes(self) -> list[Fault]:
-        """Entries whose trigger another has, too."""
-        return [*clashes(self.entries.values())]
-
-    @cached_property
     def clashing(self) -> dict[str, str]:
         """What is said of an entry whose trigger another has, too."""
-        return {fault.place: fault.what for fault in self.clashes}
+        return {fault.place: fault.what for fault in self.ties.clashes}
 
     @cached_property
-    def folded(self) -> dict[str, tuple[str, ...]]:
-        """The tags of each entry, by place: those that differ in capitals alone are one."""
-        return {place: tuple(map(str.casefold, entry.tags)) for place, entry in self.entries.items()}
+    def ordered(self) -> dict[str, list[Entry]]:
+        """All entries, in each order of `ORDERS`."""
+        return {name: sorted(self.entries.values(), key=key) for name, key in ORDERS.items()}
 
     @cached_property
-    def ordered(self) -> dict[str, dict[str, list[Entry]]]:
-        """The entries below each folder, in each order of `ORDERS`; below "/" are all."""
-        return {name: _by_folder(sorted(self.entries.values(), key=key)) for name, key in ORDERS.items()}
+    def _ages(self) -> dict[str, int]:
+        """How many entries are newer, by place."""
+        return {one.place: age for age, one in enumerate(self.ordered["date"])}
 
     @cached_property
-    def _pictured(self) -> dict[str, list[Entry]]:
-        """Those whose pictures may be shown, the newest first."""
-        newest = self.ordered["date"].get("/", [])
-        return _by_folder([one for one in newest if one.thumb and not self.hidden(one.place)])
+    def tags(self) -> dict[str, list[str]]:
+        """All tags, by the address of their list: those that have one address are one."""
+        found: dict[str, list[str]] = {}
+        for tie in self.ties.holders:
+            kind, _, tag = tie.partition(" ")
+            if kind == "tag":
+                found.setdefault(tag_url(tag), []).append(tag)
+        return found
 
-    @cached_property
-    def tagged(self) -> dict[str, list[Entry]]:
-        """Entries by tag, the newest first: the order of the tree turns with each section that gets a new entry. Tags
-        that have one address are one."""
-        found: dict[str, tuple[str, list[Entry]]] = {}
-        for entry in self.ordered["date"].get("/", []):
-            for url, tag in {tag_url(tag): tag for tag in self.folded[entry.place]}.items():
-                found.setdefault(url, (tag, []))[1].append(entry)
-        return dict(found.values())
+    def tagged(self, tags: Iterable[str]) -> list[Entry]:
+        """The entries that have one of these tags, the newest first: the order of the tree turns with each section that
+        gets a new entry."""
+        places = {place for tag in tags for place in self.ties.holders[f"tag {tag}"]}
+        return [self.entries[place] for place in sorted(places, key=self._ages.__getitem__)]
 
     def below(self, section: Page) -> list[Entry]:
-        """The entries below a section, in the order of the tree."""
+        """The entries below a section."""
         if section.place not in self._below:
-            pages = self.tree.below(section)
-            self._below[section.place] = [self.entries[one.place] for one in pages if one.place in self.entries]
+            above = section.place.rstrip("/") + "/"
+            self._below[section.place] = [one for one in self.entries.values() if one.place.startswith(above)]
         return self._below[section.place]
 
     def newest(self, section: Page, most: int = 1) -> list[Entry]:
         """The newest entries below a section whose pictures may be shown."""
-        return self._pictured.get(section.place, [])[:most]
+        if (section.place, most) not in self._newest:
+            above = section.place.rstrip("/") + "/"
+            shown = (one for one in self.ordered["date"] if one.thumb and one.place.startswith(above))
+            pictured = islice((one for one in shown if not self.hidden(one.place)), most)
+            self._newest[section.place, most] = list(pictured)
+        return self._newest[section.place, most]
+
+    def picture(self, entry: Entry) -> str:
+        """Where the small picture of an entry is."""
+        return self._url(entry) + entry.thumb
 
     def count(self, page: Page) -> int | None:
         """How many entries are below a section; None for what is none."""
@@ -169,12 +173,16 @@ class Site:
 
         def of_section(page: Page) -> str:
             told = (page.name, page.url, page.summary, page.told("image"), self.count(page))
-            return repr((*told, [one.place for one in self.newest(page)]))
+            return repr((*told, [self.picture(one) for one in self.newest(page)]))
 
         return {
-            place: of_section(page) if page.is_section else f"{page.url} {self.shelf.seen[page.file].stamp}"
+            place: of_section(page) if page.is_section else self.shelf.seen[page.file].stamp
             for place, page in self.tree.pages.items()
         }
+
+    def mark(self, pages: Iterable[Page]) -> str:
+        """That of several pages, in order."""
+        return " ".join([self.marks[one.place] for one in pages])
 
     def card(self, page: Page) -> Card:
         """The whole card of an entry; the last one is kept, since a page and its JSON are made in turn."""
@@ -212,24 +220,49 @@ class Site:
 
     # -- files ---------------------------------------------------------------------------------------------------------
 
-    def outputs(self) -> Iterator[Output]:
-        """Every file of the site that is made; what only lies beside pages is told by `resources`."""
+    @cached_property
+    def stamps(self) -> dict[str, str]:
+        """What tells whether anything has changed that the site is made from: by the file of each page, and of all else
+        by ""."""
+        files, record = {page.file for page in self.tree.pages.values()}, self.shelf.root / RECORD
+        withdrawn = record.read_text(encoding="utf-8") if record.exists() else ""
+        told = {file: seen.stamp for file, seen in self.shelf.seen.items() if file in files}
+        return told | {"": f"{self._everywhere} {hashlib.sha256(withdrawn.encode()).hexdigest()}"}
+
+    def parts(self) -> Iterator[Part]:
+        """The whole site: each page with what lies beside it, the list of each tag, and with the home what is of all
+        pages."""
         for page in self.tree.pages.values():
-            if page.told(GONE):
-                yield gone_output(self, page)
-            elif page.is_section:
-                yield from section_outputs(self, page)
-            elif page.place in self.entries:
-                yield from entry_outputs(self, page)
-            else:
-                yield from plain_outputs(self, page)
-        yield from tag_outputs(self)
+            yield page.url, partial(self._of_page, page)
+        for url, tags in self.tags.items():
+            yield url, partial(tag_outputs, self, url, tags)
+        yield "", self._of_all
+
+    def outputs(self) -> Iterator[Output]:
+        """Every file of the site that is made; others only lie beside pages."""
+        for _, made in self.parts():
+            yield from (one for one in made() if isinstance(one, Output))
+
+    def _of_page(self, page: Page) -> Iterator[Output | Beside]:
+        if page.told(GONE):
+            yield gone_output(self, page)
+            return
+        if page.is_section:
+            yield from section_outputs(self, page)
+        elif page.place in self.entries:
+            yield from entry_outputs(self, page)
+        else:
+            yield from plain_outputs(self, page)
+        if page.is_bundle:
+            yield from self._beside(page)
+
+    def _of_all(self) -> Iterator[Output]:
         yield from self._redirects()
         yield self.output(
             "search/", self.digest(), lambda: self.render("search.html", "search/", title="Search", is_served=False)
         )
-        newest = self.ordered["date"].get("/", [])[:NEWEST]
-        yield Output("feed.xml", self.digest(newest), lambda: self._feed(newest))
+        newest = self.ordered["date"][:NEWEST]
+        yield Output("feed.xml", self.digest(newest, [*map(self._url, newest)]), lambda: self._feed(newest))
         rows = self._index_rows()
         yield Output("search.js", self.digest(rows), lambda: b"window.likenessIndex = " + _json(rows) + b";\n")
         if (self.shelf.root / RECORD).exists():
@@ -239,15 +272,12 @@ class Site:
             text = (resources.files("likeness.catalog") / "static" / name).read_bytes()
             yield Output(name, hashlib.sha256(text).hexdigest(), lambda text=text: text)
 
-    def resources(self) -> Iterator[Beside]:
-        """What lies beside pages. Pictures that are not to be shown stay out."""
-        for page in self.tree.pages.values():
-            if not page.is_bundle or page.told(GONE):
-                continue
-            shown, folder = LORA if self.hidden(page.place) else BESIDE, posixpath.dirname(page.file)
-            for name, stamp in self.shelf.seen[page.file].beside.items():
-                if name.lower().endswith(shown):
-                    yield Beside(page.url + name, posixpath.join(folder, name), stamp)
+    def _beside(self, page: Page) -> Iterator[Beside]:
+        """What lies beside a page. Pictures that are not to be shown stay out."""
+        shown, folder = LORA if self.hidden(page.place) else BESIDE, posixpath.dirname(page.file)
+        for name, stamp in self.shelf.seen[page.file].beside.items():
+            if name.lower().endswith(shown):
+                yield Beside(page.url + name, posixpath.join(folder, name), stamp)
 
     def output(self, url: str, digest: str, make: Callable[[], bytes]) -> Output:
         """A page at an address."""
@@ -259,7 +289,7 @@ class Site:
 
     def digest(self, *hangs_on: Any) -> str:
         """Of all that a file hangs on, and of what all files do."""
-        return hashlib.sha256(f"{self.everywhere} {hangs_on!r}".encode()).hexdigest()
+        return hashlib.sha256(f"{self._everywhere} {hangs_on!r}".encode()).hexdigest()
 
     def render(self, template: str, here: str, **told: Any) -> bytes:
         """A page of the site, at an address."""
@@ -324,17 +354,6 @@ class Site:
         ]
 
 
-def _by_folder(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """What is below each folder, in this order."""
-    found: dict[str, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        above = entry.place
-        while above != "/":
-            above = above.rpartition("/")[0] or "/"
-            found[above].append(entry)
-    return found
-
-
 def _json(told: Any) -> bytes:
     return json.dumps(told, ensure_ascii=False, separators=(",", ":"), default=str).encode()
 
@@ -362,5 +381,6 @@ def _templates() -> Environment:
 def _own_digest() -> str:
     """Of what makes pages: another one makes others."""
     home = resources.files("likeness.catalog")
-    files = [one for folder in (home, home / "templates") for one in folder.iterdir() if one.is_file()]
+    folders = (home, home / "templates", home / "static")
+    files = [one for folder in folders for one in folder.iterdir() if one.is_file()]
     return hashlib.sha256(b"".join(one.read_bytes() for one in sorted(files, key=str))).hexdigest()

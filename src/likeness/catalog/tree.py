@@ -3,7 +3,7 @@
 import datetime
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from likeness.catalog.links import file_of
@@ -42,7 +42,8 @@ class Tree:
     """
 
     def __init__(self, pages: Iterable[Page]) -> None:
-        found = {page.place: page for page in pages if page.is_shown}
+        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+        found = {page.place: page for page in pages if page.is_shown(now)}
         tops = {"/" + place.split("/")[1] for place in found if place.count("/") > 1}
         for place in {
             "/",
@@ -57,10 +58,13 @@ class Tree:
                 "",
             )
         self.pages = _dated(found)
+        self._ordered: dict[str, list[Page]] = {}
 
     def children(self, section: Page) -> list[Page]:
         """The pages and sections right below a section, in order."""
-        return self._children.get(section.place, [])
+        if section.place not in self._ordered:
+            self._ordered[section.place] = sorted(self._children.get(section.place, ()), key=sort_key)
+        return self._ordered[section.place]
 
     @cached_property
     def _children(self) -> dict[str, list[Page]]:
@@ -68,7 +72,7 @@ class Tree:
         for page in self.pages.values():
             if page.place != "/":
                 below.setdefault(self.parent_place(page), []).append(page)
-        return {place: sorted(some, key=sort_key) for place, some in below.items()}
+        return below
 
     def parent_place(self, page: Page) -> str:
         """The section that a page is in: the nearest folder above it that is one."""
@@ -80,22 +84,6 @@ class Tree:
     def listed(self, section: Page) -> list[Page]:
         """The children that a list shows: those that only lead elsewhere, or are withdrawn, are passed over."""
         return [page for page in self.children(section) if not (page.title.startswith(REDIRECT) or page.told(GONE))]
-
-    def lineage(self, page: Page) -> list[Page]:
-        """The sections above a page, from the home on."""
-        above: list[Page] = []
-        while page.place != "/":
-            page = self.pages[self.parent_place(page)]
-            above.insert(0, page)
-        return above
-
-    def below(self, section: Page) -> Iterator[Page]:
-        """All pages below a section that are no sections, in order."""
-        for page in self.children(section):
-            if page.is_section:
-                yield from self.below(page)
-            else:
-                yield page
 
     def find(self, path: str) -> Page | None:
         """The page that a path of a related list means: its place in the tree or its address, spaces as hyphens."""
@@ -119,9 +107,10 @@ class Tree:
     def faults(self) -> list[Fault]:
         """What is wrong with addresses: two pages at one, aliases that meet each other or a page, or lead nowhere."""
         found = [*self._same_addresses()]
-        files = {file_of(page.url).casefold(): page for page in self.pages.values()}
+        named = [page for page in self.pages.values() if page.aliases]
+        files = {file_of(page.url).casefold(): page for page in self.pages.values()} if named else {}
         taken: dict[str, Page] = {}
-        for page in self.pages.values():
+        for page in named:
             for alias in dict.fromkeys(page.aliases):
                 found += self._of_alias(page, alias, files, taken)
         return found
@@ -129,9 +118,9 @@ class Tree:
     def _same_addresses(self) -> Iterator[Fault]:
         seen: dict[str, Page] = {}
         for page in self.pages.values():
-            if ".." in page.url.split("/") or "\\" in page.url:
+            if (".." in page.url and ".." in page.url.split("/")) or "\\" in page.url:
                 yield Fault(page.place, f"its address {page.url} leads above the site. Write another url or slug.")
-            if page.is_bundle and page.url.endswith(".html"):
+            if page.url.endswith(".html") and page.is_bundle:
                 yield Fault(
                     page.place, f"its address {page.url} is a file, and its pictures need a folder. Write a / behind."
                 )
@@ -174,13 +163,17 @@ def alias_target(page: Page, alias: str) -> str | None:
 
 def _dated(pages: Mapping[str, Page]) -> dict[str, Page]:
     """Pages in the order of their places; sections that tell no date have the latest of what is below them."""
-    latest: dict[str, datetime.datetime] = {}
-    found: dict[str, Page] = {}
-    for place, page in sorted(pages.items(), key=lambda item: (item[0] == "/", -item[0].count("/"))):
-        is_open = page.is_section and page.date == UNDATED
-        found[place] = replace(page, date=latest.get(place, UNDATED)) if is_open else page
-        above = place
-        while above != "/":
-            above = above.rpartition("/")[0] or "/"
-            latest[above] = max(latest.get(above, UNDATED), found[place].date)
-    return dict(sorted(found.items()))
+    latest: dict[str, datetime.datetime] = {}  # of each folder
+    for page in pages.values():
+        above = page.place.rpartition("/")[0]
+        latest[above] = max(latest.get(above, UNDATED), page.date)
+    for folder, date in [*latest.items()]:
+        while folder:
+            folder = folder.rpartition("/")[0]
+            latest[folder] = max(latest.get(folder, UNDATED), date)
+    return {
+        place: page._replace(date=latest.get(place.rstrip("/"), UNDATED))
+        if page.is_section and page.date == UNDATED
+        else page
+        for place, page in sorted(pages.items())
+    }
