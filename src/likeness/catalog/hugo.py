@@ -103,7 +103,7 @@ def _page(site: Site, page: Page, source: Path, target: Path) -> list[Path]:
     write_atomically(target, with_front(told, body))
     made = [target]
     if page.is_bundle and not site.hidden(page.place) and not page.told(GONE):
-        for name in site.shelf.seen[page.file].beside:
+        for name, _ in site.shelf.beside(page):
             if Path(name).suffix.lower() in PICTURES:
                 _copy(source.parent / name, target.parent / name)
                 made.append(target.parent / name)

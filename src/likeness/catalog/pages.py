@@ -18,7 +18,17 @@ import yaml
 
 from likeness.errors import PublishError
 
-__all__ = ["SECTION", "Page", "named_address", "read_page", "sort_key", "split_front", "with_front", "written_front"]
+__all__ = [
+    "BUNDLE",
+    "SECTION",
+    "Page",
+    "named_address",
+    "read_page",
+    "sort_key",
+    "split_front",
+    "with_front",
+    "written_front",
+]
 
 SECTION = "_index.md"
 BUNDLE = "index.md"

@@ -6,21 +6,22 @@
 import hashlib
 import json
 import os
+import posixpath
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from likeness.catalog.card import Card, read_card
 from likeness.catalog.entries import Entry, entry_of
-from likeness.catalog.pages import Page, read_page
+from likeness.catalog.pages import BUNDLE, Page, read_page
 from likeness.catalog.settings import CatalogConfig, read_settings
 from likeness.catalog.tree import Tree
 from likeness.errors import PublishError
 
-__all__ = ["CARD", "THUMB", "Seen", "Shelf"]
+__all__ = ["CARD", "THUMB", "Shelf"]
 
 CARD = "card.json"
 THUMB = "thumb.webp"
@@ -39,18 +40,6 @@ PRAGMA user_version = {FORMAT};
 """
 
 
-class Seen(NamedTuple):
-    """A page's file as it lies there.
-
-    Attributes:
-        stamp: another one tells that it, or anything that lies beside it, has changed or lies elsewhere.
-        beside: what lies in its folder, relative to that, each with its own stamp.
-    """
-
-    stamp: str
-    beside: Mapping[str, str]
-
-
 class Shelf:
     """A catalog on disk.
 
@@ -58,7 +47,7 @@ class Shelf:
         root: its folder.
 
     Attributes:
-        seen: how each page's file lay there when it was read; filled by `read`.
+        seen: the stamp of each page's file, and all that lies beside it, when it was read; filled by `read`.
 
     Raises:
         RecipeError: where its settings are not valid.
@@ -67,7 +56,7 @@ class Shelf:
     def __init__(self, root: Path) -> None:
         self.root, self.content = root, root / "content"
         self.settings: CatalogConfig = read_settings(root)
-        self.seen: dict[str, Seen] = {}
+        self.seen: dict[str, str] = {}
 
     def read(self) -> tuple[Tree, dict[str, Entry]]:
         """The tree of all pages, and the entries among them, by place; only what has changed is read.
@@ -79,8 +68,8 @@ class Shelf:
         with closing(self.open()) as store, store:
             known = {row[0]: row for row in store.execute("SELECT file, stamp, page, entry FROM seen")}
             gone = known.keys() - self.seen.keys()
-            new = [file for file, seen in self.seen.items() if file not in known or known[file][1] != seen.stamp]
-            fresh = {file: (file, self.seen[file].stamp, *told) for file, told in zip(new, self._all(new), strict=True)}
+            new = [file for file, stamp in self.seen.items() if file not in known or known[file][1] != stamp]
+            fresh = {file: (file, self.seen[file], *told) for file, told in zip(new, self._all(new), strict=True)}
             now = known | fresh
             pages = [_page(told) for told in _loaded(now[file][2] for file in self.seen)]
             found = zip(pages, _loaded(now[file][3] for file in self.seen), strict=True)
@@ -98,8 +87,8 @@ class Shelf:
         tree = Tree(pages)
         return tree, {place: entry for place, entry in entries.items() if place in tree.pages}
 
-    def walk(self) -> dict[str, Seen]:
-        """How each page's file lies there now.
+    def walk(self) -> dict[str, str]:
+        """Each page's file with its stamp: another one tells that it, or something beside it, has changed.
 
         Raises:
             PublishError: where there are no pages.
@@ -133,6 +122,11 @@ class Shelf:
         path = self.folder(page) / CARD
         return read_card(path) if page.is_bundle and path.exists() else None
 
+    def beside(self, page: Page) -> list[tuple[str, str]]:
+        """What lies in a page's own folder, by the name from there, each with its stamp."""
+        folder = posixpath.dirname(page.file)
+        return sorted((name, _stamp(folder, [(name, one)])) for name, one in _files(os.scandir(self.content / folder)))
+
     def folder(self, page: Page) -> Path:
         """Where a page's own files lie."""
         return (self.content / page.file).parent
@@ -160,55 +154,41 @@ class Shelf:
         told = json.dumps(page, default=str)
         if card is None:
             return told, "null"
-        thumb = THUMB if THUMB in self.seen[file].beside else card.preview.file if card.preview else ""
+        has_thumb = (self.folder(page) / THUMB).exists()
+        thumb = THUMB if has_thumb else card.preview.file if card.preview else ""
         return told, json.dumps(entry_of(page, card, thumb))
 
 
-def _walked(content: Path) -> Iterator[tuple[str, Seen]]:
-    """Each page's file, relative to the content. Markdown beside the index of a bundle is no page of its own."""
+def _walked(content: Path) -> Iterator[tuple[str, str]]:
+    """Each page's file, relative to the content, with its stamp. Markdown beside the index of a bundle is no page of
+    its own."""
     folders = [""]
     while folders:
         folder = folders.pop()
-        inside = {one.name: one for one in os.scandir(f"{content}/{folder}")}
-        if "index.md" in inside:
-            file = f"{folder}/index.md".lstrip("/")
-            yield file, _seen(file, _bundle(inside.values()))
+        inside = [*os.scandir(f"{content}/{folder}")]
+        if any(one.name == BUNDLE for one in inside):
+            yield f"{folder}{BUNDLE}", _stamp(folder, _files(inside))
             continue
-        for one in inside.values():
-            place = f"{folder}/{one.name}".lstrip("/")
+        for one in inside:
             if one.is_dir() and not one.name.startswith("."):
-                folders.append(place)
+                folders.append(f"{folder}{one.name}/")
             elif one.name.endswith(".md"):
-                yield place, _seen(place, {one.name: _stamp(one)})
+                yield f"{folder}{one.name}", _stamp(folder, [(one.name, one)])
 
 
-def _seen(file: str, beside: Mapping[str, str]) -> Seen:
-    return Seen(hashlib.blake2b(f"{file} {beside}".encode(), digest_size=8).hexdigest(), beside)
-
-
-def _bundle(inside: "Iterable[os.DirEntry[str]]") -> Mapping[str, str]:
-    """Stamps of the files of a page's folder."""
-    found = dict[str, str]()
+def _files(inside: "Iterable[os.DirEntry[str]]", above: str = "") -> "Iterator[tuple[str, os.DirEntry[str]]]":
+    """The files of a folder and of those in it, by their names from there. Links to folders are not followed."""
     for one in inside:
-        if one.is_dir():
-            found |= {file: _stamp(inner) for file, inner in _inside(one)}
-        else:
-            found[one.name] = _stamp(one)
-    return dict(sorted(found.items()))
-
-
-def _inside(folder: "os.DirEntry[str]") -> "Iterator[tuple[str, os.DirEntry[str]]]":
-    """The files of a folder and of those in it, relative to the folder that it is in. Links are not followed."""
-    for one in os.scandir(folder.path):
         if one.is_dir(follow_symlinks=False):
-            yield from ((f"{folder.name}/{file}", inner) for file, inner in _inside(one))
+            yield from _files(os.scandir(one.path), f"{above}{one.name}/")
         elif one.is_file():
-            yield f"{folder.name}/{one.name}", one
+            yield f"{above}{one.name}", one
 
 
-def _stamp(one: "os.DirEntry[str]") -> str:
-    stat = one.stat()
-    return f"{stat.st_mtime_ns} {stat.st_size}"
+def _stamp(folder: str, files: "Iterable[tuple[str, os.DirEntry[str]]]") -> str:
+    """Tells whether any of these files has changed, or lies elsewhere."""
+    told = sorted([f"{name} {(stat := one.stat()).st_mtime_ns} {stat.st_size}" for name, one in files])
+    return hashlib.blake2b("\n".join([folder, *told]).encode(), digest_size=8).hexdigest()
 
 
 def _loaded(texts: Iterable[str]) -> list[Any]:

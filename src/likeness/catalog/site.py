@@ -176,7 +176,7 @@ class Site:
             return repr((*told, [self.picture(one) for one in self.newest(page)]))
 
         return {
-            place: of_section(page) if page.is_section else self.shelf.seen[page.file].stamp
+            place: of_section(page) if page.is_section else self.shelf.seen[page.file]
             for place, page in self.tree.pages.items()
         }
 
@@ -226,7 +226,7 @@ class Site:
         by ""."""
         files, record = {page.file for page in self.tree.pages.values()}, self.shelf.root / RECORD
         withdrawn = record.read_text(encoding="utf-8") if record.exists() else ""
-        told = {file: seen.stamp for file, seen in self.shelf.seen.items() if file in files}
+        told = {file: stamp for file, stamp in self.shelf.seen.items() if file in files}
         return told | {"": f"{self._everywhere} {hashlib.sha256(withdrawn.encode()).hexdigest()}"}
 
     def parts(self) -> Iterator[Part]:
@@ -275,7 +275,7 @@ class Site:
     def _beside(self, page: Page) -> Iterator[Beside]:
         """What lies beside a page. Pictures that are not to be shown stay out."""
         shown, folder = LORA if self.hidden(page.place) else BESIDE, posixpath.dirname(page.file)
-        for name, stamp in self.shelf.seen[page.file].beside.items():
+        for name, stamp in self.shelf.beside(page):
             if name.lower().endswith(shown):
                 yield Beside(page.url + name, posixpath.join(folder, name), stamp)
 
