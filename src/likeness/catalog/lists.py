@@ -204,14 +204,11 @@ def _card(site: "Site", here: str, page: Page, *, has_details: bool) -> dict[str
     return {
         "name": page.name,
         "href": link(here, page.url),
-        "summary": (page.summary or (entry.summary if entry else "")) if has_details else "",
         "image": link(here, picture) if picture else "",
         "alt": str(page.told("imagealt") or (entry.alt or page.name if entry else "")),
         "hidden": hidden,
-        "base": entry.base if entry else "",
-        "trigger": entry.trigger if entry else "",
-        "likeness": entry.likeness if entry else None,
-        "count": site.count(page),
+        "is_entry": entry is not None,
+        "facts": site.facts(page, has_details=has_details),
     }
 
 

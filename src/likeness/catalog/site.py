@@ -93,6 +93,7 @@ class Site:
         self.ties = Ties(self.entries)
         self._around: dict[str, list[tuple[str, str]]] = {}
         self._card: tuple[str, Card] | None = None
+        self._facts: dict[tuple[str, bool], Markup] = {}
         self._menus: dict[tuple[str, str, bool], Markup] = {}
         self._below: dict[str, list[Entry]] = {}
         self._newest: dict[tuple[str, int], list[Entry]] = {}
@@ -183,6 +184,16 @@ class Site:
     def mark(self, pages: Iterable[Page]) -> str:
         """That of several pages, in order."""
         return " ".join([self.marks[one.place] for one in pages])
+
+    def facts(self, page: Page, *, has_details: bool) -> Markup:
+        """What all lists say alike of a page: base, trigger and likeness of an entry, its summary where that is asked
+        for. It is on a dozen of them, and made once."""
+        if (page.place, has_details) not in self._facts:
+            entry = self.entries.get(page.place)
+            summary = (page.summary or (entry.summary if entry else "")) if has_details else ""
+            told = _templates().get_template("parts.html").module.facts(entry, self.count(page), summary)  # type: ignore[attr-defined]
+            self._facts[page.place, has_details] = told
+        return self._facts[page.place, has_details]
 
     def card(self, page: Page) -> Card:
         """The whole card of an entry; the last one is kept, since a page and its JSON are made in turn."""
