@@ -2,16 +2,21 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from releases import card_of, released, trained
 
-from likeness.catalog import changes, similar
+from likeness.catalog import changes, ties
 from likeness.catalog.add import add_card, add_release
 from likeness.catalog.build import Built, build
 from likeness.catalog.card import BaseFacts, Subject
+from likeness.catalog.serve import Files
+from likeness.catalog.shelf import Shelf
+from likeness.catalog.site import Site
+from likeness.catalog.withdraw import rebuild, withdraw_entry
 from likeness.errors import PublishError
 
 HERE = "characters/sd-1.5"
@@ -55,9 +60,24 @@ def write(root: Path, place: str, text: str) -> None:
     file.write_text(text)
 
 
+def head(root: Path, front: str, body: str) -> None:
+    """The page of a section."""
+    write(root, f"{HERE}/_index.md", f"---\ntitle: SD\n{front}\n---\n{body}\n")
+
+
 def move(root: Path, name: str, to: str) -> None:
     (root / "content" / to).parent.mkdir(parents=True, exist_ok=True)
     shutil.move(root / "content" / HERE / name, root / "content" / to)
+
+
+def paint(root: Path, name: str) -> None:
+    shutil.copy(root / "content" / HERE / "mira" / "thumb.webp", root / "content" / HERE / name)
+
+
+def swap(root: Path, one: str, other: str) -> None:
+    move(root, one, "aside")
+    move(root, other, f"{HERE}/{one}")
+    shutil.move(root / "content" / "aside", root / "content" / HERE / other)
 
 
 def remove(root: Path, place: str) -> None:
@@ -67,10 +87,10 @@ def remove(root: Path, place: str) -> None:
 
 def built_at_once(root: Path, again: Path) -> Built:
     """Builds the same content elsewhere, and compares each file of the two sites."""
-    shutil.copytree(root / "content", again / "content")
+    shutil.copytree(root, again, ignore=shutil.ignore_patterns("site", ".shelf*"))
     built = build(again)
     ours, theirs = (
-        {path.relative_to(one).as_posix(): path.read_bytes() for path in one.rglob("*") if path.is_file()}
+        {path.relative_to(one).as_posix(): path.is_file() and path.read_bytes() for path in one.rglob("*")}
         for one in (root / "site", again / "site")
     )
     assert ours.keys() == theirs.keys()
@@ -98,6 +118,21 @@ CHANGES: tuple[tuple[str, Callable[[Path], object]], ...] = (
         "an address",
         lambda root: write(root, f"{HERE}/mira/index.md", "---\ntitle: Mira\nslug: m\naliases: /x/\n---\nMe."),
     ),
+    ("another picture", lambda root: paint(root, "n2")),
+    ("its address", lambda root: write(root, f"{HERE}/n2/index.md", "---\ntitle: N2\nslug: second\n---\n")),
+    ("its words", lambda root: write(root, f"{HERE}/n2/index.md", "---\ntitle: N2\nimageAlt: A fox.\n---\n")),
+    ("many of them", lambda root: add(root, *range(50, 80))),
+    ("a hidden section", lambda root: head(root, "bookHidden: true", "{{< section details >}}")),
+    ("without details", lambda root: head(root, "bookHidden: true", "{{< section >}}")),
+    ("by another name", lambda root: head(root, "bookHidden: true\nlinkTitle: Old", "{{< section >}}")),
+    (
+        "with words for its picture",
+        lambda root: head(root, "bookHidden: true\nlinkTitle: Old\nimageAlt: All", "{{< section >}}"),
+    ),
+    ("the site's title", lambda root: (root / "catalog.toml").write_text('title = "Mine"\n')),
+    ("a record", lambda root: (root / "withdrawn.jsonl").write_bytes(b"")),
+    ("a withdrawal", lambda root: withdraw_entry(root, f"/{HERE}/n79", "She asked.")),
+    ("two change places", lambda root: swap(root, "n60", "n61")),
     ("a related one", lambda root: write(root, f"{HERE}/n4/index.md", f"---\ntitle: N4\nrelated: {HERE}/n1\n---\n")),
     ("a page that leads to one", lambda root: write(root, "me.md", f'{{{{< related-posts related="{HERE}/n1" >}}}}')),
     ("which is edited", lambda root: edit(root, "n1", summary="Led to.")),
@@ -123,7 +158,7 @@ CHANGES: tuple[tuple[str, Callable[[Path], object]], ...] = (
 
 
 def test_after_each_change_the_site_is_as_if_built_at_once(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    for module in (similar, changes):
+    for module in (ties, changes):
         monkeypatch.setattr(module, "COMMON", 2)  # a few entries are many
     for what, change in CHANGES:
         change(root)
@@ -154,13 +189,113 @@ def test_an_address_that_a_list_has_is_refused_whenever_it_comes(root: Path):
     assert build(root).written > 0
 
 
-def test_a_build_that_was_broken_off_is_made_up_for(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("place", ["remove", "make_folder", "_write", "link_or_copy", "_clear", "Changes.note"])
+def test_a_build_that_was_broken_off_is_made_up_for(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+):
+    """An entry goes and another one comes, the build is broken off, and then all is as it was before."""
     build(root)
+    if place == "_clear":  # which is done where nothing is remembered
+        (root / ".shelf.sqlite").unlink()
     add(root, 1, tags=("new",))
+    paint(root, "n1")
+    (root / "content" / HERE / "mira").rename(tmp_path / "aside")
+    owner, _, name = f"likeness.catalog.build.{place}".rpartition(".")
+    module = changes.Changes if place == "Changes.note" else sys.modules[owner]
+    act = getattr(module, name)
+
+    def broken_off(*told: object) -> None:
+        act(*told)
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patched:
-        patched.setattr(changes.Changes, "note", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(module, name, broken_off)
         with pytest.raises(KeyboardInterrupt):
             build(root)
+    (tmp_path / "aside").rename(root / "content" / HERE / "mira")
     remove(root, f"{HERE}/n1")
+    build(root)
+    built_at_once(root, tmp_path / "again")
+
+
+def test_what_was_refused_is_built_once_it_is_mended(root: Path, tmp_path: Path):
+    page = root / "content" / HERE / "mira" / "index.md"
+    write(root, f"{HERE}/mira/mine.png", "a picture")
+    for before in (False, True):  # the first time, and when there is a site
+        page.write_text(f"---\ntitle: Mira\naliases: /{HERE}/mira/mine.png/\n---\n")
+        with pytest.raises(PublishError, match=r"below /characters/sd-1\.5/mira/mine\.png"):
+            build(root)
+        page.write_text(f"---\ntitle: Mira{before}\n---\n")
+        build(root)
+        built_at_once(root, tmp_path / str(before))
+
+
+def test_a_file_that_becomes_a_folder(root: Path, tmp_path: Path):
+    for alias in ("/old.html", "/old.html/new/"):
+        write(root, f"{HERE}/mira/index.md", f"---\ntitle: Mira\naliases: {alias}\n---\n")
+        build(root)
+    built_at_once(root, tmp_path / "again")
+
+
+def test_two_pictures_at_one_address_are_refused(root: Path):
+    add(root, 1, 2)
+    build(root)
+    write(root, f"{HERE}/n1/b/x.png", "one")
+    write(root, f"{HERE}/n2/x.png", "two")
+    write(root, f"{HERE}/n2/index.md", f"---\ntitle: N2\nurl: {HERE}/n1/b/\n---\n")
+    with pytest.raises(PublishError, match=r"n1/b/x\.png"):
+        build(root)
+
+
+def test_a_draft_at_the_place_of_an_entry_is_not_shown_in_its_stead(root: Path):
+    add(root, 1)
+    draft = root / "content" / HERE / "N1"
+    shutil.copytree(root / "content" / HERE / "n1", draft)
+    (draft / "index.md").write_text("---\ntitle: N1\ndraft: true\n---\n")
+    (draft / "card.json").write_text((draft / "card.json").read_text().replace("A **fox** knight.", "Secret."))
+    build(root)
+    assert "Secret" not in (root / "site" / HERE / "index.html").read_text()
+
+
+def test_no_memory_stays_of_what_was_withdrawn_where_something_else_is_wrong(root: Path):
+    add(root, 1, trigger="foxglove", tags=("foxtag",))
+    build(root)
+    write(root, "about.md", "---\nrelated: [no/where]\n---\n")
+    withdraw_entry(root, f"/{HERE}/n1")
+    with pytest.raises(PublishError, match="is removed"):
+        rebuild(root)
+    assert not [path for path in root.rglob("*") if path.is_file() and b"foxglove" in path.read_bytes()]
+
+
+def test_what_is_withdrawn_leaves_what_others_have_below_its_address(root: Path, tmp_path: Path):
+    add(root, 1)
+    write(root, f"{HERE}/n1/index.md", f"---\ntitle: N1\naliases: /{HERE}/mira/v3/\n---\n")
+    build(root)
+    withdraw_entry(root, f"/{HERE}/mira")
+    rebuild(root)
+    built_at_once(root, tmp_path / "again")
+
+
+def test_the_server_finds_every_file_of_the_site_and_no_other(root: Path):
+    add(root, *range(30), tags=("all",))
+    write(root, "about.md", "---\nurl: /about.html\n---\nWords.\n")
+    build(root)
+    site, names = Site(Shelf(root), is_served=True), {path for path in (root / "site").rglob("*") if path.is_file()}
+    files = Files(site)
+    assert [name for name in names if not files.find(name.relative_to(root / "site").as_posix())] == []
+    assert [name for name in ("", "no/", "characters", "../x", "a/" * 9_999) if files.find(name)] == []
+
+
+def test_lists_at_an_address_that_is_a_file_are_refused(root: Path):
+    write(root, f"{HERE}/_index.md", "---\ntitle: SD\nurl: /sd.html\n---\n")
+    with pytest.raises(PublishError, match="its lists need a folder"):
+        build(root)
+
+
+def test_a_home_at_another_address_is_as_new_as_the_rest(root: Path, tmp_path: Path):
+    write(root, "_index.md", "---\ntitle: Home\nurl: /start/\naliases: /index.html\n---\n")
+    build(root)
+    add(root, 1)
+    paint(root, "n1")
     build(root)
     built_at_once(root, tmp_path / "again")

@@ -14,6 +14,7 @@ from tiny import tiny_sd15
 from typer.testing import CliRunner
 
 from likeness.cli import app
+from likeness.dataset.origins import Origin
 from likeness.demo import DemoResult, demo
 from likeness.demo.subject import SETTINGS, fill_pool
 from likeness.errors import EvaluationError, RecipeError, WorkspaceError
@@ -101,6 +102,7 @@ def test_the_pool_is_drawn_once(tmp_path: Path):
     assert fill_pool(workspace, NUMBER, character(NUMBER)) == scenes
     assert {path: path.stat().st_mtime_ns for path in workspace.images.iterdir()} == before
     assert len(scenes) == 79, "of all files but the one that is no picture"
+    assert {one.rights for one in read_records(workspace.sources_jsonl, Origin)} == {"Apache-2.0"}
 
 
 def test_its_summary_has_every_number_that_a_program_wants(result: DemoResult):

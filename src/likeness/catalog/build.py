@@ -6,10 +6,11 @@ import posixpath
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from likeness.catalog.changes import Changes
@@ -21,9 +22,12 @@ from likeness.errors import PublishError, WorkspaceError
 from likeness.events import Event, Report, silent
 from likeness.records import link_or_copy, make_folder
 
-__all__ = ["SITE", "Built", "build", "faults_in"]
+__all__ = ["SITE", "Built", "build", "faults_in", "remove"]
 
 SITE = "site"
+MARK = "search.js"
+"""A file by which a site is known to be one."""
+
 TWICE = "two pages of the site would be this file: a page or an alias has the address of a list. Give it another one."
 
 
@@ -57,13 +61,7 @@ def build(root: Path, *, report: Report = silent) -> Built:
         site = Site(Shelf(root))
         with closing(site.shelf.open()) as store:
             plan = _plan(site, store)
-
-            def is_taken(folded: str) -> bool:
-                rows = store.execute("SELECT part FROM made WHERE folded = ?", (folded,))
-                return any(part not in plan.parts for (part,) in rows)
-
-            outputs = (one for _, one in plan.files if isinstance(one, Output))
-            if faults := faults_in(site, outputs, is_taken):
+            if faults := faults_in(site, [file for _, file in plan.files], lambda name: _is_kept(store, plan, name)):
                 lines = [f"  {fault.place}: {fault.what}" for fault in faults[:20]]
                 more = [f"  and {len(faults) - 20} more"] if len(faults) > 20 else []
                 raise PublishError(f"{root} is not built:\n" + "\n".join([*lines, *more]))
@@ -81,40 +79,43 @@ class _Plan:
     Attributes:
         changes: since the last one.
         parts: of the site that something which has changed can show in, or that are gone.
-        before: the files of those parts in the last one, each with its digest and its part.
+        before: the files of those parts in the last build, each with its digest.
         files: of them now, each with its part.
     """
 
     changes: Changes
     parts: AbstractSet[str]
-    before: Mapping[str, tuple[str, str]]
+    before: Mapping[str, str]
     files: list[tuple[str, Output | Beside]]
 
 
 def _plan(site: Site, store: sqlite3.Connection) -> _Plan:
-    if not (site.shelf.root / SITE / "index.html").exists():
-        store.executescript("DELETE FROM built; DELETE FROM made;")
-    changes, whole = Changes.since(store, site), list(site.parts())
-    now, then = {part for part, _ in whole}, {part for (part,) in store.execute("SELECT DISTINCT part FROM made")}
+    """What has to be looked at, and what it comes to; nothing is written."""
+    is_there = (site.shelf.root / SITE / MARK).exists()
+    changes, whole = Changes.since(store, site) if is_there else Changes(site, {}), list(site.parts())
     stirred = changes.parts()
-    broken_off = {part for (part,) in store.execute("SELECT DISTINCT part FROM made WHERE digest = ''")}
-    parts = now | then if stirred is None else stirred | broken_off | (then - now)
-    before = dict[str, tuple[str, str]]()
-    for part in parts:
-        rows = store.execute("SELECT file, digest FROM made WHERE part = ?", (part,))
-        before |= {file: (digest, part) for file, digest in rows}
+    now, then = {part for part, _ in whole}, {part for (part,) in store.execute("SELECT DISTINCT part FROM made")}
+    parts = now | then if stirred is None else stirred | (now ^ then)
+    rows = (store.execute("SELECT file, digest FROM made WHERE part = ?", (part,)) for part in parts)
+    before = {} if changes.is_all else dict(chain.from_iterable(rows))
     return _Plan(changes, parts, before, [(part, file) for part, make in whole if part in parts for file in make()])
 
 
+def _is_kept(store: sqlite3.Connection, plan: _Plan, name: str) -> bool:
+    """Whether a file of a part that is not looked at has this name, in lower case."""
+    return any(part not in plan.parts for (part,) in store.execute("SELECT part FROM made WHERE folded = ?", (name,)))
+
+
 def _written(site: Site, plan: _Plan, store: sqlite3.Connection, report: Report) -> Built:
-    """Writes what has changed since the last time, and removes what is no longer of the site."""
+    """Removes what is no longer of the site, and writes what has changed since the last time."""
     to, content = site.shelf.root / SITE, site.shelf.content
-    is_known = store.execute("SELECT 1 FROM made").fetchone()
-    if not is_known and (to / "search.js").exists():  # nobody remembers what of it is no longer wanted
-        shutil.rmtree(to)
-    changed = [(part, one) for part, one in plan.files if plan.before.get(one.file) != (one.digest, part)]
-    with store:  # whoever breaks off from here leaves files of which it is not known what they show
-        _remember(store, ((one.file, "", part) for part, one in changed))
+    with store:
+        plan.changes.begin(store)
+    if plan.changes.is_all:
+        _clear(to)
+    gone = plan.before.keys() - {one.file for _, one in plan.files}
+    remove(to, gone)
+    changed = [(part, one) for part, one in plan.files if plan.before.get(one.file) != one.digest]
     for folder in {posixpath.dirname(one.file) for _, one in changed}:
         make_folder(to / folder)
     for done, (_, one) in enumerate(changed):
@@ -124,39 +125,37 @@ def _written(site: Site, plan: _Plan, store: sqlite3.Connection, report: Report)
             link_or_copy(content / one.source, to / one.file)
         if done % 500 == 0:
             report(Event(stage="build", done=done, total=len(changed)))
-    gone = plan.before.keys() - {one.file for _, one in plan.files}
-    removed = _removed(to, gone)
     with store:
         store.executemany("DELETE FROM made WHERE file = ?", [(file,) for file in gone])
-        _remember(store, ((one.file, one.digest, part) for part, one in changed))
+        rows = [(one.file, one.digest, part, one.file.casefold()) for part, one in changed]
+        store.executemany("INSERT OR REPLACE INTO made VALUES (?, ?, ?, ?)", rows)
         plan.changes.note(store)
     (pages,) = store.execute("SELECT count(*) FROM made").fetchone()
     report(Event(stage="build", done=len(changed), total=len(changed)))
-    return Built(to / "index.html", pages, len(changed), removed, tuple(site.ties.clashes))
+    return Built(to / "index.html", pages, len(changed), len(gone), tuple(site.ties.clashes))
 
 
-def _remember(store: sqlite3.Connection, made: Iterable[tuple[str, str, str]]) -> None:
-    """Files with their digests and parts."""
-    rows = ((file, digest, part, file.casefold()) for file, digest, part in made)
-    store.executemany("INSERT OR REPLACE INTO made VALUES (?, ?, ?, ?)", rows)
-
-
-def faults_in(site: Site, outputs: Iterable[Output], is_taken: Callable[[str], bool] = lambda _: False) -> list[Fault]:
+def faults_in(
+    site: Site, files: Sequence[Output | Beside], is_kept: Callable[[str], bool] = lambda _: False
+) -> list[Fault]:
     """What does not hold together: addresses, related paths, shortcodes, two files of one name.
 
     Args:
         site: the whole.
-        outputs: its files.
-        is_taken: whether another file of it, which is not among those, has this name in lower case.
+        files: of it.
+        is_kept: whether another file of it, which is not among those, has this name in lower case.
     """
     pages = site.tree.pages.values()
     found = [*site.tree.faults(), *(fault for page in pages for fault in faults_of(page, site.tree)), *_ended(site)]
     if not found:
-        counts = Counter(output.file.casefold() for output in outputs)
-        found = [Fault(f"/{file}", TWICE) for file, count in counts.items() if count > 1 or is_taken(file)]
+        made = Counter(one.file.casefold() for one in files if isinstance(one, Output))
+        beside = Counter(one.file for one in files if isinstance(one, Beside))  # whose capitals are a person's own
+        twice = [file for file, count in made.items() if count > 1 or is_kept(file)]
+        found = [Fault(f"/{file}", TWICE) for file in (*twice, *(file for file, count in beside.items() if count > 1))]
+        names = made.keys() | {file.casefold() for file in beside}
         for file, page in site.tree.redirects.items():
             above = (one.as_posix() for one in Path(file.casefold()).parents)
-            if met := next((one for one in above if one in counts or is_taken(one)), None):
+            if met := next((one for one in above if one in names or is_kept(one)), None):
                 found.append(Fault(page.place, f"an alias of it is below /{met}, which is a file. Leave it out."))
     return found
 
@@ -198,11 +197,21 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _removed(to: Path, files: set[str]) -> int:
-    """Removes what is no longer of the site, and folders that are empty then."""
+def remove(to: Path, files: Iterable[str]) -> None:
+    """Removes files of a site, and folders that are empty then."""
     for file in files:
         (to / file).unlink(missing_ok=True)
         for above in list(Path(file).parents)[:-1]:
             if (to / above).is_dir() and not any((to / above).iterdir()):
                 (to / above).rmdir()
-    return len(files)
+
+
+def _clear(to: Path) -> None:
+    """A site that is empty but for its mark. What is no site of ours stays."""
+    aside = to.with_name(f".{SITE}.gone")
+    shutil.rmtree(aside, ignore_errors=True)  # where this was broken off
+    if (to / MARK).exists():
+        to.rename(aside)
+        shutil.rmtree(aside)
+    make_folder(to)
+    (to / MARK).touch()

@@ -5,8 +5,8 @@ import sqlite3
 
 from likeness.catalog.lists import tag_url
 from likeness.catalog.shortcodes import related_of
-from likeness.catalog.similar import COMMON
 from likeness.catalog.site import Site
+from likeness.catalog.ties import COMMON
 
 __all__ = ["Changes"]
 
@@ -16,7 +16,8 @@ class Changes:
 
     Args:
         site: as it is now.
-        before: stamp of each of `site.stamps` then, and ties as JSON: "[]" of what is no entry.
+        before: what the site was made from then: the stamp of each file, as in `site.stamps`, and the ties of the entry
+            that it is the page of, as JSON; "[]" where it is none.
     """
 
     def __init__(self, site: Site, before: dict[str, tuple[str, str]]) -> None:
@@ -25,10 +26,17 @@ class Changes:
         self._changed = [file for file, stamp in site.stamps.items() if before.get(file, ("",))[0] != stamp]
         self._gone = before.keys() - site.stamps.keys()
 
+    @property
+    def is_all(self) -> bool:
+        """Whether there is no build that is relied on: there was none, or it was broken off."""
+        return "" not in self._before
+
     @classmethod
     def since(cls, store: sqlite3.Connection, site: Site) -> "Changes":
-        """Since the build that is remembered."""
-        return cls(site, {file: (stamp, ties) for file, stamp, ties in store.execute("SELECT * FROM built")})
+        """Since the build that is remembered, if that came to its end."""
+        rows = store.execute("SELECT file, stamp, ties FROM built")
+        before = {file: (stamp, ties) for file, stamp, ties in rows}
+        return cls(site, before if "" in before else {})
 
     def parts(self) -> set[str] | None:
         """Addresses of the parts of the site that have to be looked at; None where that is all of them.
@@ -39,18 +47,18 @@ class Changes:
         """
         ties = set[str]()
         for file in (*self._changed, *self._gone):
-            old = json.loads(self._before[file][1]) if file in self._before else None
-            new = self.site.ties.of.get(self._places[file], []) if file in self._places else None
-            if [] in (old, new) or old is new is None:
+            found = [json.loads(self._before[file][1])] if file in self._before else []
+            found += [self.site.ties.of.get(self._places.get(file, ""), [])] if file in self.site.stamps else []
+            if not all(found):  # it is, or was, no entry
                 return None
-            ties.update(old or (), new or ())
+            ties.update(*found)
         return self._around(ties) if ties else set()
 
     def _around(self, ties: set[str]) -> set[str]:
         """The parts around entries with these ties, which have changed."""
         pages = self.site.tree.pages
-        most = COMMON + len(self._changed) + len(self._gone)  # by so many, a tie was more or less common before
-        parts, places = {""}, {self._places[file] for file in self._changed}
+        most = COMMON + len(self._changed)  # what more have now was too common before, too
+        parts, places = {"", pages["/"].url}, set[str]()
         for tie in ties:
             kind, _, value = tie.partition(" ")
             if kind == "tag":
@@ -64,9 +72,17 @@ class Changes:
         places |= {page.place for page in pages.values() if related_of(page)}
         return parts | {pages[place].url for place in places if place in pages}
 
+    def begin(self, store: sqlite3.Connection) -> None:
+        """Remembers that a build is on its way: until it is noted, no build is relied on."""
+        store.execute("DELETE FROM built WHERE file = ''")
+        if self.is_all:
+            store.execute("DELETE FROM built")
+            store.execute("DELETE FROM made")
+
     def note(self, store: sqlite3.Connection) -> None:
         """Remembers that the site is built as it is now."""
-        ties = {file: self.site.ties.of.get(self._places.get(file, ""), []) for file in self._changed}
+        changed = dict.fromkeys((*self._changed, ""))
+        ties = {file: self.site.ties.of.get(self._places.get(file, ""), []) for file in changed}
         rows = [(file, self.site.stamps[file], json.dumps(own)) for file, own in ties.items()]
         store.executemany("DELETE FROM built WHERE file = ?", [(file,) for file in self._gone])
         store.executemany("INSERT OR REPLACE INTO built VALUES (?, ?, ?)", rows)

@@ -27,7 +27,7 @@ def entry_outputs(site: "Site", page: Page) -> "Iterator[Output]":
     related = named or [site.tree.pages[place] for place in site.ties.similar(page.place)]
     doubles = [site.tree.pages[one] for one in site.ties.doubles.get(entry.tensors, ()) if one != page.place]
     digest = site.digest(
-        site.mark((page, *related, *doubles)),
+        site.marks_of((page, *related, *doubles)),
         len(related),
         site.around(page),
         bool(named),
@@ -126,7 +126,7 @@ def plain_outputs(site: "Site", page: Page) -> "Iterator[Output]":
             filters=[],
         )
 
-    digest = site.digest(page, site.around(page), site.mark(related))
+    digest = site.digest(page, site.around(page), site.marks_of(related))
     yield site.output(page.url, digest, make)
     if page.json_address:
         told = {"title": page.name, "summary": page.summary, "text": page.body, "related": [one.url for one in related]}

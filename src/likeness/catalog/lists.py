@@ -44,7 +44,7 @@ def section_outputs(site: "Site", section: Page) -> "Iterator[Output]":
     tags = nsmallest(TAGS, counts.items(), key=lambda told: (-told[1], told[0]))
     has_views = len(entries) > 1 and section.place != "/"
     yield from _List(site, section, section.url, tags=tags, has_views=has_views).outputs(children)
-    digest = site.digest(section, site.mark(children))
+    digest = site.digest(section, site.marks_of(children))
     yield site.json(section.url, digest, lambda: _told(site, section, children))
     above = section.place.rstrip("/") + "/"
     for order in ORDERS if has_views else ():
@@ -56,13 +56,13 @@ def section_outputs(site: "Site", section: Page) -> "Iterator[Output]":
 def tag_outputs(site: "Site", url: str, tags: Sequence[str]) -> "Iterator[Output]":
     """The list of a tag, at an address, which tags that are written alike share; and the same as JSON."""
     tag, pages = min(tags), [site.tree.pages[one.place] for one in site.tagged(tags)]
-    section = Page(file="", place="/tags", url=url, is_section=True, front={}, body="", title=f"Tag: {tag}")
+    section = Page(file="", place="/tags/", url=url, is_section=True, front={}, body="", title=f"Tag: {tag}")
     yield from _List(site, section, url).outputs(pages)
 
     def told() -> dict[str, Any]:
         return {"tag": tag, "entries": [(site.entries[one.place].title, one.url) for one in pages]}
 
-    yield site.json(url, site.digest(tag, site.mark(pages)), told)
+    yield site.json(url, site.digest(tag, site.marks_of(pages)), told)
 
 
 class _List:
@@ -90,16 +90,18 @@ class _List:
         self.site, self.section, self.url, self.order = site, section, url, order
         self.tags, self.has_views = tags, has_views
         self.parts = parts_of(section, site.tree)
+        places = (part for part in self.parts if isinstance(part, Listed) and part.kind == "section")
+        self.meant = next(places, Listed("section", ()))
 
     def outputs(self, pages: Sequence[Page]) -> "Iterator[Output]":
         """Its pages."""
         cut, marks = chunks([page.place for page in pages]), [self.site.marks[page.place] for page in pages]
         urls = [list_url(self.url, place, name) for place, (name, _) in enumerate(cut)]
         related = [
-            self.site.mark(part.pages) for part in self.parts if isinstance(part, Listed) and part.kind == "related"
+            self.site.marks_of(part.pages) for part in self.parts if isinstance(part, Listed) and part.kind == "related"
         ]
-        above = (self.section.title, self.site.around(self.section), self.order)
-        newest = self.site.newest(self.section, NEWEST) if self.section.place == "/" else []
+        above = (self.section.name, self.site.around(self.section), self.order, self.meant.has_details)
+        newest = self.site.marks_of(self._newest())
         frame = (above, self.section, self.tags, self.has_views, related, newest)
         for place, (_, shown) in enumerate(cut):
             here, newer, older = urls[place], urls[place - 1] if place else "", (*urls, "")[place + 1]
@@ -143,11 +145,9 @@ class _List:
     ) -> Iterator[dict[str, Any]]:
         """The pieces of the page: what is written there on its first page, and the list on each; where no place is
         named for it, at the end."""
-        lists = [part for part in self.parts if isinstance(part, Listed) and part.kind == "section"]
-        meant = lists[0] if lists else Listed("section", ())
-        for part in self.parts if lists else [*self.parts, meant]:
-            if part is meant:
-                cards = cards_of(self.site, here, some, has_details=meant.has_details)
+        for part in self.parts if self.meant in self.parts else [*self.parts, self.meant]:
+            if part is self.meant:
+                cards = cards_of(self.site, here, some, has_details=self.meant.has_details)
                 yield {"kind": "section", "cards": cards, **linked}
             elif is_own and isinstance(part, str):
                 html, headings = with_headings(part)
@@ -155,8 +155,12 @@ class _List:
             elif is_own and isinstance(part, Listed) and part.kind == "related":
                 yield {"kind": "related", "cards": cards_of(self.site, here, part.pages)}
         if is_own and self.section.place == "/":
-            pages = [self.site.tree.pages[one.place] for one in self.site.newest(self.section, NEWEST)]
-            yield {"kind": "newest", "cards": cards_of(self.site, here, pages)}
+            yield {"kind": "newest", "cards": cards_of(self.site, here, self._newest())}
+
+    def _newest(self) -> list[Page]:
+        """What the home shows beneath its list."""
+        newest = self.site.newest(self.section, NEWEST) if self.section.place == "/" else []
+        return [self.site.tree.pages[one.place] for one in newest]
 
     def _views(self, here: str) -> list[dict[str, Any]]:
         views = {"": "as arranged", **{name: f"by {name}" for name in ORDERS}}
@@ -206,7 +210,7 @@ def _card(site: "Site", here: str, page: Page, *, has_details: bool) -> dict[str
         "href": link(here, page.url),
         "image": link(here, picture) if picture else "",
         "alt": str(page.told("imagealt") or (entry.alt or page.name if entry else "")),
-        "hidden": hidden,
+        "hidden": hidden if entry and entry.thumb else "",
         "is_entry": entry is not None,
         "facts": site.facts(page, has_details=has_details),
     }

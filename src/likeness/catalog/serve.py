@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
 
-__all__ = ["Found", "app_of", "found_in", "serve"]
+__all__ = ["Files", "Found", "app_of", "found_in", "serve"]
 
 AT_ONCE = 24
+LONGEST = 2000  # letters of an address
 FRESH = 5.0  # seconds for which what was read is taken as it is
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
@@ -89,7 +90,7 @@ def _number(text: str) -> float | None:
         return None
 
 
-class _Files:
+class Files:
     """The files of a site. A part is planned when something in it is first asked for, since all of them take seconds.
 
     Args:
@@ -105,6 +106,8 @@ class _Files:
 
     def find(self, file: str) -> Output | Beside | None:
         """A file of the site; None where there is no such one."""
+        if len(file) > LONGEST:
+            return None
         address = file
         while not (found := self._part(address).get(file)) and address:
             above = address.rstrip("/").rpartition("/")[0]
@@ -131,7 +134,7 @@ class _Desk:
         self.root = root
         self._files, self._looked_at = self._read(), time.monotonic()
 
-    def files(self) -> _Files:
+    def files(self) -> Files:
         """The files of the site."""
         if time.monotonic() - self._looked_at > FRESH:
             try:
@@ -142,8 +145,8 @@ class _Desk:
             self._looked_at = time.monotonic()
         return self._files
 
-    def _read(self) -> _Files:
-        return _Files(Site(Shelf(self.root), is_served=True))
+    def _read(self) -> Files:
+        return Files(Site(Shelf(self.root), is_served=True))
 
 
 def app_of(root: Path, *, hosts: Sequence[str] = ("127.0.0.1", "localhost")) -> "Starlette":

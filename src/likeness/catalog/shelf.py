@@ -24,7 +24,12 @@ from likeness.errors import PublishError
 __all__ = ["CARD", "THUMB", "Shelf"]
 
 CARD = "card.json"
+MEMORY = ".shelf.sqlite"
+LORA = ".safetensors"
 THUMB = "thumb.webp"
+BESIDE = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", LORA)
+"""What of a page's folder goes into the site: pictures, and the LoRA where it is to be downloaded."""
+
 FORMAT = 5  # of what is remembered
 WORDS = "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(place UNINDEXED, title, called, tags, about)"
 SCHEMA = f"""
@@ -73,7 +78,7 @@ class Shelf:
             now = known | fresh
             pages = [_page(told) for told in _loaded(now[file][2] for file in self.seen)]
             found = zip(pages, _loaded(now[file][3] for file in self.seen), strict=True)
-            entries = {page.place: _entry(page, told) for page, told in found if told}  # also what is not shown yet
+            entries = {page.file: _entry(page, told) for page, told in found if told}  # also what is not shown yet
             store.executemany("DELETE FROM seen WHERE file = ?", [(file,) for file in gone])
             store.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", fresh.values())
             if gone or any(file in known for file in new):  # to delete rows would leave their words in the table
@@ -82,10 +87,9 @@ class Shelf:
                 _note_words(store, entries.values())
             elif new:
                 added = {*new}
-                places = [page.place for page in pages if page.file in added]
-                _note_words(store, (entries[place] for place in places if place in entries))
+                _note_words(store, (entry for file, entry in entries.items() if file in added))
         tree = Tree(pages)
-        return tree, {place: entry for place, entry in entries.items() if place in tree.pages}
+        return tree, {page.place: entries[page.file] for page in tree.pages.values() if page.file in entries}
 
     def walk(self) -> dict[str, str]:
         """Each page's file with its stamp: another one tells that it, or something beside it, has changed.
@@ -100,7 +104,7 @@ class Shelf:
     def open(self) -> sqlite3.Connection:
         """The memory, made where it is not there or of another version. What was withdrawn is not to be found in parts
         of the file that are no longer used."""
-        path = self.root / ".shelf.sqlite"
+        path = self.root / MEMORY
         store = sqlite3.connect(path)
         try:
             (version,) = store.execute("PRAGMA user_version").fetchone()
@@ -117,14 +121,25 @@ class Shelf:
             store.executescript(SCHEMA)
         return store
 
+    def forget(self) -> None:
+        """Removes the memory."""
+        (self.root / MEMORY).unlink(missing_ok=True)
+
+    def made_of(self, page: Page) -> list[str]:
+        """The files that the site has of a page, as was remembered when it was built."""
+        with closing(self.open()) as store:
+            return [file for (file,) in store.execute("SELECT file FROM made WHERE part = ?", (page.url,))]
+
     def card(self, page: Page) -> Card | None:
         """The whole card of a page; None where it has none."""
         path = self.folder(page) / CARD
         return read_card(path) if page.is_bundle and path.exists() else None
 
     def beside(self, page: Page) -> list[tuple[str, str]]:
-        """What lies in a page's own folder, by the name from there, each with its stamp."""
+        """What of a page's own folder goes into the site, by the name from there, each with its stamp."""
         folder = posixpath.dirname(page.file)
+        if not (self.content / folder).is_dir():  # it went while the site of before is still served
+            return []
         return sorted((name, _stamp(folder, [(name, one)])) for name, one in _files(os.scandir(self.content / folder)))
 
     def folder(self, page: Page) -> Path:
@@ -177,12 +192,14 @@ def _walked(content: Path) -> Iterator[tuple[str, str]]:
 
 
 def _files(inside: "Iterable[os.DirEntry[str]]", above: str = "") -> "Iterator[tuple[str, os.DirEntry[str]]]":
-    """The files of a folder and of those in it, by their names from there. Links to folders are not followed."""
+    """What a site has of a folder and of those in it, by their names from there. Links to folders that lie in the
+    folder itself are followed, and none below, which could lead round."""
     for one in inside:
-        if one.is_dir(follow_symlinks=False):
+        if one.name.lower().endswith(BESIDE) or one.name in (BUNDLE, CARD):
+            if one.is_file():
+                yield f"{above}{one.name}", one
+        elif one.is_dir(follow_symlinks=not above):
             yield from _files(os.scandir(one.path), f"{above}{one.name}/")
-        elif one.is_file():
-            yield f"{above}{one.name}", one
 
 
 def _stamp(folder: str, files: "Iterable[tuple[str, os.DirEntry[str]]]") -> str:

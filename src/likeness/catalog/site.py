@@ -6,24 +6,23 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
+from heapq import nsmallest
 from importlib import resources
-from itertools import islice
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from likeness.catalog.card import Card
-from likeness.catalog.details import gauge_of
 from likeness.catalog.entries import Entry
 from likeness.catalog.leaves import entry_outputs, gone_output, plain_outputs
 from likeness.catalog.links import file_of, from_disk, link
 from likeness.catalog.lists import ORDERS, section_outputs, tag_outputs, tag_url
 from likeness.catalog.markdown import html_of
 from likeness.catalog.pages import Page
-from likeness.catalog.shelf import Shelf
-from likeness.catalog.similar import Ties
+from likeness.catalog.rendering import own_digest, templates
+from likeness.catalog.shelf import BESIDE, LORA, Shelf
+from likeness.catalog.ties import Ties
 from likeness.catalog.tree import GONE
 from likeness.catalog.withdrawals import RECORD
 from likeness.recipe import RATINGS
@@ -35,10 +34,6 @@ NEWEST = 30
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """Signs that no XML may hold."""
-
-LORA = ".safetensors"
-BESIDE = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", LORA)
-"""What of a page's folder goes into the site: pictures, and the LoRA where it is to be downloaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +90,8 @@ class Site:
         self._card: tuple[str, Card] | None = None
         self._facts: dict[tuple[str, bool], Markup] = {}
         self._menus: dict[tuple[str, str, bool], Markup] = {}
-        self._below: dict[str, list[Entry]] = {}
         self._newest: dict[tuple[str, int], list[Entry]] = {}
-        told = [self.settings.model_dump_json(), str(is_served), _own_digest(), self._menu("")]
+        told = [self.settings.model_dump_json(), str(is_served), own_digest(), self._menu("")]
         self._everywhere = hashlib.sha256("\n".join(told).encode()).hexdigest()
 
     # -- what is known of pages ----------------------------------------------------------------------------------------
@@ -144,20 +138,26 @@ class Site:
         places = {place for tag in tags for place in self.ties.holders[f"tag {tag}"]}
         return [self.entries[place] for place in sorted(places, key=self._ages.__getitem__)]
 
+    @cached_property
+    def _by_folder(self) -> dict[str, list[Entry]]:
+        """The entries below each folder; below "/" are all."""
+        found: dict[str, list[Entry]] = {}
+        for entry in self.entries.values():
+            above = entry.place
+            while above != "/":
+                above = above.rpartition("/")[0] or "/"
+                found.setdefault(above, []).append(entry)
+        return found
+
     def below(self, section: Page) -> list[Entry]:
         """The entries below a section."""
-        if section.place not in self._below:
-            above = section.place.rstrip("/") + "/"
-            self._below[section.place] = [one for one in self.entries.values() if one.place.startswith(above)]
-        return self._below[section.place]
+        return self._by_folder.get(section.place, [])
 
     def newest(self, section: Page, most: int = 1) -> list[Entry]:
         """The newest entries below a section whose pictures may be shown."""
         if (section.place, most) not in self._newest:
-            above = section.place.rstrip("/") + "/"
-            shown = (one for one in self.ordered["date"] if one.thumb and one.place.startswith(above))
-            pictured = islice((one for one in shown if not self.hidden(one.place)), most)
-            self._newest[section.place, most] = list(pictured)
+            pictured = (one for one in self.below(section) if one.thumb and not self.hidden(one.place))
+            self._newest[section.place, most] = nsmallest(most, pictured, key=lambda one: self._ages[one.place])
         return self._newest[section.place, most]
 
     def picture(self, entry: Entry) -> str:
@@ -173,7 +173,7 @@ class Site:
         """What tells all that a list shows of a page, by place: another one makes another list."""
 
         def of_section(page: Page) -> str:
-            told = (page.name, page.url, page.summary, page.told("image"), self.count(page))
+            told = (page.name, page.url, page.summary, page.told("imagealt"), self.count(page))
             return repr((*told, [self.picture(one) for one in self.newest(page)]))
 
         return {
@@ -181,8 +181,8 @@ class Site:
             for place, page in self.tree.pages.items()
         }
 
-    def mark(self, pages: Iterable[Page]) -> str:
-        """That of several pages, in order."""
+    def marks_of(self, pages: Iterable[Page]) -> str:
+        """Those of several pages, in order."""
         return " ".join([self.marks[one.place] for one in pages])
 
     def facts(self, page: Page, *, has_details: bool) -> Markup:
@@ -191,8 +191,8 @@ class Site:
         if (page.place, has_details) not in self._facts:
             entry = self.entries.get(page.place)
             summary = (page.summary or (entry.summary if entry else "")) if has_details else ""
-            told = _templates().get_template("parts.html").module.facts(entry, self.count(page), summary)  # type: ignore[attr-defined]
-            self._facts[page.place, has_details] = told
+            macros: Any = templates().get_template("parts.html").module
+            self._facts[page.place, has_details] = macros.facts(entry, self.count(page), summary)
         return self._facts[page.place, has_details]
 
     def card(self, page: Page) -> Card:
@@ -201,6 +201,7 @@ class Site:
             card = self.shelf.card(page)
             assert card, "an entry has one"
             self._card = page.place, card
+            return card
         return self._card[1]
 
     def around(self, page: Page) -> list[tuple[str, str]]:
@@ -220,7 +221,7 @@ class Site:
     def hidden(self, place: str) -> str:
         """Why pictures of an entry are not shown; "" where they are."""
         entry = self.entries.get(place)
-        if entry is None or not entry.thumb:
+        if entry is None:
             return ""
         if entry.rating not in RATINGS:
             return "nobody has said what they show"
@@ -235,10 +236,15 @@ class Site:
     def stamps(self) -> dict[str, str]:
         """What tells whether anything has changed that the site is made from: by the file of each page, and of all else
         by ""."""
-        files, record = {page.file for page in self.tree.pages.values()}, self.shelf.root / RECORD
-        withdrawn = record.read_text(encoding="utf-8") if record.exists() else ""
+        files = {page.file for page in self.tree.pages.values()}
         told = {file: stamp for file, stamp in self.shelf.seen.items() if file in files}
-        return told | {"": f"{self._everywhere} {hashlib.sha256(withdrawn.encode()).hexdigest()}"}
+        return told | {"": self.digest(self.withdrawn)}
+
+    @cached_property
+    def withdrawn(self) -> bytes | None:
+        """The record of what was withdrawn; None where there is none."""
+        record = self.shelf.root / RECORD
+        return record.read_bytes() if record.exists() else None
 
     def parts(self) -> Iterator[Part]:
         """The whole site: each page with what lies beside it, the list of each tag, and with the home what is of all
@@ -276,9 +282,8 @@ class Site:
         yield Output("feed.xml", self.digest(newest, [*map(self._url, newest)]), lambda: self._feed(newest))
         rows = self._index_rows()
         yield Output("search.js", self.digest(rows), lambda: b"window.likenessIndex = " + _json(rows) + b";\n")
-        if (self.shelf.root / RECORD).exists():
-            told = (self.shelf.root / RECORD).read_bytes()
-            yield Output(RECORD, hashlib.sha256(told).hexdigest(), lambda told=told: told)
+        if (told := self.withdrawn) is not None:
+            yield Output(RECORD, hashlib.sha256(told).hexdigest(), lambda: told)
         for name in ("style.css", "site.js"):
             text = (resources.files("likeness.catalog") / "static" / name).read_bytes()
             yield Output(name, hashlib.sha256(text).hexdigest(), lambda text=text: text)
@@ -316,7 +321,7 @@ class Site:
             "json_address": "",
             "menu": self._menu(here),
         }
-        page = _templates().get_template(template).render({**common, **told})
+        page = templates().get_template(template).render({**common, **told})
         return (page if self.is_served else from_disk(page, here)).encode()
 
     def _menu(self, here: str) -> Markup:
@@ -326,13 +331,13 @@ class Site:
         key = (link(here, "", index=""), section, here == section)
         if key not in self._menus:
             told = {"root": key[0], "here": here, "sections": self.in_menu}
-            self._menus[key] = Markup(_templates().get_template("menu.html").render(told))
+            self._menus[key] = Markup(templates().get_template("menu.html").render(told))
         return self._menus[key]
 
     def _redirects(self) -> Iterator[Output]:
         for file, page in self.tree.redirects.items():
             told = {"to": link(file.removesuffix("index.html"), page.url), "name": page.name}
-            make = _templates().get_template("redirect.html").render
+            make = templates().get_template("redirect.html").render
             yield Output(file, self.digest(told), lambda told=told, make=make: make(told).encode())
 
     def _feed(self, newest: Sequence[Entry]) -> bytes:
@@ -343,7 +348,7 @@ class Site:
         ]
         updated = max((one.published for one in newest), default="1970-01-01")
         told = {"site": self.settings, "address": self._address, "entries": entries, "updated": f"{updated}T00:00:00Z"}
-        return CONTROLS.sub("", _templates().get_template("feed.xml").render(told)).encode()
+        return CONTROLS.sub("", templates().get_template("feed.xml").render(told)).encode()
 
     @property
     def _address(self) -> str:
@@ -367,31 +372,3 @@ class Site:
 
 def _json(told: Any) -> bytes:
     return json.dumps(told, ensure_ascii=False, separators=(",", ":"), default=str).encode()
-
-
-@cache
-def _templates() -> Environment:
-    pages = Environment(
-        loader=PackageLoader("likeness.catalog"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    pages.globals["gauge"] = gauge_of
-    pages.filters.update(
-        address=lambda path: link("", path),
-        short=lambda value: f"{round(value, 2) + 0.0:.2f}",  # no -0.00
-        markdown=lambda text: Markup(html_of(text)),
-        line=lambda text: Markup(html_of(text, inline=True)),
-    )
-    return pages
-
-
-@cache
-def _own_digest() -> str:
-    """Of what makes pages: another one makes others."""
-    home = resources.files("likeness.catalog")
-    folders = (home, home / "templates", home / "static")
-    files = [one for folder in folders for one in folder.iterdir() if one.is_file()]
-    return hashlib.sha256(b"".join(one.read_bytes() for one in sorted(files, key=str))).hexdigest()

@@ -120,9 +120,10 @@ class Tree:
         for page in self.pages.values():
             if (".." in page.url and ".." in page.url.split("/")) or "\\" in page.url:
                 yield Fault(page.place, f"its address {page.url} leads above the site. Write another url or slug.")
-            if page.url.endswith(".html") and page.is_bundle:
+            if page.url.endswith(".html") and (page.is_bundle or page.is_section):
+                what = "lists" if page.is_section else "pictures"
                 yield Fault(
-                    page.place, f"its address {page.url} is a file, and its pictures need a folder. Write a / behind."
+                    page.place, f"its address {page.url} is a file, and its {what} need a folder. Write a / behind."
                 )
             if (other := seen.setdefault(page.url.casefold(), page)) is not page:
                 yield Fault(

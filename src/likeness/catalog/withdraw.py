@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from likeness.catalog.build import SITE, build
+from likeness.catalog.build import SITE, build, remove
 from likeness.catalog.card import Card, read_card
 from likeness.catalog.pages import Page, read_page, with_front
 from likeness.catalog.publish import CARD as RELEASED
@@ -24,8 +24,8 @@ KEPT = ("url", "slug", "aliases")
 
 
 def withdraw_entry(root: Path, place: str, because: str = "") -> Withdrawal:
-    """Removes an entry of a catalog: page, card, pictures and files, also from the site that was built. Its address and
-    its aliases lead to a page that says that it was withdrawn, once the site is built anew.
+    """Removes an entry of a catalog: page, card, pictures and files, also from the site that was built; `rebuild` takes
+    it from lists. Its address and its aliases lead then to a page that says that it was withdrawn.
 
     Args:
         root: of the catalog.
@@ -47,7 +47,7 @@ def withdraw_entry(root: Path, place: str, because: str = "") -> Withdrawal:
     note_withdrawal(root / RECORD, told)
     front = {"title": TITLE, GONE: True, "date": told.date, "bookHidden": True, "bookSearchExclude": True}
     front |= {key: page.front[key] for key in KEPT if page.front.get(key)}
-    _emptied(built)
+    remove(root / SITE, Shelf(root).made_of(page))
     _emptied(folder, keep="index.md")
     write_atomically(folder / "index.md", with_front(front, f"\n{_words(told)}\n"))
     return told
@@ -64,6 +64,7 @@ def rebuild(root: Path) -> None:
         build(root)
     except PublishError as fault:
         shutil.rmtree(root / SITE, ignore_errors=True)
+        Shelf(root).forget()
         raise PublishError(f"{root / SITE} is removed, since it would still tell of it, and {fault}") from fault
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from likeness.dataset.origins import Origin
 from likeness.evaluation.prompts import prompt_of, unseen_scenes
 from likeness.maquette.pool import make_pool
 from likeness.maquette.world import Drawing, Identity, Scene, random_identity, random_scene, visible_traits
 from likeness.pipeline import quick_dtype
 from likeness.recipe import PRESETS, CharacterConfig, Recipe
+from likeness.records import write_records
 from likeness.seeds import seed_of, stream
 from likeness.workspace import Workspace
 
@@ -86,6 +88,8 @@ def fill_pool(workspace: Workspace, number: int, who: Identity) -> list[Scene]:
         for member in members:
             if not (workspace.images / member.path).exists():
                 shutil.copyfile(Path(desk) / member.path, workspace.images / member.path)
+    origin = Origin(path="", source="the maquette's world, drawn by code", rights="Apache-2.0")
+    write_records(workspace.sources_jsonl, [origin.model_copy(update={"path": member.path}) for member in members])
     return [member.drawing.scene for member in members if member.drawing]
 
 
