@@ -121,18 +121,10 @@ CHANGES: tuple[tuple[str, Callable[[Path], object]], ...] = (
     ("another picture", lambda root: paint(root, "n2")),
     ("its address", lambda root: write(root, f"{HERE}/n2/index.md", "---\ntitle: N2\nslug: second\n---\n")),
     ("its words", lambda root: write(root, f"{HERE}/n2/index.md", "---\ntitle: N2\nimageAlt: A fox.\n---\n")),
-    ("many of them", lambda root: add(root, *range(50, 80))),
-    ("a hidden section", lambda root: head(root, "bookHidden: true", "{{< section details >}}")),
-    ("without details", lambda root: head(root, "bookHidden: true", "{{< section >}}")),
-    ("by another name", lambda root: head(root, "bookHidden: true\nlinkTitle: Old", "{{< section >}}")),
-    (
-        "with words for its picture",
-        lambda root: head(root, "bookHidden: true\nlinkTitle: Old\nimageAlt: All", "{{< section >}}"),
-    ),
     ("the site's title", lambda root: (root / "catalog.toml").write_text('title = "Mine"\n')),
     ("a record", lambda root: (root / "withdrawn.jsonl").write_bytes(b"")),
-    ("a withdrawal", lambda root: withdraw_entry(root, f"/{HERE}/n79", "She asked.")),
-    ("two change places", lambda root: swap(root, "n60", "n61")),
+    ("a withdrawal", lambda root: withdraw_entry(root, f"/{HERE}/n35", "She asked.")),
+    ("two change places", lambda root: swap(root, "n21", "n22")),
     ("a related one", lambda root: write(root, f"{HERE}/n4/index.md", f"---\ntitle: N4\nrelated: {HERE}/n1\n---\n")),
     ("a page that leads to one", lambda root: write(root, "me.md", f'{{{{< related-posts related="{HERE}/n1" >}}}}')),
     ("which is edited", lambda root: edit(root, "n1", summary="Led to.")),
@@ -153,6 +145,14 @@ CHANGES: tuple[tuple[str, Callable[[Path], object]], ...] = (
     ("an entry becomes a page", lambda root: remove(root, f"{HERE}/n3/card.json")),
     ("a page goes", lambda root: remove(root, "me.md")),
     ("a section is as it was", lambda root: remove(root, "characters/_index.md")),
+    ("many of them", lambda root: add(root, *range(50, 80))),
+    ("a hidden section", lambda root: head(root, "bookHidden: true", "{{< section details >}}")),
+    ("without details", lambda root: head(root, "bookHidden: true", "{{< section >}}")),
+    ("by another name", lambda root: head(root, "bookHidden: true\nlinkTitle: Old", "{{< section >}}")),
+    (
+        "with words for its picture",
+        lambda root: head(root, "bookHidden: true\nlinkTitle: Old\nimageAlt: All", "{{< section >}}"),
+    ),
 )
 """What people do to a catalog, one after the other."""
 
