@@ -13,6 +13,7 @@ from likeness.catalog import changes, ties
 from likeness.catalog.add import add_card, add_release
 from likeness.catalog.build import Built, build
 from likeness.catalog.card import BaseFacts, Subject
+from likeness.catalog.check import check
 from likeness.catalog.serve import Files
 from likeness.catalog.shelf import Shelf
 from likeness.catalog.site import Site
@@ -245,6 +246,7 @@ def test_two_pictures_at_one_address_are_refused(root: Path):
     write(root, f"{HERE}/n2/index.md", f"---\ntitle: N2\nurl: {HERE}/n1/b/\n---\n")
     with pytest.raises(PublishError, match=r"n1/b/x\.png"):
         build(root)
+    assert [fault.place for fault in check(root)[0]] == [f"/{HERE}/n1/b/x.png"]
 
 
 def test_a_draft_at_the_place_of_an_entry_is_not_shown_in_its_stead(root: Path):

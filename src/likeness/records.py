@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from likeness.errors import WorkspaceError
 
 __all__ = [
+    "HASH_OF_NOTHING",
     "Box",
     "Caption",
     "Checkpoint",
@@ -31,6 +32,9 @@ __all__ = [
 
 Shown = Literal["general", "sensitive", "questionable", "explicit"]
 """How much a picture shows, in the words of booru sites, from the mildest."""
+
+HASH_OF_NOTHING = "e3b0c44298fc"
+"""What the sha256 of an empty file begins with."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

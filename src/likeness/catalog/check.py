@@ -21,7 +21,7 @@ def check(root: Path) -> tuple[list[Fault], list[Fault]]:
     """
     site = Site(Shelf(root))
     odd = [*_doubles(site), *site.ties.clashes, *_near(site), *_same_names(site)]
-    return faults_in(site, list(site.outputs())), odd
+    return faults_in(site, list(site.files())), odd
 
 
 def _doubles(site: Site) -> Iterator[Fault]:

@@ -23,7 +23,7 @@ from likeness.diffusion.files.headers import (
     places_of,
     write_with_notes,
 )
-from likeness.records import Record, write_atomically
+from likeness.records import HASH_OF_NOTHING, Record, write_atomically
 
 __all__ = ["REQUIRED", "Change", "Known", "files_in", "fix"]
 
@@ -102,7 +102,7 @@ def _mended_file(file: Path, known: Known, *, is_clash: bool, write: bool) -> It
 
 def _was(notes: Mapping[str, str], digest: str) -> str:
     found = [notes.get("sshs_model_hash", ""), notes.get("modelspec.hash_sha256", "").removeprefix("0x")]
-    if any(one.startswith("e3b0c44298fc") for one in found):
+    if any(one.startswith(HASH_OF_NOTHING) for one in found):
         return "that of nothing at all"
     return "wrong" if any(one and one != digest for one in found) else "missing"
 

@@ -46,9 +46,8 @@ def section_outputs(site: "Site", section: Page) -> "Iterator[Output]":
     yield from _List(site, section, section.url, tags=tags, has_views=has_views).outputs(children)
     digest = site.digest(section, site.marks_of(children))
     yield site.json(section.url, digest, lambda: _told(site, section, children))
-    above = section.place.rstrip("/") + "/"
-    for order in ORDERS if has_views else ():
-        pages = [site.tree.pages[one.place] for one in site.ordered[order] if one.place.startswith(above)]
+    for order, key in ORDERS.items() if has_views else ():
+        pages = [site.tree.pages[one.place] for one in sorted(entries, key=key)]
         url = f"{section.url}by-{order}/"
         yield from _List(site, section, url, order=order, tags=tags, has_views=True).outputs(pages)
 

@@ -113,14 +113,14 @@ class Site:
         return {fault.place: fault.what for fault in self.ties.clashes}
 
     @cached_property
-    def ordered(self) -> dict[str, list[Entry]]:
-        """All entries, in each order of `ORDERS`."""
-        return {name: sorted(self.entries.values(), key=key) for name, key in ORDERS.items()}
+    def by_date(self) -> list[Entry]:
+        """All entries, the newest first."""
+        return sorted(self.entries.values(), key=ORDERS["date"])
 
     @cached_property
     def _ages(self) -> dict[str, int]:
         """How many entries are newer, by place."""
-        return {one.place: age for age, one in enumerate(self.ordered["date"])}
+        return {one.place: age for age, one in enumerate(self.by_date)}
 
     @cached_property
     def tags(self) -> dict[str, list[str]]:
@@ -255,10 +255,10 @@ class Site:
             yield url, partial(tag_outputs, self, url, tags)
         yield "", self._of_all
 
-    def outputs(self) -> Iterator[Output]:
-        """Every file of the site that is made; others only lie beside pages."""
-        for _, made in self.parts():
-            yield from (one for one in made() if isinstance(one, Output))
+    def files(self) -> Iterator[Output | Beside]:
+        """Every file of the site."""
+        for _, make in self.parts():
+            yield from make()
 
     def _of_page(self, page: Page) -> Iterator[Output | Beside]:
         if page.told(GONE):
@@ -278,7 +278,7 @@ class Site:
         yield self.output(
             "search/", self.digest(), lambda: self.render("search.html", "search/", title="Search", is_served=False)
         )
-        newest = self.ordered["date"][:NEWEST]
+        newest = self.by_date[:NEWEST]
         yield Output("feed.xml", self.digest(newest, [*map(self._url, newest)]), lambda: self._feed(newest))
         rows = self._index_rows()
         yield Output("search.js", self.digest(rows), lambda: b"window.likenessIndex = " + _json(rows) + b";\n")

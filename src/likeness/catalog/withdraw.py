@@ -141,7 +141,7 @@ def _words(told: Withdrawal) -> str:
     return f"What was here was withdrawn on {told.date.isoformat()}.{why} Please delete copies of it."
 
 
-def _emptied(folder: Path, keep: str = "") -> None:
+def _emptied(folder: Path, keep: str) -> None:
     try:
         for path in folder.iterdir() if folder.is_dir() else ():
             if path.is_dir():

@@ -4,6 +4,7 @@ import datetime
 
 from likeness.errors import ConsentError
 from likeness.recipe.page import CharacterConfig, Consent
+from likeness.records import HASH_OF_NOTHING
 
 __all__ = ["check_may_publish", "check_may_train"]
 
@@ -39,7 +40,7 @@ def check_may_publish(character: CharacterConfig) -> None:
 def _refuse(character: CharacterConfig, done: str, needed: tuple[str, ...]) -> None:
     consent, today = character.consent or Consent(), datetime.date.today()
     faults = {name: Consent.model_fields[name].description for name in needed if not getattr(consent, name)}
-    if consent.evidence_sha256.startswith("e3b0c44298fc"):
+    if consent.evidence_sha256.startswith(HASH_OF_NOTHING):
         faults["evidence_sha256"] = "it is that of an empty file. Write the one of the paper, as sha256sum prints it."
     if consent.date and consent.date > today:
         faults["date"] = f"{consent.date} is yet to come."
